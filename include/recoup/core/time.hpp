@@ -1,0 +1,192 @@
+// Points in time as Go's time.Time prints them: RFC 3339 with up to nine fractional digits and the local zone's offset.
+#pragma once
+
+#include <ctime>
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace recoup {
+
+/// An instant and the zone it is shown in. Two stamps are equal only if both agree, because the zone is part of what a
+/// tree's id is computed from; compare instants with `same_instant` or `earlier`.
+struct timestamp {
+  std::int64_t seconds = 0;       ///< since 1970-01-01T00:00:00Z, negative before
+  std::int32_t nanoseconds = 0;   ///< 0 … 999,999,999, also before 1970
+  std::int32_t zone_offset = 0;   ///< seconds east of UTC
+
+  [[nodiscard]] friend bool operator==(const timestamp&, const timestamp&) noexcept = default;
+};
+
+[[nodiscard]] constexpr bool same_instant(const timestamp& a, const timestamp& b) noexcept {
+  return a.seconds == b.seconds && a.nanoseconds == b.nanoseconds;
+}
+
+[[nodiscard]] constexpr bool earlier(const timestamp& a, const timestamp& b) noexcept {
+  return a.seconds != b.seconds ? a.seconds < b.seconds : a.nanoseconds < b.nanoseconds;
+}
+
+/// Offset in seconds east of UTC that the process's local zone has at an instant. Tree ids depend on it (restic writes
+/// local times), so tests set TZ.
+[[nodiscard]] inline std::int32_t local_zone_offset(std::int64_t seconds) noexcept {
+  const auto instant = static_cast<std::time_t>(seconds);
+  std::tm local{};
+  return ::localtime_r(&instant, &local) != nullptr ? static_cast<std::int32_t>(local.tm_gmtoff) : 0;
+}
+
+namespace civil_time {
+
+inline constexpr std::int64_t seconds_per_day = 86400;
+/// restic's fixTime: JSON can hold the years 0 to 9999 only.
+inline constexpr std::int64_t first_second_of_year_0 = -62167219200;
+inline constexpr std::int64_t last_second_of_year_9999 = 253402300799;
+
+[[nodiscard]] constexpr std::int64_t days_from_civil(std::int64_t year, unsigned month, unsigned day) noexcept {
+  using namespace std::chrono;
+  return sys_days{std::chrono::year{static_cast<int>(year)} / std::chrono::month{month} / std::chrono::day{day}}
+      .time_since_epoch()
+      .count();
+}
+
+/// Reads exactly `count` digits; advances `text`.
+[[nodiscard]] constexpr std::optional<std::int64_t> take_digits(std::string_view& text, std::size_t count) noexcept {
+  if (text.size() < count) return std::nullopt;
+  std::int64_t value = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (text[i] < '0' || text[i] > '9') return std::nullopt;
+    value = value * 10 + (text[i] - '0');
+  }
+  text.remove_prefix(count);
+  return value;
+}
+
+[[nodiscard]] constexpr bool take(std::string_view& text, char expected) noexcept {
+  if (text.empty() || text.front() != expected) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+}  // namespace civil_time
+
+/// A file's time in the local zone of that instant, moved into the years 0 to 9999 as restic does.
+[[nodiscard]] inline timestamp local_timestamp(std::int64_t seconds, std::int32_t nanoseconds) noexcept {
+  timestamp stamp{seconds, nanoseconds, local_zone_offset(seconds)};
+  const auto shown = seconds + stamp.zone_offset;
+  if (shown < civil_time::first_second_of_year_0)
+    stamp.seconds = civil_time::first_second_of_year_0 - stamp.zone_offset;
+  else if (shown > civil_time::last_second_of_year_9999)
+    stamp.seconds = civil_time::last_second_of_year_9999 - stamp.zone_offset;
+  return stamp;
+}
+
+[[nodiscard]] inline timestamp local_timestamp(const std::timespec& time) noexcept {
+  return local_timestamp(time.tv_sec, static_cast<std::int32_t>(time.tv_nsec));
+}
+
+[[nodiscard]] inline timestamp current_time() noexcept {
+  std::timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return local_timestamp(now);
+}
+
+/// "2024-01-02T03:04:05.6Z", "2024-01-02T04:04:05.6+01:00": Go's time.RFC3339Nano.
+inline void append_rfc3339(std::string& to, const timestamp& stamp) {
+  using namespace civil_time;
+  const auto shown = stamp.seconds + stamp.zone_offset;
+  auto day = shown / seconds_per_day;
+  auto second = shown % seconds_per_day;
+  if (second < 0) {
+    second += seconds_per_day;
+    --day;
+  }
+  const std::chrono::year_month_day date{std::chrono::sys_days{std::chrono::days{day}}};
+  char text[64];
+  char* end = text;
+  const auto put = [&end](unsigned value, int digits) {
+    for (int i = digits - 1; i >= 0; --i) {
+      end[i] = static_cast<char>('0' + value % 10);
+      value /= 10;
+    }
+    end += digits;
+  };
+  put(static_cast<unsigned>(static_cast<int>(date.year())), 4), *end++ = '-';
+  put(static_cast<unsigned>(date.month()), 2), *end++ = '-';
+  put(static_cast<unsigned>(date.day()), 2), *end++ = 'T';
+  put(static_cast<unsigned>(second / 3600), 2), *end++ = ':';
+  put(static_cast<unsigned>(second / 60 % 60), 2), *end++ = ':';
+  put(static_cast<unsigned>(second % 60), 2);
+  if (stamp.nanoseconds != 0) {
+    *end++ = '.';
+    put(static_cast<unsigned>(stamp.nanoseconds), 9);
+    while (end[-1] == '0') --end;
+  }
+  // Go prints whole minutes of the offset, cut towards zero, and Z only for an offset of exactly 0 seconds.
+  if (stamp.zone_offset == 0) {
+    *end++ = 'Z';
+  } else {
+    const auto minutes = stamp.zone_offset / 60;
+    *end++ = minutes < 0 ? '-' : '+';
+    const auto magnitude = static_cast<unsigned>(minutes < 0 ? -minutes : minutes);
+    put(magnitude / 60, 2), *end++ = ':';
+    put(magnitude % 60, 2);
+  }
+  to.append(text, end);
+}
+
+[[nodiscard]] inline std::string to_rfc3339(const timestamp& stamp) {
+  std::string text;
+  append_rfc3339(text, stamp);
+  return text;
+}
+
+/// Reads RFC 3339 with any number of fractional digits (those after the ninth are dropped). Nothing if it is not that.
+[[nodiscard]] inline std::optional<timestamp> parse_rfc3339(std::string_view text) noexcept {
+  using namespace civil_time;
+  const auto year = take_digits(text, 4);
+  if (!year || !take(text, '-')) return std::nullopt;
+  const auto month = take_digits(text, 2);
+  if (!month || !take(text, '-')) return std::nullopt;
+  const auto day = take_digits(text, 2);
+  if (!day || !take(text, 'T')) return std::nullopt;
+  const auto hour = take_digits(text, 2);
+  if (!hour || !take(text, ':')) return std::nullopt;
+  const auto minute = take_digits(text, 2);
+  if (!minute || !take(text, ':')) return std::nullopt;
+  const auto second = take_digits(text, 2);
+  if (!second) return std::nullopt;
+  const std::chrono::year_month_day date{std::chrono::year{static_cast<int>(*year)} /
+                                         std::chrono::month{static_cast<unsigned>(*month)} /
+                                         std::chrono::day{static_cast<unsigned>(*day)}};
+  if (!date.ok() || *hour > 23 || *minute > 59 || *second > 59) return std::nullopt;
+
+  timestamp stamp;
+  if (take(text, '.')) {
+    std::int32_t scale = 100'000'000;
+    std::size_t digits = 0;
+    for (; !text.empty() && text.front() >= '0' && text.front() <= '9'; text.remove_prefix(1), ++digits) {
+      stamp.nanoseconds += (text.front() - '0') * scale;
+      scale /= 10;
+    }
+    if (digits == 0) return std::nullopt;
+  }
+  if (!take(text, 'Z')) {
+    const bool west = !text.empty() && text.front() == '-';
+    if (!take(text, west ? '-' : '+')) return std::nullopt;
+    const auto zone_hour = take_digits(text, 2);
+    if (!zone_hour || !take(text, ':')) return std::nullopt;
+    const auto zone_minute = take_digits(text, 2);
+    if (!zone_minute || *zone_hour > 24 || *zone_minute > 59) return std::nullopt;
+    stamp.zone_offset = static_cast<std::int32_t>((*zone_hour * 60 + *zone_minute) * 60) * (west ? -1 : 1);
+  }
+  if (!text.empty()) return std::nullopt;
+  stamp.seconds = days_from_civil(*year, static_cast<unsigned>(*month), static_cast<unsigned>(*day)) * seconds_per_day +
+                  *hour * 3600 + *minute * 60 + *second - stamp.zone_offset;
+  return stamp;
+}
+
+}  // namespace recoup

@@ -1,0 +1,84 @@
+// The contract between a repository and the place its files lie in.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include <recoup/core/bytes.hpp>
+#include <recoup/core/id.hpp>
+
+namespace recoup {
+
+enum class file_type : std::uint8_t { config, key, lock, snapshot, index, pack };
+
+[[nodiscard]] constexpr const char* name_of(file_type type) noexcept {
+  switch (type) {
+    case file_type::config: return "config";
+    case file_type::key: return "key";
+    case file_type::lock: return "lock";
+    case file_type::snapshot: return "snapshot";
+    case file_type::index: return "index";
+    case file_type::pack: return "pack";
+  }
+  return "file";
+}
+
+/// Which file of a repository. `name` is not used for the config, of which there is one.
+struct file_handle {
+  file_type type = file_type::config;
+  id name{};
+  /// A pack of trees rather than file contents: caches keep these, cold storage classes do not take them.
+  bool holds_trees = false;
+
+  /// "pack 1a2b3c4d", for messages.
+  [[nodiscard]] std::string describe() const {
+    return type == file_type::config ? "config" : std::string(name_of(type)) + " " + name.short_hex();
+  }
+};
+
+struct listed_file {
+  id name;
+  std::uint64_t size;
+};
+
+/// All operations may be called from many threads at once. They throw recoup::error: not_found if the file does not
+/// exist, no_space if there is no room, io otherwise. Retrying is the work of one decorator, not of callers.
+class backend {
+public:
+  backend() = default;
+  backend(const backend&) = delete;
+  backend& operator=(const backend&) = delete;
+  virtual ~backend() = default;
+
+  /// Where this is, for people; holds no secrets.
+  [[nodiscard]] virtual std::string location() const = 0;
+
+  /// How many operations are worth having in flight at once.
+  [[nodiscard]] virtual unsigned connections() const = 0;
+
+  /// Makes the directories, or the bucket, that a new repository needs. What is there already stays.
+  virtual void create() = 0;
+
+  /// Stores a whole file. When it returns, the file is complete and survives a power failure; if it throws or the
+  /// process dies, readers see either nothing or the whole file, never a part. Overwriting with equal bytes is fine.
+  virtual void save(const file_handle& file, byte_view content) = 0;
+
+  /// Fills `into` with the bytes from `offset` on. A file that ends earlier is an error (damaged).
+  virtual void load(const file_handle& file, std::uint64_t offset, byte_span into) = 0;
+
+  /// The whole file.
+  [[nodiscard]] virtual bytes load_all(const file_handle& file) = 0;
+
+  /// The length in bytes.
+  [[nodiscard]] virtual std::uint64_t size(const file_handle& file) = 0;
+
+  /// Throws not_found if there is no such file.
+  virtual void remove(const file_handle& file) = 0;
+
+  /// Calls `visit` once for each file of a type, in any order. Names that are not ids are passed over. A missing
+  /// directory holds no files. Not for the config.
+  virtual void list(file_type type, const std::function<void(const listed_file&)>& visit) = 0;
+};
+
+}  // namespace recoup
