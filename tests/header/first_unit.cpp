@@ -1,0 +1,5 @@
+#include <recoup/recoup.hpp>
+
+std::string_view version_seen_by_second_unit();
+
+int main() { return recoup::version == version_seen_by_second_unit() ? 0 : 1; }
