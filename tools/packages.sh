@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs the Debian or Ubuntu packages that a group of work needs, and only those that are missing.
+#   tools/packages.sh build|test|fuzz|bench...
+set -euo pipefail
+
+group_build="build-essential cmake ninja-build pkg-config libsodium-dev libssl-dev libzstd-dev libsimdjson-dev
+             libxxhash-dev libcli11-dev libgtest-dev"
+group_test="ccache attr acl rsync python3 python3-venv"
+group_fuzz="clang"
+group_bench="libbenchmark-dev"
+group_restic="restic"
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
+    echo "tools/packages.sh: must install packages: run as root, or install sudo, or install by hand: $*" >&2
+    return 1
+  fi
+}
+
+is_installed() { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = "install ok installed" ]; }
+
+if ! command -v apt-get >/dev/null; then
+  echo "tools/packages.sh knows Debian and Ubuntu only. Install these yourself, under your system's names, then" >&2
+  echo "build with: cmake --preset release && cmake --build --preset release" >&2
+  echo $group_build >&2
+  exit 1
+fi
+
+missing=()
+for group in "$@"; do
+  names="group_$group"
+  for package in ${!names:?unknown group}; do
+    is_installed "$package" || missing+=("$package")
+  done
+  # libFuzzer and the sanitizers' runtimes come apart from clang, under clang's version number.
+  if [ "$group" = fuzz ] && ! { command -v clang++ >/dev/null &&
+      compgen -G "$(clang++ -print-resource-dir)/lib/linux/libclang_rt.fuzzer-*.a" >/dev/null; }; then
+    missing+=(libclang-rt)
+  fi
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "installing: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; }
+candidates() { apt-cache --quiet=0 policy "$1" 2>/dev/null | grep -q 'Candidate: [0-9]'; }
+for package in "${missing[@]}"; do
+  if [ "$package" != libclang-rt ] && ! candidates "$package"; then
+    as_root apt-get update -qq
+    break
+  fi
+done
+wanted=()
+for package in "${missing[@]}"; do [ "$package" = libclang-rt ] || wanted+=("$package"); done
+# Package lists older than the archive name files that are gone: read them again, then once more.
+[ ${#wanted[@]} = 0 ] || install "${wanted[@]}" || { as_root apt-get update -qq && install "${wanted[@]}"; }
+case " ${missing[*]} " in *" libclang-rt "*)
+  install "libclang-rt-$(clang++ -dumpversion | cut -d. -f1)-dev" ;;
+esac
