@@ -1,0 +1,156 @@
+// Between a blob and its stored form: compress and seal, open and decompress, and check the name on both ways.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <recoup/compress/zstd.hpp>
+#include <recoup/core/bytes.hpp>
+#include <recoup/core/error.hpp>
+#include <recoup/crypto/box.hpp>
+#include <recoup/hash/sha256.hpp>
+#include <recoup/repo/blob.hpp>
+
+namespace recoup {
+
+struct codec_options {
+  unsigned version = 2;  ///< of the repository format; version 1 knows no compression
+  compression mode = compression::automatic;
+  /// Open each sealed blob again and compare before it is stored. Costs a decryption and a decompression, and has caught
+  /// failing memory in the field (restic #4529).
+  bool extra_verify = true;
+};
+
+/// Holds cipher and compression contexts and scratch memory: one per thread, not thread-safe.
+class blob_codec {
+public:
+  struct sealed_blob {
+    byte_view box;                          ///< valid until the next call
+    std::uint32_t uncompressed_length = 0;  ///< 0 if it was not compressed
+  };
+
+  blob_codec(const box_key& key, const codec_options& options)
+      : options_(options), box_(key), compressor_(options.mode) {}
+
+  /// The stored form of a blob. Trees are always compressed in version 2, data unless compression is off; an empty blob
+  /// never is, and the compressed form is kept even if it is longer, all as restic does.
+  [[nodiscard]] sealed_blob seal(const blob_handle& handle, byte_view plaintext) {
+    if (plaintext.size() > max_blob_size)
+      throw error(error_code::unsupported, std::string(name_of(handle.type)) + " blob of " +
+                                               std::to_string(plaintext.size()) +
+                                               " bytes: the format holds at most 4 GiB in one blob");
+    const bool compress = options_.version >= 2 && !plaintext.empty() &&
+                          (handle.type == blob_type::tree || options_.mode != compression::off);
+    byte_view body = plaintext;
+    if (compress) {
+      compressor_.compress(plaintext, compressed_);
+      body = compressed_;
+    }
+    sealed_.resize(body.size() + box_overhead);
+    box_.seal(body, sealed_);
+    const sealed_blob result{sealed_, compress ? static_cast<std::uint32_t>(plaintext.size()) : 0};
+    if (options_.extra_verify) verify(handle, result, plaintext);
+    return result;
+  }
+
+  /// Opens a stored blob into `into`. Throws damaged if the MAC, the length or the hash is wrong.
+  void open(const packed_blob& blob, byte_view sealed, bytes& into) {
+    open_unchecked(blob.uncompressed_length, sealed, into);
+    if (sha256(into) != blob.handle.id)
+      throw error(error_code::damaged, std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.short_hex() +
+                                           ": its content does not have the hash it is named by");
+  }
+
+  [[nodiscard]] recoup::box& box() noexcept { return box_; }
+  [[nodiscard]] recoup::compressor& compressor() noexcept { return compressor_; }
+  [[nodiscard]] recoup::decompressor& decompressor() noexcept { return decompressor_; }
+
+private:
+  static constexpr std::size_t max_blob_size = UINT32_MAX - (64u << 20);  // leaves room for expansion and box
+
+  void open_unchecked(std::uint32_t uncompressed_length, byte_view sealed, bytes& into) {
+    if (sealed.size() < box_overhead) throw error(error_code::damaged, "a stored blob is shorter than an empty one");
+    if (uncompressed_length == 0) {
+      into.resize(sealed.size() - box_overhead);
+      box_.open(sealed, into);
+      return;
+    }
+    opened_.resize(sealed.size() - box_overhead);
+    box_.open(sealed, opened_);
+    into.resize(uncompressed_length);
+    decompressor_.decompress(opened_, into);
+  }
+
+  void verify(const blob_handle& handle, const sealed_blob& sealed, byte_view plaintext) {
+    bool same = false;
+    try {
+      open_unchecked(sealed.uncompressed_length, sealed.box, verified_);
+      same = std::ranges::equal(verified_, plaintext);
+    } catch (const error&) {
+      same = false;
+    }
+    if (!same)
+      throw error(error_code::damaged,
+                  std::string(name_of(handle.type)) + " blob " + handle.id.short_hex() +
+                      ": what was encrypted does not decrypt to what went in; nothing was stored. This is a hardware "
+                      "problem: test the memory of this machine before you back up again");
+  }
+
+  codec_options options_;
+  recoup::box box_;
+  recoup::compressor compressor_;
+  recoup::decompressor decompressor_;
+  bytes compressed_, sealed_, opened_, verified_;
+};
+
+/// Lends codecs to threads: as many exist as were ever in use at once.
+class codec_pool {
+public:
+  class lease {
+  public:
+    lease(codec_pool& pool, std::unique_ptr<blob_codec> codec) : pool_(&pool), codec_(std::move(codec)) {}
+    lease(lease&&) = default;
+    lease& operator=(lease&&) = delete;
+    ~lease() {
+      if (codec_) pool_->give_back(std::move(codec_));
+    }
+    blob_codec& operator*() const noexcept { return *codec_; }
+    blob_codec* operator->() const noexcept { return codec_.get(); }
+
+  private:
+    codec_pool* pool_;
+    std::unique_ptr<blob_codec> codec_;
+  };
+
+  codec_pool(const box_key& key, const codec_options& options) : key_(key), options_(options) {}
+
+  [[nodiscard]] lease take() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        auto codec = std::move(idle_.back());
+        idle_.pop_back();
+        return {*this, std::move(codec)};
+      }
+    }
+    return {*this, std::make_unique<blob_codec>(key_, options_)};
+  }
+
+private:
+  void give_back(std::unique_ptr<blob_codec> codec) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(codec));
+  }
+
+  const box_key& key_;
+  const codec_options options_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<blob_codec>> idle_;
+};
+
+}  // namespace recoup

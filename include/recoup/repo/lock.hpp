@@ -1,0 +1,299 @@
+// Locks tell other programs what may happen to a repository meanwhile (restic.md section 2.11).
+//
+//   acquire: read all locks -> one conflicts? give up -> write ours -> wait 200 ms -> read all again -> conflict? take
+//   ours back and give up. Two programs that write at the same moment both see the other and both give up.
+//
+// A shared lock excludes only exclusive ones. A lock is stale when it is 30 minutes old, or when its process is known to
+// be dead (same host). The dead one's lock is taken away here, so that nobody has to unlock by hand after a crash; an
+// old lock of another host stays in the way, because its owner may only be asleep. Ours is rewritten every five minutes; when that has not worked for 22.5 minutes, others may soon
+// take us for dead, so the operation is told to stop.
+#pragma once
+
+#include <csignal>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <recoup/core/error.hpp>
+#include <recoup/core/time.hpp>
+#include <recoup/repo/lock_file.hpp>
+#include <recoup/repo/repository.hpp>
+
+namespace recoup {
+
+[[nodiscard]] inline std::string local_hostname() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+[[nodiscard]] inline std::string local_username() {
+  char buffer[4096];
+  passwd entry{};
+  passwd* found = nullptr;
+  return ::getpwuid_r(::geteuid(), &entry, buffer, sizeof buffer, &found) == 0 && found != nullptr ? entry.pw_name : "";
+}
+
+inline constexpr std::chrono::minutes lock_stale_after{30};
+inline constexpr std::chrono::minutes lock_refresh_every{5};
+/// Two refreshes and a half may fail before others could call the lock stale.
+inline constexpr std::chrono::seconds lock_lost_after{30 * 60 - 5 * 60 * 3 / 2};
+
+/// True if the lock was made on this host by a process that is gone. Signal 0 only asks; EPERM means that the process
+/// lives, as another user.
+[[nodiscard]] inline bool belongs_to_dead_process(const lock_file& lock) {
+  return lock.hostname == local_hostname() && lock.pid > 0 && ::kill(lock.pid, 0) != 0 && errno == ESRCH;
+}
+
+/// True if nobody should be holding this lock any more, by restic's rules.
+[[nodiscard]] inline bool is_stale(const lock_file& lock, const timestamp& now) {
+  return now.seconds - lock.time.seconds > std::chrono::seconds(lock_stale_after).count() ||
+         belongs_to_dead_process(lock);
+}
+
+/// "PID 4711 on host nas by root (UID 0, GID 0), created at 2024-…".
+[[nodiscard]] inline std::string describe(const lock_file& lock) {
+  return "PID " + std::to_string(lock.pid) + " on host " + lock.hostname + " by " + lock.username + " (UID " +
+         std::to_string(lock.uid) + ", GID " + std::to_string(lock.gid) + ")\nlock was created at " +
+         to_rfc3339(lock.time);
+}
+
+/// Reads one lock. Nothing if it is gone meanwhile or empty, as a crashed writer can leave it.
+[[nodiscard]] inline std::optional<lock_file> load_lock(repository& repo, const id& name) {
+  try {
+    if (repo.storage().size({file_type::lock, name}) == 0) return std::nullopt;
+    return decode_lock_file(repo.load_unpacked(file_type::lock, name));
+  } catch (const error& problem) {
+    if (problem.code() == error_code::not_found) return std::nullopt;
+    throw error(problem.code(), "lock " + name.hex() + " cannot be read: " + problem.what() +
+                                    "; if no other program uses the repository, remove it with `recoup unlock "
+                                    "--remove-all`");
+  }
+}
+
+struct lock_options {
+  bool exclusive = false;
+  /// How long to keep trying when somebody else's lock is in the way.
+  std::chrono::seconds retry_for{0};
+  std::stop_token stop{};
+  /// Told once when waiting begins, with the reason.
+  std::function<void(const std::string&)> on_wait = [](const std::string&) {};
+};
+
+/// Held from construction to destruction. Throws `locked` if others hold a lock that conflicts.
+class repository_lock {
+public:
+  repository_lock(repository& repo, const lock_options& options) : repo_(repo), exclusive_(options.exclusive) {
+    acquire(options);
+    refreshed_ = std::chrono::steady_clock::now();
+    refresher_ = std::jthread([this](const std::stop_token& stop) { keep_fresh(stop); });
+  }
+
+  repository_lock(const repository_lock&) = delete;
+  repository_lock& operator=(const repository_lock&) = delete;
+
+  ~repository_lock() {
+    refresher_.request_stop();
+    refresher_.join();
+    remove_own();
+  }
+
+  /// Requested when the lock could not be kept; whoever works under it must stop then.
+  [[nodiscard]] std::stop_token lost() const noexcept { return lost_.get_token(); }
+
+  /// Whether a stale lock was seen: somebody was killed, so there may be packs that no index lists.
+  [[nodiscard]] bool found_stale() const noexcept { return found_stale_; }
+
+private:
+  static constexpr std::chrono::milliseconds settle_time{200};
+
+  void acquire(const lock_options& options) {
+    using namespace std::chrono;
+    const auto give_up = steady_clock::now() + options.retry_for;
+    seconds pause{5};
+    bool told = false;
+    for (;;) {
+      const auto conflict = try_acquire(options.stop);
+      if (!conflict) return;
+      const auto left = duration_cast<seconds>(give_up - steady_clock::now());
+      if (left <= seconds{0}) throw error(error_code::locked, *conflict);
+      if (!std::exchange(told, true)) options.on_wait(*conflict);
+      wait(std::min(pause, left), options.stop);
+      pause = std::min(pause * 2, seconds{60});
+    }
+  }
+
+  /// What is in the way, or nothing when the lock is ours.
+  [[nodiscard]] std::optional<std::string> try_acquire(const std::stop_token& stop) {
+    if (auto conflict = find_conflict(std::nullopt)) return conflict;
+    name_ = write_own();
+    try {
+      wait(settle_time, stop);
+      if (auto conflict = find_conflict(name_)) {
+        remove_own();
+        return conflict;
+      }
+    } catch (...) {
+      remove_own();
+      throw;
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::optional<std::string> find_conflict(const std::optional<id>& own) {
+    const auto now = current_time();
+    for (const auto& file : repo_.list(file_type::lock)) {
+      if (own && file.name == *own) continue;
+      const auto other = load_patiently(file.name);
+      if (!other) continue;
+      found_stale_ = found_stale_ || is_stale(*other, now);
+      if (belongs_to_dead_process(*other)) {
+        remove_dead(file.name, *other);
+        continue;
+      }
+      if (!exclusive_ && !other->exclusive) continue;
+      return std::string("unable to create lock in backend: repository is already locked ") +
+             (other->exclusive ? "exclusively " : "") + "by " + describe(*other) + " (" +
+             std::to_string(now.seconds - other->time.seconds) +
+             " s ago)\nstorage ID " + file.name.short_hex() +
+             "\nthe `unlock` command can be used to remove stale locks";
+    }
+    return std::nullopt;
+  }
+
+  void remove_dead(const id& name, const lock_file& lock) {
+    repo_.warn("removing the lock " + name.short_hex() + " of a process that is gone: " + describe(lock));
+    try {
+      repo_.remove(file_type::lock, name);
+    } catch (const error& problem) {
+      if (problem.code() != error_code::not_found) repo_.warn(std::string("it stays: ") + problem.what());
+    }
+  }
+
+  /// A lock may be half visible on eventually consistent storage for a moment, so one that cannot be read gets time.
+  [[nodiscard]] std::optional<lock_file> load_patiently(const id& name) {
+    for (int attempt = 1;; ++attempt) {
+      try {
+        return load_lock(repo_, name);
+      } catch (const error& problem) {
+        if (attempt == unreadable_attempts) throw error(error_code::locked, problem.what());
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds{250} * (1 << (attempt - 1)));
+    }
+  }
+  static constexpr int unreadable_attempts = 4;
+
+  [[nodiscard]] id write_own() {
+    lock_file lock;
+    lock.time = current_time();
+    lock.exclusive = exclusive_;
+    lock.hostname = local_hostname();
+    lock.username = local_username();
+    lock.pid = ::getpid();
+    lock.uid = ::geteuid();
+    lock.gid = ::getegid();
+    return repo_.save_unpacked(file_type::lock, encode_lock_file(lock));
+  }
+
+  void remove_own() noexcept {
+    try {
+      repo_.remove(file_type::lock, name_);
+    } catch (const std::exception& problem) {
+      repo_.warn(std::string("the lock ") + name_.short_hex() + " could not be removed: " + problem.what() +
+                 "; it goes stale by itself in 30 minutes, or `recoup unlock` removes it");
+    }
+  }
+
+  static void wait(std::chrono::milliseconds duration, const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::unique_lock lock(mutex);
+    changed.wait_for(lock, stop, duration, [] { return false; });
+    if (stop.stop_requested()) throw error(error_code::interrupted, "interrupted while waiting for a lock");
+  }
+
+  void keep_fresh(const std::stop_token& stop) {
+    using namespace std::chrono;
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::unique_lock lock(mutex);
+    // The wall clock jumps while a machine sleeps and the steady clock does not count that time, so both are watched.
+    auto wall = system_clock::now();
+    while (!stop.stop_requested()) {
+      changed.wait_for(lock, stop, seconds{1}, [] { return false; });
+      if (stop.stop_requested()) return;
+      const auto asleep = system_clock::now() - wall;
+      wall = system_clock::now();
+      const bool slept_through = asleep > lock_stale_after;
+      const auto age = steady_clock::now() - refreshed_;
+      if (slept_through || age > lock_lost_after) {
+        lost_.request_stop();
+        return;
+      }
+      if (age > lock_refresh_every && steady_clock::now() >= next_attempt_) refresh();
+    }
+  }
+
+  /// Writes a new lock before it takes the old one away, so that there is no moment without one.
+  void refresh() noexcept {
+    try {
+      const auto old = name_;
+      name_ = write_own();
+      refreshed_ = std::chrono::steady_clock::now();
+      repo_.remove(file_type::lock, old);
+    } catch (const std::exception& problem) {
+      next_attempt_ = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+      repo_.warn(std::string("the repository's lock could not be refreshed: ") + problem.what());
+    }
+  }
+
+  repository& repo_;
+  const bool exclusive_;
+  bool found_stale_ = false;
+  id name_{};
+  std::chrono::steady_clock::time_point refreshed_{};
+  std::chrono::steady_clock::time_point next_attempt_{};
+  std::stop_source lost_;
+  std::jthread refresher_;
+};
+
+struct unlock_result {
+  std::size_t removed = 0;
+};
+
+/// Removes stale locks, or with `all` every lock, also those that cannot be read.
+inline unlock_result remove_locks(repository& repo, bool all) {
+  unlock_result result;
+  const auto now = current_time();
+  for (const auto& file : repo.list(file_type::lock)) {
+    bool remove = all;
+    if (!all) {
+      try {
+        const auto lock = load_lock(repo, file.name);
+        remove = lock && is_stale(*lock, now);
+      } catch (const error& problem) {
+        repo.warn(problem.what());
+      }
+    }
+    if (!remove) continue;
+    try {
+      repo.remove(file_type::lock, file.name);
+      ++result.removed;
+    } catch (const error& problem) {
+      if (problem.code() != error_code::not_found) throw;
+    }
+  }
+  return result;
+}
+
+}  // namespace recoup

@@ -1,0 +1,356 @@
+// A repository: blobs by content, small sealed files (index, snapshots, locks) by hash, and the keys that open both.
+//
+//   auto repo = recoup::repository::open(recoup::open_backend("/srv/backup"), "password");
+//   repo->load_index();
+//   recoup::bytes content = repo->load_blob({recoup::blob_type::data, id});
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include <recoup/chunker/polynomial.hpp>
+#include <recoup/core/bytes.hpp>
+#include <recoup/core/error.hpp>
+#include <recoup/core/worker_group.hpp>
+#include <recoup/hash/sha256.hpp>
+#include <recoup/repo/blob_codec.hpp>
+#include <recoup/repo/blob_index.hpp>
+#include <recoup/repo/config.hpp>
+#include <recoup/repo/index_file.hpp>
+#include <recoup/repo/keys.hpp>
+#include <recoup/repo/pack_writer.hpp>
+#include <recoup/repo/snapshot.hpp>
+#include <recoup/repo/unpacked.hpp>
+#include <recoup/storage/backend.hpp>
+
+namespace recoup {
+
+struct repository_options {
+  compression mode = compression::automatic;
+  std::size_t pack_size = std::size_t{16} << 20;  ///< a pack is closed once it is this long; 4 to 128 MiB
+  bool extra_verify = true;                       ///< see codec_options
+  std::string key_hint;                           ///< id or prefix of the key to try first
+  /// Things that are wrong but do not stop the work, such as a key file that cannot be read.
+  std::function<void(const std::string&)> on_warning = [](const std::string&) {};
+};
+
+struct create_options {
+  unsigned version = 2;
+  std::optional<polynomial> chunker_polynomial;  ///< random unless given; the same one makes copies deduplicate
+  std::optional<scrypt_parameters> kdf;          ///< calibrated to this machine unless given
+  std::string username, hostname;                ///< noted in the key file
+};
+
+struct saved_blob {
+  recoup::id id;
+  bool is_new = false;
+  std::uint64_t stored_length = 0;  ///< bytes added to packs; 0 if the blob was known
+};
+
+/// Members may be called from any thread unless they say otherwise.
+class repository {
+public:
+  /// Makes a new repository. The key is written first and the config last, so that an interrupted attempt leaves
+  /// something that nobody takes for a repository. Throws if one is there already.
+  [[nodiscard]] static std::shared_ptr<repository> create(std::shared_ptr<backend> storage, std::string_view password,
+                                                          const create_options& choice = {},
+                                                          const repository_options& options = {});
+
+  /// Throws repository_missing, wrong_password, damaged or unsupported.
+  [[nodiscard]] static std::shared_ptr<repository> open(std::shared_ptr<backend> storage, std::string_view password,
+                                                        const repository_options& options = {});
+
+  repository(std::shared_ptr<backend> storage, opened_key key, repository_config config,
+             const repository_options& options)
+      : storage_(std::move(storage)), key_(std::move(key)), config_(std::move(config)), options_(options),
+        codecs_(key_.master, {config_.version, options.mode, options.extra_verify}) {}
+
+  repository(const repository&) = delete;
+  repository& operator=(const repository&) = delete;
+
+  [[nodiscard]] const repository_config& config() const noexcept { return config_; }
+  [[nodiscard]] backend& storage() const noexcept { return *storage_; }
+  [[nodiscard]] const id& key_id() const noexcept { return key_.id; }
+  [[nodiscard]] const box_key& master_key() const noexcept { return key_.master; }
+  [[nodiscard]] const repository_options& options() const noexcept { return options_; }
+  [[nodiscard]] codec_pool& codecs() noexcept { return codecs_; }
+  void warn(const std::string& message) const { options_.on_warning(message); }
+
+  // --- the index ---
+
+  /// Reads all index files; later calls do nothing. `on_progress(done, total)` is called from any thread, one at a time.
+  /// A damaged index file is an error unless `on_damaged` takes it.
+  void load_index(const std::function<void(std::size_t, std::size_t)>& on_progress = {},
+                  const std::function<void(const id&, const error&)>& on_damaged = {});
+
+  [[nodiscard]] blob_index& index() noexcept { return index_; }
+  [[nodiscard]] const blob_index& index() const noexcept { return index_; }
+
+  // --- blobs; load_index() must have been called ---
+
+  /// Reads one blob, trying each copy of it. Throws not_found if no index lists it, damaged if no copy is intact.
+  [[nodiscard]] bytes load_blob(const blob_handle& handle);
+  [[nodiscard]] bytes load_blob(blob_type type, const id& name) { return load_blob({type, name}); }
+
+  /// Stores a blob unless it is known or on its way already. It is durable only after flush().
+  saved_blob save_blob(blob_type type, byte_view plaintext) { return save_blob({type, sha256(plaintext)}, plaintext); }
+
+  /// The same when the caller has hashed the blob already.
+  saved_blob save_blob(const blob_handle& handle, byte_view plaintext);
+
+  /// Waits until every blob saved so far is durable and indexed. Not at the same time as save_blob().
+  void flush();
+
+  // --- small files: index, snapshot, lock ---
+
+  /// The JSON in a sealed file. Throws damaged if the file's hash is not its name or its MAC is wrong.
+  [[nodiscard]] bytes load_unpacked(file_type type, const id& name);
+
+  /// Seals and stores; the name is the SHA-256 of what is stored.
+  id save_unpacked(file_type type, std::string_view json);
+
+  void remove(file_type type, const id& name) { storage_->remove({type, name}); }
+
+  /// All files of a type with their sizes, ordered by name.
+  [[nodiscard]] std::vector<listed_file> list(file_type type) const;
+
+  [[nodiscard]] snapshot load_snapshot(const id& name) { return decode_snapshot(load_unpacked(file_type::snapshot, name)); }
+  id save_snapshot(const snapshot& value) { return save_unpacked(file_type::snapshot, encode_snapshot(value)); }
+
+  /// All snapshots, oldest first. One that cannot be read goes to `on_unreadable`; without that it is an error.
+  [[nodiscard]] std::vector<std::pair<id, snapshot>> load_snapshots(
+      const std::function<void(const id&, const error&)>& on_unreadable = {});
+
+private:
+  [[nodiscard]] bool claim(const blob_handle& handle);
+  [[nodiscard]] pack_writer& writer();
+
+  const std::shared_ptr<backend> storage_;
+  const opened_key key_;
+  const repository_config config_;
+  const repository_options options_;
+  codec_pool codecs_;
+
+  std::mutex index_load_mutex_;
+  bool index_loaded_ = false;
+  blob_index index_;
+
+  std::mutex pending_mutex_;
+  std::unordered_set<blob_handle, blob_handle_hash> pending_;  // saved, but in no durable pack yet
+
+  std::mutex writer_mutex_;
+  std::unique_ptr<pack_writer> writer_;  // last: its threads use what is above
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+inline std::shared_ptr<repository> repository::create(std::shared_ptr<backend> storage, std::string_view password,
+                                                      const create_options& choice, const repository_options& options) {
+  initialise_sodium();
+  const auto refuse = [&](const char* what) {
+    return error(error_code::failure, std::string("cannot make a repository at ") + storage->location() + ": " + what +
+                                          " already exists there; choose another place, or open the repository that is there");
+  };
+  if (choice.version < 1 || choice.version > 2)
+    throw error(error_code::unsupported, "repository version " + std::to_string(choice.version) +
+                                             " is not known; use 1 or 2");
+  try {
+    (void)storage->size({file_type::config});
+    throw refuse("a config file");
+  } catch (const error& problem) {
+    if (problem.code() != error_code::not_found) throw;
+  }
+  for (const auto type : {file_type::key, file_type::snapshot}) {
+    bool any = false;
+    storage->list(type, [&](const listed_file&) { any = true; });
+    if (any) throw refuse(type == file_type::key ? "a key file" : "a snapshot");
+  }
+  storage->create();
+  const auto master = box_key::random();
+  const auto key_id = add_key(*storage, master, password, choice.username, choice.hostname,
+                              choice.kdf ? *choice.kdf : calibrated());
+  repository_config config;
+  config.version = choice.version;
+  std::array<std::uint8_t, id::size> random{};
+  random_bytes(random);
+  config.id = to_hex(random);
+  config.chunker_polynomial = choice.chunker_polynomial ? *choice.chunker_polynomial : polynomial::random();
+  box sealer(master);
+  storage->save({file_type::config}, sealer.seal(as_bytes(encode_config(config))));
+  return std::make_shared<repository>(std::move(storage), opened_key{key_id, master}, std::move(config), options);
+}
+
+inline std::shared_ptr<repository> repository::open(std::shared_ptr<backend> storage, std::string_view password,
+                                                    const repository_options& options) {
+  initialise_sodium();
+  bytes sealed_config;
+  try {
+    sealed_config = storage->load_all({file_type::config});
+  } catch (const error& problem) {
+    if (problem.code() != error_code::not_found) throw;
+    throw error(error_code::repository_missing,
+                std::string("repository does not exist: unable to open config file: ") + problem.what() +
+                    "\nIs there a repository at the following location?\n" + storage->location());
+  }
+  auto key = find_key(*storage, password, options.key_hint, options.on_warning);
+  try {
+    if (sealed_config.size() < box_overhead) throw error(error_code::damaged, "the file is too short");
+    box opener(key.master);
+    auto config = decode_config(opener.open(sealed_config));
+    return std::make_shared<repository>(std::move(storage), std::move(key), std::move(config), options);
+  } catch (const error& problem) {
+    throw error(problem.code(), std::string("config file: ") + problem.what());
+  }
+}
+
+inline void repository::load_index(const std::function<void(std::size_t, std::size_t)>& on_progress,
+                                   const std::function<void(const id&, const error&)>& on_damaged) {
+  const std::lock_guard only_once(index_load_mutex_);
+  if (index_loaded_) return;
+  const auto files = list(file_type::index);
+  std::mutex report;
+  std::size_t done = 0;
+  const auto threads = std::max(storage_->connections(), std::thread::hardware_concurrency());
+  parallel_for_each(threads, files, [&](const listed_file& file) {
+    try {
+      decode_index(load_unpacked(file_type::index, file.name),
+                   [&](const indexed_pack& pack) { index_.add_pack(pack.pack, pack.blobs); });
+    } catch (const error& problem) {
+      const std::lock_guard lock(report);
+      if (!on_damaged)
+        throw error(problem.code(), "index " + file.name.hex() + ": " + problem.what() +
+                                        "; `restic repair index` rebuilds it from the packs");
+      on_damaged(file.name, problem);
+    }
+    const std::lock_guard lock(report);
+    ++done;
+    if (on_progress) on_progress(done, files.size());
+  });
+  index_loaded_ = true;
+}
+
+inline bytes repository::load_blob(const blob_handle& handle) {
+  const auto places = index_.find_all(handle);
+  const auto what = std::string(name_of(handle.type)) + " blob " + handle.id.hex();
+  if (places.empty()) throw error(error_code::not_found, what + ": no index lists it");
+  std::string problems;
+  auto codec = codecs_.take();
+  bytes sealed, opened;
+  for (const auto& place : places) {
+    try {
+      sealed.resize(place.blob.length);
+      storage_->load({file_type::pack, place.pack, handle.type == blob_type::tree}, place.blob.offset, sealed);
+      codec->open(place.blob, sealed, opened);
+      return opened;
+    } catch (const error& problem) {
+      problems += (problems.empty() ? "" : "; ") + ("in pack " + place.pack.hex() + ": ") + problem.what();
+    }
+  }
+  throw error(error_code::damaged, what + ": " + problems);
+}
+
+inline bool repository::claim(const blob_handle& handle) {
+  const std::lock_guard lock(pending_mutex_);
+  return !index_.contains(handle) && pending_.insert(handle).second;
+}
+
+inline saved_blob repository::save_blob(const blob_handle& handle, byte_view plaintext) {
+  if (!claim(handle)) return {handle.id, false, 0};
+  auto codec = codecs_.take();
+  const auto sealed = codec->seal(handle, plaintext);
+  writer().add(handle, sealed.box, sealed.uncompressed_length);
+  return {handle.id, true, sealed.box.size()};
+}
+
+inline pack_writer& repository::writer() {
+  const std::lock_guard lock(writer_mutex_);
+  if (!writer_) {
+    const auto stored = [this](const indexed_pack& pack) {
+      // Into the index first: a blob must never be in neither place.
+      index_.add_pack(pack.pack, pack.blobs);
+      const std::lock_guard pending_lock(pending_mutex_);
+      for (const auto& blob : pack.blobs) pending_.erase(blob.handle);
+    };
+    const auto save_index = [this](const std::string& json) { save_unpacked(file_type::index, json); };
+    writer_ = std::make_unique<pack_writer>(*storage_, key_.master, options_.pack_size, stored, save_index);
+  }
+  return *writer_;
+}
+
+inline void repository::flush() {
+  std::unique_ptr<pack_writer> finished;
+  {
+    const std::lock_guard lock(writer_mutex_);
+    finished = std::move(writer_);
+  }
+  if (finished) finished->finish();
+}
+
+inline bytes repository::load_unpacked(file_type type, const id& name) {
+  const file_handle file{type, name};
+  auto sealed = storage_->load_all(file);
+  if (sha256(sealed) != name)
+    throw error(error_code::damaged, file.describe() + ": the content does not have the hash that the file is named by");
+  if (sealed.size() < box_overhead) throw error(error_code::damaged, file.describe() + ": the file is too short");
+  try {
+    auto codec = codecs_.take();
+    return decode_body(codec->box().open(sealed), max_unpacked_size, codec->decompressor());
+  } catch (const error& problem) {
+    throw error(problem.code(), file.describe() + ": " + problem.what());
+  }
+}
+
+inline id repository::save_unpacked(file_type type, std::string_view json) {
+  auto codec = codecs_.take();
+  const auto body = encode_body(config_.version, as_bytes(json), codec->compressor());
+  const auto sealed = codec->box().seal(body);
+  if (!std::ranges::equal(codec->box().open(sealed), body))
+    throw error(error_code::damaged, std::string(name_of(type)) +
+                                         ": what was encrypted does not decrypt to what went in; test this machine's memory");
+  const auto name = sha256(sealed);
+  storage_->save({type, name}, sealed);
+  return name;
+}
+
+inline std::vector<listed_file> repository::list(file_type type) const {
+  std::vector<listed_file> files;
+  storage_->list(type, [&](const listed_file& file) { files.push_back(file); });
+  std::ranges::sort(files, {}, &listed_file::name);
+  return files;
+}
+
+inline std::vector<std::pair<id, snapshot>> repository::load_snapshots(
+    const std::function<void(const id&, const error&)>& on_unreadable) {
+  const auto files = list(file_type::snapshot);
+  std::mutex mutex;
+  std::vector<std::pair<id, snapshot>> loaded;
+  parallel_for_each(std::max(storage_->connections(), 2u), files, [&](const listed_file& file) {
+    try {
+      auto value = load_snapshot(file.name);
+      const std::lock_guard lock(mutex);
+      loaded.emplace_back(file.name, std::move(value));
+    } catch (const error& problem) {
+      const std::lock_guard lock(mutex);
+      if (!on_unreadable) throw error(problem.code(), "snapshot " + file.name.hex() + ": " + problem.what());
+      on_unreadable(file.name, problem);
+    }
+  });
+  std::ranges::sort(loaded, [](const auto& a, const auto& b) {
+    return same_instant(a.second.time, b.second.time) ? a.first < b.first : earlier(a.second.time, b.second.time);
+  });
+  return loaded;
+}
+
+}  // namespace recoup
