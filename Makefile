@@ -1,0 +1,44 @@
+# `make` alone lists what there is.
+PREFIX ?= /usr/local
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
+
+help:
+	@echo "make quickstart  install what is missing, build, back up and restore real files on this machine"
+	@echo "make build       the recoup executable, in build/release/recoup"
+	@echo "make install     executable, headers and CMake package into PREFIX ($(PREFIX))"
+	@echo "make test        everything that is tested; tests/run PART runs a part (build release dev tsan fuzz"
+	@echo "                 consumer python interop)"
+	@echo "make bench       benchmarks"
+	@echo "make umbrella    write include/recoup/recoup.hpp anew, after a header came or went"
+	@echo "make clean       remove build/, with the quickstart's repository in it"
+
+quickstart: build
+	@tools/quickstart.sh
+
+build: prerequisites
+	cmake --preset release
+	cmake --build --preset release --target recoup_command
+
+install:
+	cmake --install build/release --prefix "$(PREFIX)"
+
+test:
+	@tests/run
+
+bench: prerequisites
+	@tools/packages.sh bench
+	cmake --preset release -DRECOUP_BUILD_BENCHMARKS=ON
+	cmake --build --preset release
+	@for benchmark in build/release/bench/*_bench; do "$$benchmark" || exit 1; done
+
+umbrella:
+	cmake -DSOURCE_DIR=$(CURDIR) -P cmake/umbrella.cmake
+
+clean:
+	rm -rf build
+
+prerequisites:
+	@tools/packages.sh build
+	@tools/static-libraries.sh
+
+.PHONY: help quickstart build install test bench umbrella clean prerequisites
