@@ -27,7 +27,9 @@ public:
   /// the whole capacity is let in when the queue is empty, so it can be slow but never stuck.
   [[nodiscard]] bool push(T item, std::size_t weight = 1) {
     std::unique_lock lock(mutex_);
-    room_.wait(lock, [&] { return closed_ || items_.empty() || (weight <= capacity_ && weight_ <= capacity_ - weight); });
+    room_.wait(lock, [&] {
+      return closed_ || items_.empty() || (weight <= capacity_ && weight_ <= capacity_ - weight);
+    });
     if (closed_) return false;
     items_.emplace_back(std::move(item), weight);
     weight_ += weight;

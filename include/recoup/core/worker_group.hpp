@@ -24,11 +24,11 @@ namespace recoup {
 /// Processors this process may run on, at least 1.
 [[nodiscard]] inline unsigned processor_count() noexcept { return std::max(1U, std::thread::hardware_concurrency()); }
 
-/// A stop is a request: a worker sees it in the token it is given, and one that waits on a queue must be woken with
-/// `std::stop_callback wake(group.token(), [&] { queue.abort(); });`, declared after the group.
+/// A stop is a request: a worker sees it in the token it is given. One that waits on a queue must be woken, with
+/// `std::stop_callback wake(group.token(), [&] { queue.abort(); });` declared after the group.
 class worker_group {
 public:
-  /// The group also stops when `outer` does; `join` then throws interrupted, unless a worker's own exception came first.
+  /// The group also stops when `outer` does; `join` then throws interrupted, unless a worker threw something before.
   explicit worker_group(std::stop_token outer = {})
       : outer_(std::move(outer)), forward_(outer_, [this] { stop_.request_stop(); }) {}
 

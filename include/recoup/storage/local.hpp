@@ -7,7 +7,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +28,7 @@
 #include <recoup/core/error.hpp>
 #include <recoup/core/file_descriptor.hpp>
 #include <recoup/storage/layout.hpp>
+#include <recoup/storage/temporary_file.hpp>
 
 namespace recoup {
 
@@ -39,7 +39,7 @@ struct local_options {
 
 class local_backend : public backend {
 public:
-  /// Touches nothing but the config's permissions, so the directory need not exist yet. A relative path is resolved now.
+  /// Looks at the config's permissions only, so the directory need not exist yet. A relative path is resolved now.
   explicit local_backend(const std::filesystem::path& root, local_options options = {}) : options_(options) {
     if (root.empty())
       throw error(error_code::invalid_argument, "the repository's directory has no name: give a path to it");
@@ -82,7 +82,7 @@ public:
     const bool durable = temporary.sync();
     if (!durable && !sync_is_unsupported(errno)) throw failure(errno, what, path);
     if (!temporary.rename_to(name)) throw failure(errno, what, path);
-    if (durable && !sync(directory.get()) && !sync_is_unsupported(errno)) throw failure(errno, what, path);
+    if (durable && !sync_to_disk(directory.get()) && !sync_is_unsupported(errno)) throw failure(errno, what, path);
     // Against accidents only; file systems that cannot do it do not matter.
     ::fchmodat(directory.get(), name.c_str(), file_mode_ & ~mode_t{0222}, 0);
   }
@@ -141,7 +141,7 @@ public:
     std::size_t removed = 0;
     const auto newest = std::time(nullptr) - static_cast<std::time_t>(older_than.count());
     const auto clean = [&](const std::string& directory) {
-      for (const auto& name : read_directory(directory, is_temporary_name)) {
+      for (const auto& name : read_directory(directory, is_leftover)) {
         const auto path = directory + '/' + name;
         struct stat status {};
         if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_mtime > newest) continue;
@@ -159,62 +159,6 @@ public:
   }
 
 private:
-  /// A file under a temporary name, unlinked unless it was renamed. Failed calls leave errno set.
-  class temporary_file {
-  public:
-    temporary_file(int directory, const std::string& final_name) : directory_(directory) {
-      do {
-        std::uint64_t random = 0;
-        if (::getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) random = fallback();
-        name_ = final_name + "-tmp-" + std::to_string(random);
-        file_ = file_descriptor(::openat(directory, name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-      } while (!file_ && (errno == EEXIST || errno == EINTR));
-    }
-    temporary_file(const temporary_file&) = delete;
-    temporary_file& operator=(const temporary_file&) = delete;
-    ~temporary_file() {
-      if (name_.empty()) return;
-      const int saved = errno;
-      ::unlinkat(directory_, name_.c_str(), 0);
-      errno = saved;
-    }
-
-    [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(file_); }
-
-    [[nodiscard]] bool write(byte_view content) noexcept {
-      // One extent instead of many. It is a hint: if there is no room, write() says so, and some file systems which
-      // cannot do it still have room. Small files would only pay for the call.
-      if (content.size() >= 256 * 1024) (void)::fallocate(file_.get(), 0, 0, static_cast<off_t>(content.size()));
-      while (!content.empty()) {
-        const auto written = ::write(file_.get(), content.data(), content.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) {
-          if (written == 0) errno = EIO;
-          return false;
-        }
-        content = content.subspan(static_cast<std::size_t>(written));
-      }
-      return true;
-    }
-
-    [[nodiscard]] bool sync() const noexcept { return local_backend::sync(file_.get()); }
-
-    [[nodiscard]] bool rename_to(const std::string& name) noexcept {
-      if (!file_.close() || ::renameat(directory_, name_.c_str(), directory_, name.c_str()) != 0) return false;
-      name_.clear();
-      return true;
-    }
-
-  private:
-    static std::uint64_t fallback() noexcept {
-      return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-    }
-
-    int directory_;
-    std::string name_;
-    file_descriptor file_;
-  };
-
   struct close_directory {
     void operator()(DIR* directory) const noexcept { ::closedir(directory); }
   };
@@ -223,21 +167,9 @@ private:
     return name.size() == 2 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
   }
 
-  static bool is_temporary_name(std::string_view name) noexcept {
-    const auto mark = name.find("-tmp-");
-    return mark != std::string_view::npos && (name.substr(0, mark) == "config" || id::parse(name.substr(0, mark)));
-  }
-
-  static bool sync(int number) noexcept {
-    int result;
-    do result = ::fsync(number);
-    while (result != 0 && errno == EINTR);
-    return result == 0;
-  }
-
-  /// Some network and FUSE file systems have no fsync; then there is nothing to be had.
-  static bool sync_is_unsupported(int number) noexcept {
-    return number == ENOTSUP || number == EINVAL || number == ENOSYS;
+  static bool is_leftover(std::string_view name) noexcept {
+    const auto final_name = name_behind_temporary(name);
+    return final_name == "config" || id::parse(final_name).has_value();
   }
 
   static file_descriptor open_directory(const std::string& path) noexcept {
@@ -246,7 +178,7 @@ private:
 
   static void sync_directory(const std::string& path) {
     const auto directory = open_directory(path);
-    if (!directory || (!sync(directory.get()) && !sync_is_unsupported(errno)))
+    if (!directory || (!sync_to_disk(directory.get()) && !sync_is_unsupported(errno)))
       throw failure(errno, "cannot sync a directory to the disk", path);
   }
 
@@ -292,7 +224,7 @@ private:
     for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
       make_directory(at->string());
       // As far as we may read it: many a parent directory can only be searched.
-      if (const auto parent = open_directory(at->parent_path().string())) (void)sync(parent.get());
+      if (const auto parent = open_directory(at->parent_path().string())) (void)sync_to_disk(parent.get());
     }
   }
 

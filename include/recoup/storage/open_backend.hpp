@@ -1,4 +1,5 @@
-// From the location a user gives (`/srv/backup`, `local:a:b`, `s3:https://host/bucket`) to a backend, as restic reads it.
+// From the location a user gives (`/srv/backup`, `local:a:b`, `s3:https://host/bucket`) to a backend, in restic's
+// spelling.
 #pragma once
 
 #include <algorithm>
