@@ -1,4 +1,4 @@
-// Owns a POSIX file descriptor.
+// An open file that closes itself.
 #pragma once
 
 #include <unistd.h>
@@ -10,35 +10,33 @@ namespace recoup {
 
 class file_descriptor {
 public:
-  file_descriptor() = default;
+  file_descriptor() noexcept = default;
   explicit file_descriptor(int number) noexcept : number_(number) {}
   file_descriptor(file_descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
   file_descriptor& operator=(file_descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
+    if (this != &other) reset(std::exchange(other.number_, -1));
     return *this;
   }
-  file_descriptor(const file_descriptor&) = delete;
-  file_descriptor& operator=(const file_descriptor&) = delete;
+  ~file_descriptor() { reset(); }
 
-  /// Leaves errno alone, so that a failed call's reason survives the clean-up.
-  ~file_descriptor() {
-    if (number_ < 0) return;
+  /// -1 if nothing is open.
+  [[nodiscard]] int get() const noexcept { return number_; }
+  [[nodiscard]] explicit operator bool() const noexcept { return number_ >= 0; }
+  [[nodiscard]] int release() noexcept { return std::exchange(number_, -1); }
+
+  /// Leaves errno alone, so that the reason of a failed call survives the clean-up.
+  void reset(int number = -1) noexcept {
     const int saved = errno;
-    ::close(number_);
+    if (number_ >= 0) ::close(number_);
+    number_ = number;
     errno = saved;
   }
 
-  [[nodiscard]] int get() const noexcept { return number_; }
-  [[nodiscard]] explicit operator bool() const noexcept { return number_ >= 0; }
-
-  /// Gives up ownership.
-  [[nodiscard]] int release() noexcept { return std::exchange(number_, -1); }
-
-  /// Closes now. False, with errno set, if that reports an error: on network file systems a failed write may show only
-  /// here. Linux has let go of the number even then.
-  [[nodiscard]] bool close() noexcept {
-    const int number = std::exchange(number_, -1);
-    return number < 0 || ::close(number) == 0 || errno == EINTR;
+  /// 0, or the errno with which the system refused: for files that were written, that may be the first news of a full
+  /// disk or quota (NFS). The number is free afterwards either way.
+  [[nodiscard]] int close() noexcept {
+    const int number = release();
+    return number < 0 || ::close(number) == 0 || errno == EINTR ? 0 : errno;
   }
 
 private:

@@ -83,7 +83,7 @@ public:
 
   /// Closes it and moves it over whatever has that name in the same directory.
   [[nodiscard]] bool rename_to(const std::string& name) noexcept {
-    if (!file_.close() || ::renameat(directory_, name_.c_str(), directory_, name.c_str()) != 0) return false;
+    if (file_.close() != 0 || ::renameat(directory_, name_.c_str(), directory_, name.c_str()) != 0) return false;
     name_.clear();
     return true;
   }
