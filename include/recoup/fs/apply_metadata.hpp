@@ -2,8 +2,8 @@
 //
 // The order is restic's (internal/fs/node.go nodeRestoreMetadata), and each step has its place:
 //   1. owner       chown clears setuid, setgid and file capabilities, so it goes before what sets them
-//   2. attributes  capabilities and ACLs; attributes that the node lacks are removed, for instance ACLs inherited from the
-//                  target directory
+//   2. attributes  capabilities and ACLs; attributes that the node lacks are removed, for instance ACLs inherited from
+//                  the target directory
 //   3. times
 //   4. mode        last, because a file made read-only would refuse attributes; not for symlinks, which have none
 // Every step is tried even if one before it failed; each failure is one warning. Without root, chown to others is
@@ -24,7 +24,7 @@
 
 #include <recoup/core/error.hpp>
 #include <recoup/fs/extended_attributes.hpp>
-#include <recoup/fs/file_descriptor.hpp>
+#include <recoup/fs/open_for_reading.hpp>
 #include <recoup/fs/user_names.hpp>
 #include <recoup/fs/warning.hpp>
 #include <recoup/repo/node.hpp>
@@ -159,8 +159,8 @@ inline void apply_metadata(int parent_fd, const std::string& name, int fd, const
   metadata_application(parent_fd, name.c_str(), fd, from, path, options, on_warning).apply_all();
 }
 
-/// Makes the symlink, fifo or device that `from` describes, without metadata, as restic does with mode 0600. Nothing may
-/// have that name yet. Throws invalid_argument for other types, damaged for names and targets no file system can hold,
+/// Makes the symlink, fifo or device that `from` describes, without metadata; mode 0600 as restic does. Nothing may have
+/// that name yet. Throws invalid_argument for other types, damaged for names and targets no file system can hold,
 /// otherwise what the system says.
 inline void create_special(int parent_fd, const std::string& name, const node& from, const std::string& path) {
   if (name.empty() || name.find('/') != std::string::npos || name.find('\0') != std::string::npos)

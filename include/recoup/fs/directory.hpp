@@ -17,7 +17,7 @@
 #include <vector>
 
 #include <recoup/core/error.hpp>
-#include <recoup/fs/file_descriptor.hpp>
+#include <recoup/fs/open_for_reading.hpp>
 
 namespace recoup {
 

@@ -1,7 +1,6 @@
 // How the file system modules tell about things that went wrong but did not stop the work.
 #pragma once
 
-#include <cstring>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -9,8 +8,8 @@
 
 namespace recoup {
 
-/// `path` is the item it is about; `message` is a whole sentence that names it again. May be empty: then nobody listens.
-/// Is called from whichever thread found out.
+/// `path` is the item it is about; `message` is a whole sentence that names it again. An empty function: nobody listens.
+/// Called from whichever thread found out.
 using warning_function = std::function<void(const std::string& path, const std::string& message)>;
 
 inline void warn(const warning_function& listener, const std::string& path, const std::string& message) {
