@@ -141,6 +141,12 @@ inline void append_go_quoted(std::string& to, std::string_view text) {
   }
 }
 
+[[nodiscard]] inline std::string go_quoted(std::string_view text) {
+  std::string quoted;
+  append_go_quoted(quoted, text);
+  return quoted;
+}
+
 /// strconv.Unquote of `quoted` with quotation marks around it; nothing where that is a syntax error. Bytes that are not
 /// UTF-8 become U+FFFD in a text that has escapes, as in Go; JSON that is valid holds none.
 [[nodiscard]] inline std::optional<std::string> go_unquote(std::string_view quoted) {

@@ -180,7 +180,11 @@ public:
   json_writer& value(std::string_view text) { return separate(), append_json_string(text_, text), *this; }
   json_writer& value(const char* text) { return value(std::string_view(text)); }
   json_writer& value(std::same_as<bool> auto truth) { return raw(truth ? "true" : "false"); }
-  json_writer& value(std::integral auto number) { return separate(), append_json_number(text_, number), *this; }
+  template <std::integral Number>
+    requires(!std::same_as<Number, bool>)
+  json_writer& value(Number number) {
+    return separate(), append_json_number(text_, number), *this;
+  }
   json_writer& value(double number) { return separate(), append_json_number(text_, number), *this; }
   json_writer& value(const id& name) { return separate(), append_json_id(text_, name), *this; }
   json_writer& value(const timestamp& time) { return separate(), append_json_time(text_, time), *this; }

@@ -141,8 +141,8 @@ public:
   /// Names must ascend strictly, byte by byte; throws invalid_argument otherwise.
   void add(const node& entry) {
     if (entry.name <= last_name_)
-      throw error(error_code::invalid_argument, "cannot write a tree: node \"" + entry.name +
-                                                    "\" comes after \"" + last_name_ +
+      throw error(error_code::invalid_argument, "cannot write a tree: node \"" + go_quoted(entry.name) +
+                                                    "\" comes after \"" + go_quoted(last_name_) +
                                                     "\", but names must ascend and differ");
     text_.append(last_name_.empty() ? "{\"nodes\":[" : ",");
     append_node_json(text_, entry);
@@ -187,7 +187,7 @@ inline void read_name(json_value& value, std::string& into) {
     return;
   }
   auto raw = go_unquote(quoted);
-  if (!raw) throw json_error("bad escape in \"" + std::string(quoted.substr(0, 200)) + "\"");
+  if (!raw) throw json_error("bad escape in \"" + go_quoted(quoted.substr(0, 200)) + "\"");
   into = std::move(*raw);
 }
 
