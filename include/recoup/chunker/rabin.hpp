@@ -1,0 +1,94 @@
+// The rule by which restic cuts files (restic.md section 2.10), and its obvious implementation.
+//
+//   fingerprint(i) = (data[i-63 … i] as a polynomial, the first byte the highest) mod P
+//   a chunk ends after byte i as soon as it has min_chunk bytes and the low 20 bits of fingerprint(i) are zero,
+//   or when it has max_chunk bytes, or where the data ends
+//
+// restic starts each chunk with a window of zeros and a digest of 1, and hashes only its last 64 bytes before min_chunk.
+// Both leave no trace by the first test, so the test at i is a function of 64 bytes alone and positions can be searched
+// in any order.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <recoup/chunker/polynomial.hpp>
+#include <recoup/core/bytes.hpp>
+#include <recoup/core/error.hpp>
+
+namespace recoup {
+
+inline constexpr std::size_t min_chunk = std::size_t{512} << 10;
+inline constexpr std::size_t max_chunk = std::size_t{8} << 20;
+inline constexpr std::size_t rabin_window = 64;
+/// A cut's fingerprint has these bits clear: one position in 2^20.
+inline constexpr std::uint64_t cut_mask = (std::uint64_t{1} << 20) - 1;
+
+/// What a polynomial of degree 53 comes to, byte by byte. 4 KiB: stays in the first-level cache.
+///
+/// A digest is kept shifted left by 11 bits. Its highest coefficient is then bit 63: the byte that the next one pushes
+/// over the edge is `digest >> 56`, and the shift that makes room drops it by itself.
+struct rabin_tables {
+  static constexpr int scale = 63 - (polynomial::required_degree - 1);
+  static constexpr std::uint64_t scaled_cut_mask = cut_mask << scale;
+
+  polynomial modulus;
+  /// t * x^53 mod P, scaled: what the byte t that falls off the top leaves behind.
+  std::array<std::uint64_t, 256> reduce{};
+  /// b * x^512 mod P, scaled: what is left of byte b after 64 more have been appended.
+  std::array<std::uint64_t, 256> leave{};
+
+  /// Throws unsupported if `chosen` is not irreducible of degree 53.
+  explicit rabin_tables(polynomial chosen) : modulus(chosen) {
+    if (chosen.degree() != polynomial::required_degree || !chosen.is_irreducible())
+      throw error(error_code::unsupported, "chunker polynomial " + chosen.hex() +
+                                               " is not irreducible of degree 53; the repository's config is damaged or "
+                                               "written by an unknown program");
+    const auto top = power_of_x(polynomial::required_degree, chosen);
+    const auto left = power_of_x(8 * rabin_window, chosen);
+    for (std::uint64_t byte = 0; byte < 256; ++byte) {
+      reduce[byte] = multiply_modulo(top, {byte}, chosen).value << scale;
+      leave[byte] = multiply_modulo(left, {byte}, chosen).value << scale;
+    }
+  }
+
+  /// Digest of a window that has grown by `byte`.
+  [[nodiscard]] std::uint64_t push(std::uint64_t digest, std::uint8_t byte) const noexcept {
+    return (digest << 8 ^ std::uint64_t{byte} << scale) ^ reduce[digest >> 56];
+  }
+  /// Digest of a window of 64 bytes that `entering` has moved on by one.
+  [[nodiscard]] std::uint64_t slide(std::uint64_t digest, std::uint8_t entering, std::uint8_t leaving) const noexcept {
+    return push(digest, entering) ^ leave[leaving];
+  }
+  [[nodiscard]] static bool is_cut(std::uint64_t digest) noexcept { return (digest & scaled_cut_mask) == 0; }
+
+  /// Fingerprint of any number of bytes, not scaled: what restic calls the cut of a chunk, for its last 64.
+  [[nodiscard]] std::uint64_t fingerprint(byte_view window) const noexcept {
+    std::uint64_t digest = 0;
+    for (const auto byte : window) digest = push(digest, byte);
+    return digest >> scale;
+  }
+};
+
+/// The chunks of `whole`, by the rule above and nothing else: what everything faster is compared with. Slow.
+[[nodiscard]] inline std::vector<std::size_t> chunk_reference(polynomial chosen, byte_view whole) {
+  const rabin_tables tables(chosen);
+  std::vector<std::size_t> lengths;
+  while (!whole.empty()) {
+    std::size_t length = 0;
+    std::uint64_t digest = 0;
+    while (length < whole.size() && length < max_chunk) {
+      digest = length < rabin_window ? tables.push(digest, whole[length])
+                                     : tables.slide(digest, whole[length], whole[length - rabin_window]);
+      ++length;
+      if (length >= min_chunk && rabin_tables::is_cut(digest)) break;
+    }
+    lengths.push_back(length);
+    whole = whole.subspan(length);
+  }
+  return lengths;
+}
+
+}  // namespace recoup

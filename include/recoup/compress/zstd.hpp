@@ -1,0 +1,171 @@
+// zstd frames as blobs and metadata carry them (restic.md section 2.5): content size stored, no checksum (every blob is
+// hashed and authenticated anyway), a window of 512 KiB.
+#pragma once
+
+#include <zstd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <recoup/core/bytes.hpp>
+#include <recoup/core/error.hpp>
+
+namespace recoup {
+
+/// restic's words for how hard to try.
+enum class compression {
+  automatic,
+  off,  ///< data is stored as it is; metadata is compressed all the same
+  fastest,
+  better,
+  max,
+};
+
+[[nodiscard]] constexpr std::string_view name_of(compression mode) noexcept {
+  switch (mode) {
+    case compression::automatic: return "auto";
+    case compression::off: return "off";
+    case compression::fastest: return "fastest";
+    case compression::better: return "better";
+    case compression::max: return "max";
+  }
+  return "";
+}
+
+/// Nothing if `name` is not one of auto, off, fastest, better, max.
+[[nodiscard]] constexpr std::optional<compression> parse_compression(std::string_view name) noexcept {
+  for (const auto mode : {compression::automatic, compression::off, compression::fastest, compression::better,
+                          compression::max})
+    if (name_of(mode) == name) return mode;
+  return std::nullopt;
+}
+
+/// zstd's own level for a mode. `off` is that of `automatic`: what is compressed then is metadata.
+[[nodiscard]] constexpr int zstd_level(compression mode) noexcept {
+  switch (mode) {
+    case compression::fastest: return 1;
+    case compression::better: return 7;
+    case compression::max: return 15;
+    default: return 3;
+  }
+}
+
+/// Keeps a compression context: one per thread, not thread-safe.
+class compressor {
+public:
+  explicit compressor(compression mode = compression::automatic) : context_(::ZSTD_createCCtx()) {
+    if (!context_) throw error(error_code::failure, "compression: no memory for a context");
+    set(ZSTD_c_compressionLevel, zstd_level(mode));
+    set(ZSTD_c_windowLog, window_log);
+    set(ZSTD_c_contentSizeFlag, 1);
+    set(ZSTD_c_checksumFlag, 0);
+  }
+
+  /// Replaces `out` with one frame. Its capacity is kept, so a buffer that is used again costs no allocation.
+  void compress(byte_view content, bytes& out) {
+    out.resize(ZSTD_compressBound(content.size()));
+    const auto length = ::ZSTD_compress2(context_.get(), out.data(), out.size(), content.data(), content.size());
+    if (::ZSTD_isError(length))
+      throw error(error_code::failure, std::string("compression failed: ") + ::ZSTD_getErrorName(length));
+    out.resize(length);
+  }
+
+  [[nodiscard]] bytes compress(byte_view content) {
+    bytes out;
+    compress(content, out);
+    return out;
+  }
+
+private:
+  static constexpr int window_log = 19;
+
+  struct free_context {
+    void operator()(ZSTD_CCtx* context) const noexcept { ::ZSTD_freeCCtx(context); }
+  };
+
+  void set(ZSTD_cParameter parameter, int value) {
+    const auto result = ::ZSTD_CCtx_setParameter(context_.get(), parameter, value);
+    if (::ZSTD_isError(result))
+      throw error(error_code::failure, std::string("compression: ") + ::ZSTD_getErrorName(result));
+  }
+
+  std::unique_ptr<ZSTD_CCtx, free_context> context_;
+};
+
+/// Keeps a decompression context: one per thread, not thread-safe. Takes any valid frames, also other programs' with
+/// checksums, without content size, or several in a row.
+class decompressor {
+public:
+  decompressor() : context_(::ZSTD_createDCtx()) {
+    if (!context_) throw error(error_code::failure, "decompression: no memory for a context");
+  }
+
+  /// Throws damaged unless `frame` is valid and fills `into` exactly.
+  void decompress(byte_view frame, byte_span into) {
+    const auto length = ::ZSTD_decompressDCtx(context_.get(), into.data(), into.size(), frame.data(), frame.size());
+    if (::ZSTD_isError(length)) refuse(::ZSTD_getErrorName(length));
+    if (length != into.size())
+      refuse("it holds " + std::to_string(length) + " bytes and should hold " + std::to_string(into.size()));
+  }
+
+  /// The content of a frame whose length nobody has promised. Throws damaged if it is longer than `limit`. Memory is
+  /// taken in proportion to what is really there, whatever the frame's header claims.
+  [[nodiscard]] bytes decompress_bounded(byte_view frame, std::size_t limit) {
+    const auto claimed = ::ZSTD_getFrameContentSize(frame.data(), frame.size());
+    if (claimed == ZSTD_CONTENTSIZE_ERROR) refuse("it does not begin as a frame does");
+    const bool one_frame = ::ZSTD_findFrameCompressedSize(frame.data(), frame.size()) == frame.size();
+    if (claimed == ZSTD_CONTENTSIZE_UNKNOWN || !one_frame) return decompress_growing(frame, limit);
+    if (claimed > limit) refuse_length(limit);
+    if (claimed / max_ratio > frame.size()) refuse("it claims more content than it can hold");
+    bytes content(static_cast<std::size_t>(claimed));
+    decompress(frame, content);
+    return content;
+  }
+
+private:
+  /// A block yields at most 128 KiB and takes at least 4 bytes (RFC 8878 section 3.1.1.2: header of 3, one byte to
+  /// repeat).
+  static constexpr std::size_t max_ratio = (std::size_t{128} << 10) / 4;
+
+  struct free_context {
+    void operator()(ZSTD_DCtx* context) const noexcept { ::ZSTD_freeDCtx(context); }
+  };
+
+  [[noreturn]] static void refuse(const std::string& why) {
+    throw error(error_code::damaged, "compressed data is damaged: " + why);
+  }
+  [[noreturn]] static void refuse_length(std::size_t limit) {
+    refuse("its content is longer than the " + std::to_string(limit) + " bytes that can be right here");
+  }
+
+  /// zstd refuses windows above 128 MiB here by itself (ZSTD_d_windowLogMax), which bounds its own buffer.
+  [[nodiscard]] bytes decompress_growing(byte_view frame, std::size_t limit) {
+    ::ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
+    // One byte more than allowed tells content that just fits from content that does not.
+    const std::size_t most = limit == SIZE_MAX ? limit : limit + 1;
+    bytes content(std::min(most, std::max(std::size_t{64} << 10, frame.size() * 4)));
+    ZSTD_inBuffer in{frame.data(), frame.size(), 0};
+    ZSTD_outBuffer out{content.data(), content.size(), 0};
+    for (;;) {
+      const auto left = ::ZSTD_decompressStream(context_.get(), &out, &in);
+      if (::ZSTD_isError(left)) refuse(::ZSTD_getErrorName(left));
+      if (out.pos > limit) refuse_length(limit);
+      if (in.pos == in.size && left == 0) break;
+      if (in.pos == in.size && out.pos < out.size) refuse("it ends too early");
+      if (out.pos == out.size) {
+        content.resize(content.size() > most / 2 ? most : content.size() * 2);
+        out = {content.data(), content.size(), out.pos};
+      }
+    }
+    content.resize(out.pos);
+    return content;
+  }
+
+  std::unique_ptr<ZSTD_DCtx, free_context> context_;
+};
+
+}  // namespace recoup
