@@ -159,8 +159,8 @@ inline void apply_metadata(int parent_fd, const std::string& name, int fd, const
   metadata_application(parent_fd, name.c_str(), fd, from, path, options, on_warning).apply_all();
 }
 
-/// Makes the symlink, fifo or device that `from` describes, without metadata; mode 0600 as restic does. Nothing may have
-/// that name yet. Throws invalid_argument for other types, damaged for names and targets no file system can hold,
+/// Makes the symlink, fifo or device that `from` describes, without metadata; mode 0600 as restic does. Nothing may
+/// have that name yet. Throws invalid_argument for other types, damaged for names and targets no file system can hold,
 /// otherwise what the system says.
 inline void create_special(int parent_fd, const std::string& name, const node& from, const std::string& path) {
   if (name.empty() || name.find('/') != std::string::npos || name.find('\0') != std::string::npos)

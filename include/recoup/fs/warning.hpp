@@ -8,7 +8,7 @@
 
 namespace recoup {
 
-/// `path` is the item it is about; `message` is a whole sentence that names it again. An empty function: nobody listens.
+/// `path` is the item it is about; `message` is a whole sentence that names it again. Empty function: nobody listens.
 /// Called from whichever thread found out.
 using warning_function = std::function<void(const std::string& path, const std::string& message)>;
 
