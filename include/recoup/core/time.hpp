@@ -73,15 +73,41 @@ inline constexpr std::int64_t last_second_of_year_9999 = 253402300799;
 
 }  // namespace civil_time
 
+namespace civil_time {
+
+/// A time before year 0 or after 9999 becomes the same month, day and time of day in year 0 or 9999 (restic's fixTime;
+/// from 29 February it goes on to 1 March). Years repeat with their weekdays, so with their summer times too, every 400
+/// years: that brings any instant into the range that localtime_r and std::chrono can do.
+[[nodiscard]] inline timestamp moved_into_range(std::int64_t seconds, std::int32_t nanoseconds) noexcept {
+  constexpr std::int64_t cycle = 146097 * seconds_per_day;
+  const bool early = seconds < 0;
+  auto within = seconds % cycle + (early ? -4 : 20) * cycle;  // from year -30 or 9970 on
+  if (within < first_second_of_year_0) within += cycle;
+
+  const auto shown = within + local_zone_offset(within);
+  const auto day = (shown >= 0 ? shown : shown - seconds_per_day + 1) / seconds_per_day;
+  const std::chrono::year_month_day date{std::chrono::sys_days{std::chrono::days{day}}};
+  const auto moved = days_from_civil(early ? 0 : 9999, static_cast<unsigned>(date.month()),
+                                     static_cast<unsigned>(date.day())) * seconds_per_day + (shown - day * seconds_per_day);
+  // As Go's time.Date finds the zone of a local time.
+  auto offset = local_zone_offset(moved);
+  offset = local_zone_offset(moved - offset);
+  return {moved - offset, nanoseconds, offset};
+}
+
+}  // namespace civil_time
+
 /// A file's time in the local zone of that instant, moved into the years 0 to 9999 as restic does.
 [[nodiscard]] inline timestamp local_timestamp(std::int64_t seconds, std::int32_t nanoseconds) noexcept {
-  timestamp stamp{seconds, nanoseconds, local_zone_offset(seconds)};
-  const auto shown = seconds + stamp.zone_offset;
-  if (shown < civil_time::first_second_of_year_0)
-    stamp.seconds = civil_time::first_second_of_year_0 - stamp.zone_offset;
-  else if (shown > civil_time::last_second_of_year_9999)
-    stamp.seconds = civil_time::last_second_of_year_9999 - stamp.zone_offset;
-  return stamp;
+  using namespace civil_time;
+  // Zones are less than two days from UTC; the margin keeps the sum below from overflowing.
+  constexpr std::int64_t margin = 2 * seconds_per_day;
+  if (seconds < first_second_of_year_0 - margin || seconds > last_second_of_year_9999 + margin)
+    return moved_into_range(seconds, nanoseconds);
+  const auto offset = local_zone_offset(seconds);
+  const auto shown = seconds + offset;
+  if (shown < first_second_of_year_0 || shown > last_second_of_year_9999) return moved_into_range(seconds, nanoseconds);
+  return {seconds, nanoseconds, offset};
 }
 
 [[nodiscard]] inline timestamp local_timestamp(const std::timespec& time) noexcept {

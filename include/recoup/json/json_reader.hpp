@@ -14,6 +14,7 @@
 #pragma once
 
 #include <simdjson.h>
+#include <sodium.h>
 
 #include <algorithm>
 #include <array>
@@ -62,7 +63,8 @@ private:
 /// what a visitor does with one tree may be to read another.
 class json_document {
 public:
-  explicit json_document(byte_view text) : tools_(borrow(text.size())) {
+  /// The copy of a `secret` text is wiped in the end.
+  explicit json_document(byte_view text, bool secret = false) : tools_(borrow(text.size())), secret_(secret) {
     if (!text.empty()) std::memcpy(tools_->text.data(), text.data(), text.size());
     std::memset(tools_->text.data() + text.size(), ' ', simdjson::SIMDJSON_PADDING);
     document_ = tools_->parser.iterate(reinterpret_cast<const char*>(tools_->text.data()), text.size(),
@@ -71,6 +73,7 @@ public:
   json_document(const json_document&) = delete;
   json_document& operator=(const json_document&) = delete;
   ~json_document() {
+    if (secret_) ::sodium_memzero(tools_->text.data(), tools_->text.size());
     if (tools_->text.size() <= largest_kept) store().push_back(std::move(tools_));
   }
 
@@ -111,6 +114,7 @@ private:
   }
 
   std::unique_ptr<tools> tools_;
+  bool secret_;
   simdjson::ondemand::document document_;
 };
 
@@ -285,14 +289,15 @@ inline void read(json_value& value, std::vector<std::string>& into) {
 }
 
 /// Runs `body(json_object)` on the root of `text`, which must be one object and nothing after it. What does not parse or
-/// does not fit is thrown as recoup::error(damaged, "<what>: field …: …"). `what` names the object in messages.
+/// does not fit is thrown as recoup::error(damaged, "<what> is damaged: field …: …"). `what` names the object in messages.
+/// Of a `secret` text no copy stays behind, as long as `body` takes strings with `raw_string`.
 template <class Body>
-void read_json(byte_view text, std::string_view what, Body&& body) {
+void read_json(byte_view text, std::string_view what, Body&& body, bool secret = false) {
   const auto fail = [what](const std::string& reason) {
     return error(error_code::damaged, std::string(what) + " is damaged: " + reason);
   };
   try {
-    json_document document(text);
+    json_document document(text, secret);
     json_object root;
     if (document.root().get_object().get(root) != simdjson::SUCCESS) throw json_error("must be a JSON object");
     body(root);

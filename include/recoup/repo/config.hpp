@@ -18,10 +18,9 @@ struct repository_config {
   unsigned version = 2;
   std::string id;  ///< 64 hexadecimal digits, random; names the cache directory
   polynomial chunker_polynomial{};
-};
 
-/// Degree of the polynomials that restic's chunker works with.
-inline constexpr int chunker_polynomial_degree = 53;
+  [[nodiscard]] friend bool operator==(const repository_config&, const repository_config&) = default;
+};
 
 [[nodiscard]] inline std::string encode_config(const repository_config& config) {
   json_writer json;
@@ -48,7 +47,7 @@ inline constexpr int chunker_polynomial_degree = 53;
   // The id becomes part of a path, so it is checked here once and for all.
   if (!id::parse(config.id)) throw error(error_code::damaged, "config is damaged: id must be 64 hexadecimal digits");
   const auto parsed = polynomial::parse(hex);
-  if (!parsed || parsed->degree() != chunker_polynomial_degree || !parsed->is_irreducible())
+  if (!parsed || parsed->degree() != polynomial::required_degree || !parsed->is_irreducible())
     throw error(error_code::damaged, "config is damaged: chunker_polynomial is not irreducible of degree 53");
   config.chunker_polynomial = *parsed;
   return config;
