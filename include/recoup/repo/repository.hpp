@@ -37,6 +37,9 @@
 
 namespace recoup {
 
+/// A sealed file may say that it is anything when decompressed; real indexes have some 10 MiB.
+inline constexpr std::size_t max_unpacked_size = std::size_t{512} << 20;
+
 struct repository_options {
   compression mode = compression::automatic;
   std::size_t pack_size = std::size_t{16} << 20;  ///< a pack is closed once it is this long; 4 to 128 MiB
@@ -178,7 +181,7 @@ inline std::shared_ptr<repository> repository::create(std::shared_ptr<backend> s
     if (any) throw refuse(type == file_type::key ? "a key file" : "a snapshot");
   }
   storage->create();
-  const auto master = box_key::random();
+  auto master = box_key::random();
   const auto key_id = add_key(*storage, master, password, choice.username, choice.hostname,
                               choice.kdf ? *choice.kdf : calibrated());
   repository_config config;
@@ -189,7 +192,7 @@ inline std::shared_ptr<repository> repository::create(std::shared_ptr<backend> s
   config.chunker_polynomial = choice.chunker_polynomial ? *choice.chunker_polynomial : polynomial::random();
   box sealer(master);
   storage->save({file_type::config}, sealer.seal(as_bytes(encode_config(config))));
-  return std::make_shared<repository>(std::move(storage), opened_key{key_id, master}, std::move(config), options);
+  return std::make_shared<repository>(std::move(storage), opened_key{key_id, std::move(master)}, std::move(config), options);
 }
 
 inline std::shared_ptr<repository> repository::open(std::shared_ptr<backend> storage, std::string_view password,

@@ -1,0 +1,173 @@
+// Making a snapshot.
+//
+//   recoup::backup_options options;
+//   options.targets = {"/home"};
+//   options.hostname = "nas";
+//   options.parent = recoup::find_parent(*repo, options);
+//   recoup::backup_observer nobody;
+//   auto result = recoup::backup(*repo, options, nobody);
+//
+// Data blobs and trees are durable and indexed before the snapshot that needs them is written. If the process dies before
+// that, the repository is as it was, plus packs that the next backup finds and uses.
+#pragma once
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <recoup/core/error.hpp>
+#include <recoup/core/version.hpp>
+#include <recoup/fs/path.hpp>
+#include <recoup/ops/backup/options.hpp>
+#include <recoup/ops/backup/source_tree.hpp>
+#include <recoup/ops/backup/stream.hpp>
+#include <recoup/ops/backup/tree_saver.hpp>
+#include <recoup/ops/snapshots.hpp>
+#include <recoup/repo/lock.hpp>
+#include <recoup/repo/repository.hpp>
+#include <recoup/repo/unindexed_packs.hpp>
+
+namespace recoup {
+
+/// What must agree between a snapshot and its parent.
+struct parent_grouping {
+  bool host = true, paths = true, tags = false;
+};
+
+/// The newest snapshot, not newer than `options.time`, of the same host and targets.
+[[nodiscard]] inline std::optional<parent_snapshot> find_parent(repository& repo, const backup_options& options,
+                                                                const parent_grouping& grouping = {}) {
+  snapshot_filter filter;
+  filter.not_after = options.time;
+  if (grouping.host) filter.hosts = {options.hostname};
+  if (grouping.paths)
+    for (const auto& target : options.targets) filter.paths.push_back(absolute_path(target));
+  if (grouping.tags) filter.tags = {options.tags};
+  try {
+    auto found = find_snapshot(repo, "latest", filter);
+    return parent_snapshot{found.id, std::move(found.snapshot)};
+  } catch (const error& problem) {
+    if (problem.code() != error_code::not_found) throw;
+    return std::nullopt;
+  }
+}
+
+namespace backup_steps {
+
+/// Runs `save`, and when it is interrupted puts what was stored so far into an index before passing that on.
+template <class Save>
+[[nodiscard]] id save_and_flush(repository& repo, Save&& save) {
+  id tree;
+  try {
+    tree = save();
+  } catch (const error& problem) {
+    if (problem.code() == error_code::interrupted) {
+      try {
+        repo.flush();
+      } catch (const std::exception& second) {
+        repo.warn(std::string("what was stored until the interruption could not be indexed: ") + second.what());
+      }
+    }
+    throw;
+  }
+  repo.flush();
+  return tree;
+}
+
+inline void fill_owner(snapshot& made) {
+  made.username = local_username();
+  made.uid = ::geteuid();
+  made.gid = ::getegid();
+}
+
+[[nodiscard]] inline backup_result finish(repository& repo, const backup_options& options, std::vector<std::string> paths,
+                                          const tree_saver& saver, const id& tree, const timestamp& started) {
+  backup_result result;
+  result.stats = saver.stats();
+  result.errors = saver.errors();
+  auto& summary = result.summary;
+  summary = saver.counts();
+  summary.backup_start = started;
+  summary.backup_end = current_time();
+  summary.data_blobs = result.stats.data_blobs;
+  summary.tree_blobs = result.stats.tree_blobs;
+  summary.data_added = result.stats.data_size + result.stats.tree_size;
+  summary.data_added_packed = result.stats.data_size_in_repo + result.stats.tree_size_in_repo;
+  summary.total_files_processed = summary.files_new + summary.files_changed + summary.files_unmodified;
+
+  auto& made = result.snapshot;
+  made.time = options.time;
+  made.tree = tree;
+  made.paths = std::move(paths);
+  made.hostname = options.hostname;
+  fill_owner(made);
+  made.excludes = options.excludes;
+  made.tags = options.tags;
+  if (options.parent) made.parent = options.parent->id;
+  made.program_version = options.program_version.empty() ? std::string(program_version_prefix).append(version) : options.program_version;
+  made.summary = summary;
+  if (options.skip_if_unchanged && options.parent && options.parent->snapshot.tree == tree) return result;
+  throw_if_stopped(options.stop);
+  result.snapshot_id = repo.save_snapshot(made);
+  return result;
+}
+
+/// Targets that exist; the others are reported. Throws if none does.
+[[nodiscard]] inline std::vector<std::string> existing_targets(const backup_options& options, backup_observer& observer,
+                                                               std::uint64_t& missing) {
+  if (options.targets.empty())
+    throw error(error_code::invalid_argument, "nothing to backup, please specify source files/dirs");
+  std::vector<std::string> existing;
+  for (const auto& target : options.targets) {
+    struct stat status{};
+    if (::lstat(target.c_str(), &status) == 0 || errno != ENOENT) {
+      existing.push_back(target);
+      continue;
+    }
+    ++missing;
+    observer.on_error(target, error(error_code::not_found, target + " does not exist, skipping"));
+  }
+  if (existing.empty()) throw error(error_code::not_found, "all source directories/files do not exist");
+  return existing;
+}
+
+}  // namespace backup_steps
+
+/// Backs up files and directories. Loads the index if nobody has. Problems with single items are reported and counted;
+/// throws if the repository cannot be written, if there is nothing to back up, or if interrupted. No snapshot then.
+[[nodiscard]] inline backup_result backup(repository& repo, const backup_options& options, backup_observer& observer) {
+  using namespace backup_steps;
+  const auto started = current_time();
+  repo.load_index();
+  if (options.adopt_unindexed_packs) (void)adopt_unindexed_packs(repo, options.stop);
+  std::uint64_t missing = 0;
+  const auto targets = existing_targets(options, observer, missing);
+  const auto tree = make_source_tree(targets);
+  tree_saver saver(repo, options, observer);
+  const auto root = save_and_flush(repo, [&] { return saver.save(tree); });
+  std::vector<std::string> paths;
+  for (const auto& target : targets) paths.push_back(absolute_path(target));
+  auto result = finish(repo, options, std::move(paths), saver, root, started);
+  result.errors += missing;
+  return result;
+}
+
+/// Backs up what a program writes, as one file.
+[[nodiscard]] inline backup_result backup(repository& repo, const backup_options& options, const backup_stream& stream,
+                                          backup_observer& observer) {
+  using namespace backup_steps;
+  const auto started = current_time();
+  repo.load_index();
+  if (options.adopt_unindexed_packs) (void)adopt_unindexed_packs(repo, options.stop);
+  tree_saver saver(repo, options, observer);
+  const auto root = save_and_flush(repo, [&] { return saver.save(stream); });
+  return finish(repo, options, {clean_path("/" + stream.path)}, saver, root, started);
+}
+
+}  // namespace recoup

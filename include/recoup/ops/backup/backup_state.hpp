@@ -1,0 +1,89 @@
+// What all threads of one backup share, and what each keeps for itself.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include <recoup/chunker/chunker.hpp>
+#include <recoup/core/bytes.hpp>
+#include <recoup/core/worker_group.hpp>
+#include <recoup/fs/metadata.hpp>
+#include <recoup/fs/user_names.hpp>
+#include <recoup/ops/backup/chunk_buffers.hpp>
+#include <recoup/ops/backup/options.hpp>
+#include <recoup/ops/backup/work_stack.hpp>
+#include <recoup/repo/repository.hpp>
+
+namespace recoup {
+
+struct backup_worker {
+  std::stop_token stop;
+  bytes small_file = bytes(min_chunk + 1);  ///< one byte more than what is surely a single chunk
+  item_stats totals;
+  snapshot_summary summary;  ///< only the counters are used
+};
+
+using backup_work_stack = work_stack<backup_worker>;
+
+class backup_state {
+public:
+  using clock = std::chrono::steady_clock;
+
+  backup_state(repository& repository_to_use, const backup_options& chosen, backup_observer& told)
+      : repo(repository_to_use), options(chosen), observer(told), cutter(repo.config().chunker_polynomial),
+        threads(chosen.threads != 0 ? chosen.threads : std::max(processor_count(), chosen.read_concurrency)),
+        buffers(std::size_t{2} * threads + 2) {
+    metadata_.with_atime = options.with_atime;
+    metadata_.names = &names_;
+    metadata_.on_warning = [this](const std::string& path, const std::string& message) {
+      report(path, error(error_code::io, message));
+    };
+    inner_metadata_ = metadata_;
+    inner_metadata_.ignore_attribute_permission = true;
+  }
+
+  /// Counts a problem with one item; the backup goes on.
+  void report(const std::string& path, const error& problem) {
+    errors_.fetch_add(1);
+    observer.on_error(path, problem);
+  }
+
+  [[nodiscard]] std::uint64_t errors() const noexcept { return errors_.load(); }
+
+  /// The node of something that is to be saved. Throws source_error.
+  [[nodiscard]] node read_source_node(int directory, const char* name, const std::string& path, const struct stat& status,
+                                      int fd) {
+    try {
+      return read_node(directory, name, path, status, metadata_, fd);
+    } catch (const error& problem) {
+      throw source_error(problem);
+    }
+  }
+
+  /// The node of a directory that only leads to targets: nobody asked for it, so what may not be read is no error.
+  [[nodiscard]] node read_inner_node(const std::string& path, const struct stat& status, int fd) {
+    return read_node(AT_FDCWD, path.c_str(), path, status, inner_metadata_, fd);
+  }
+
+  repository& repo;
+  const backup_options& options;
+  backup_observer& observer;
+  const chunker cutter;
+  const unsigned threads;
+  chunk_buffers buffers;
+  backup_work_stack stack;
+
+private:
+  user_names names_;
+  metadata_options metadata_, inner_metadata_;
+  std::atomic<std::uint64_t> errors_{0};
+};
+
+}  // namespace recoup

@@ -1,0 +1,112 @@
+// The order in which a backup's pieces of work are done.
+//
+// Directories and parts of directories go on a stack: the newest is done first, so the walk is depth-first and what waits
+// is bounded by the siblings along one path, not by the size of the tree. Chunks of large files go on a queue of their
+// own that is always served first: each holds a buffer, and the sooner it is stored the sooner reading goes on.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <mutex>
+#include <stop_token>
+#include <utility>
+#include <vector>
+
+#include <recoup/core/error.hpp>
+
+namespace recoup {
+
+/// Work is `void(Worker&)`, where Worker is what each thread keeps for itself.
+template <class Worker>
+class work_stack {
+public:
+  using work = std::function<void(Worker&)>;
+
+  void push(work item) {
+    {
+      const std::lock_guard lock(mutex_);
+      stack_.push_back(std::move(item));
+      ++unfinished_;
+    }
+    changed_.notify_one();
+  }
+
+  /// Puts several pieces on the stack at once, such that the first is done first.
+  void push_in_order(std::vector<work> items) {
+    {
+      const std::lock_guard lock(mutex_);
+      unfinished_ += items.size();
+      for (auto item = items.rbegin(); item != items.rend(); ++item) stack_.push_back(std::move(*item));
+    }
+    changed_.notify_all();
+  }
+
+  void push_urgent(work item) {
+    {
+      const std::lock_guard lock(mutex_);
+      urgent_.push_back(std::move(item));
+      ++unfinished_;
+    }
+    changed_.notify_one();
+  }
+
+  /// Works until nothing is left or a stop is requested. Called by each thread.
+  void run(Worker& worker, const std::stop_token& stop) {
+    while (auto item = wait_for_work(stop)) {
+      (*item)(worker);
+      done();
+    }
+  }
+
+  /// Does one urgent piece, if there is one, in the middle of another: what a reader does while it has no buffer.
+  bool run_urgent(Worker& worker) {
+    work item;
+    {
+      const std::lock_guard lock(mutex_);
+      if (urgent_.empty()) return false;
+      item = std::move(urgent_.front());
+      urgent_.pop_front();
+    }
+    item(worker);
+    done();
+    return true;
+  }
+
+private:
+  [[nodiscard]] std::optional<work> wait_for_work(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, stop, [this] { return unfinished_ == 0 || !urgent_.empty() || !stack_.empty(); });
+    if (stop.stop_requested() || unfinished_ == 0) return std::nullopt;
+    work item;
+    if (!urgent_.empty()) {
+      item = std::move(urgent_.front());
+      urgent_.pop_front();
+    } else {
+      item = std::move(stack_.back());
+      stack_.pop_back();
+    }
+    return item;
+  }
+
+  void done() {
+    bool last = false;
+    {
+      const std::lock_guard lock(mutex_);
+      last = --unfinished_ == 0;
+    }
+    if (last) changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::vector<work> stack_;
+  std::deque<work> urgent_;
+  std::size_t unfinished_ = 0;
+};
+
+}  // namespace recoup

@@ -1,0 +1,61 @@
+// Packs that a killed program stored but could not put into an index any more.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <recoup/core/error.hpp>
+#include <recoup/core/worker_group.hpp>
+#include <recoup/hash/sha256.hpp>
+#include <recoup/repo/index_file.hpp>
+#include <recoup/repo/pack_reader.hpp>
+#include <recoup/repo/repository.hpp>
+
+namespace recoup {
+
+struct adopted_packs {
+  std::size_t packs = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// Finds packs that no index lists, reads them whole, and indexes those that are intact and hold blobs we do not have
+/// otherwise, so that they need not be stored again. Others are left for prune. The index must be loaded, and nobody else
+/// may be writing: a running backup's fresh packs are not in any index either.
+inline adopted_packs adopt_unindexed_packs(repository& repo, const std::stop_token& stop = {}) {
+  std::vector<listed_file> unknown;
+  repo.storage().list(file_type::pack, [&](const listed_file& file) {
+    if (!repo.index().contains_pack(file.name)) unknown.push_back(file);
+  });
+  std::mutex mutex;
+  std::vector<indexed_pack> intact;
+  adopted_packs result;
+  parallel_for_each(processor_count(), unknown, [&](const listed_file& file) {
+    const file_handle pack{file_type::pack, file.name};
+    try {
+      const auto content = repo.storage().load_all(pack);
+      if (sha256(content) != file.name) throw error(error_code::damaged, pack.describe() + ": content and name differ");
+      auto codec = repo.codecs().take();
+      auto blobs = read_pack_header(pack, content, codec->box());
+      const bool useful = std::ranges::any_of(blobs, [&](const packed_blob& blob) { return !repo.index().contains(blob.handle); });
+      if (!useful) return;
+      const std::lock_guard lock(mutex);
+      intact.push_back({file.name, std::move(blobs)});
+      ++result.packs;
+      result.bytes += content.size();
+    } catch (const error& problem) {
+      if (problem.code() == error_code::interrupted) throw;
+      repo.warn("pack " + file.name.hex() + " is in no index and cannot be used: " + problem.what());
+    }
+  }, stop);
+  if (intact.empty()) return result;
+  repo.save_unpacked(file_type::index, encode_index(intact));
+  for (const auto& pack : intact) repo.index().add_pack(pack.pack, pack.blobs);
+  return result;
+}
+
+}  // namespace recoup
