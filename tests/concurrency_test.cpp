@@ -26,6 +26,12 @@ namespace {
 using namespace recoup;
 using namespace std::chrono_literals;
 
+std::vector<int> numbers_below(int end) {
+  std::vector<int> numbers(static_cast<std::size_t>(end));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
+
 TEST(bounded_queue, keeps_the_order_and_drains_after_close) {
   bounded_queue<int> queue(10);
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(queue.push(i));
@@ -196,24 +202,26 @@ TEST(parallel_for_each, takes_ranges_of_all_kinds) {
     const std::list<int> list{1, 2, 3, 4};
     parallel_for_each(threads, list, add);
     EXPECT_EQ(sum, 10);
-    parallel_for_each(threads, std::views::iota(1, 5), add);
-    EXPECT_EQ(sum, 20);
     parallel_for_each(threads, std::set<int>{5, 5, 6}, add);
+    EXPECT_EQ(sum, 21);
+    parallel_for_each(threads, std::vector<int>{}, add);
+    EXPECT_EQ(sum, 21);
+#if !defined(__clang__) || __clang_major__ >= 16  // older ones cannot compile libstdc++'s views
+    parallel_for_each(threads, std::views::iota(1, 5), add);
     EXPECT_EQ(sum, 31);
     parallel_for_each(threads, list | std::views::transform([](int item) { return item * 100; }), add);
     EXPECT_EQ(sum, 1031);
     std::istringstream words("1 2 3");
     parallel_for_each(threads, std::views::istream<int>(words), add);
     EXPECT_EQ(sum, 1037);
-    parallel_for_each(threads, std::vector<int>{}, add);
-    EXPECT_EQ(sum, 1037);
+#endif
   }
 }
 
 TEST(parallel_for_each, works_on_several_threads) {
   // Each of the three waits until all have begun, which no single thread could bring about.
   std::atomic<int> begun{0};
-  parallel_for_each(3, std::views::iota(0, 3), [&](int) {
+  parallel_for_each(3, numbers_below(3), [&](int) {
     ++begun;
     while (begun < 3) std::this_thread::yield();
   });
@@ -223,7 +231,7 @@ TEST(parallel_for_each, works_on_several_threads) {
 TEST(parallel_for_each, an_exception_ends_it_early) {
   for (const unsigned threads : {1u, 2u, 4u}) {
     std::atomic<int> called{0};
-    EXPECT_THROW(parallel_for_each(threads, std::views::iota(0, 1'000'000),
+    EXPECT_THROW(parallel_for_each(threads, numbers_below(1'000'000),
                                    [&](int item) {
                                      ++called;
                                      if (item == 50) throw std::out_of_range("50");
@@ -239,7 +247,7 @@ TEST(parallel_for_each, can_be_interrupted) {
     std::stop_source source;
     std::atomic<int> called{0};
     EXPECT_THROW(parallel_for_each(
-                     threads, std::views::iota(0, 1'000'000),
+                     threads, numbers_below(1'000'000),
                      [&](int) {
                        if (++called == 20) source.request_stop();
                        if (called > 20) std::this_thread::sleep_for(1ms);
