@@ -118,7 +118,8 @@ TEST_P(storage_conformance, missing_files_are_not_found_and_the_message_names_th
     bytes into(1);
     const std::vector<std::function<void()>> attempts{
         [&] { (void)storage().load_all(file); }, [&] { storage().load(file, 0, into); },
-        [&] { storage().load(file, 1000, into); }, [&] { (void)storage().size(file); }, [&] { storage().remove(file); }};
+        [&] { storage().load(file, 1000, into); }, [&] { (void)storage().size(file); },
+        [&] { storage().remove(file); }};
     for (std::size_t i = 0; i < attempts.size(); ++i) {
       std::string message;
       EXPECT_EQ(code_of(attempts[i], &message), error_code::not_found) << file.describe() << ", attempt " << i;
