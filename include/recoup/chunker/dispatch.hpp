@@ -14,7 +14,7 @@ namespace recoup {
 /// In order of speed. A kernel for more of the processor's instructions gets a line here and one in `scan_kernels`.
 enum class scan_kernel {
   reference,    ///< one byte after another: what the others are tested against
-  interleaved,  ///< four places at once, portable C++
+  interleaved,  ///< eight places at once, portable C++
 };
 
 struct scan_kernel_entry {
@@ -27,6 +27,7 @@ struct scan_kernel_entry {
 /// All kernels that were compiled in, slowest first.
 inline constexpr scan_kernel_entry scan_kernels[] = {
     {scan_kernel::reference, "reference", &scan_reference, [] { return true; }},
+    {scan_kernel::interleaved, "interleaved", &scan_interleaved, [] { return true; }},
 };
 
 /// Nothing if `kernel` does not run on this machine.

@@ -27,17 +27,14 @@ inline constexpr std::size_t rabin_window = 64;
 inline constexpr std::uint64_t cut_mask = (std::uint64_t{1} << 20) - 1;
 
 /// What a polynomial of degree 53 comes to, byte by byte. 4 KiB: stays in the first-level cache.
-///
-/// A digest is kept shifted left by 11 bits. Its highest coefficient is then bit 63: the byte that the next one pushes
-/// over the edge is `digest >> 56`, and the shift that makes room drops it by itself.
 struct rabin_tables {
-  static constexpr int scale = 63 - (polynomial::required_degree - 1);
-  static constexpr std::uint64_t scaled_cut_mask = cut_mask << scale;
+  /// A digest's highest eight coefficients begin here; they are what the next byte pushes over the edge.
+  static constexpr int top_byte = polynomial::required_degree - 8;
 
   polynomial modulus;
-  /// t * x^53 mod P, scaled: what the byte t that falls off the top leaves behind.
+  /// For the byte t that goes over the edge: t * x^53 mod P, and t itself where it has to be cleared.
   std::array<std::uint64_t, 256> reduce{};
-  /// b * x^512 mod P, scaled: what is left of byte b after 64 more have been appended.
+  /// b * x^512 mod P: what is left of byte b after 64 more have been appended.
   std::array<std::uint64_t, 256> leave{};
 
   /// Throws unsupported if `chosen` is not irreducible of degree 53.
@@ -46,29 +43,29 @@ struct rabin_tables {
       throw error(error_code::unsupported, "chunker polynomial " + chosen.hex() +
                                                " is not irreducible of degree 53; the repository's config is damaged or "
                                                "written by an unknown program");
-    const auto top = power_of_x(polynomial::required_degree, chosen);
+    const auto over = power_of_x(polynomial::required_degree, chosen);
     const auto left = power_of_x(8 * rabin_window, chosen);
     for (std::uint64_t byte = 0; byte < 256; ++byte) {
-      reduce[byte] = multiply_modulo(top, {byte}, chosen).value << scale;
-      leave[byte] = multiply_modulo(left, {byte}, chosen).value << scale;
+      reduce[byte] = multiply_modulo(over, {byte}, chosen).value | byte << polynomial::required_degree;
+      leave[byte] = multiply_modulo(left, {byte}, chosen).value;
     }
   }
 
   /// Digest of a window that has grown by `byte`.
   [[nodiscard]] std::uint64_t push(std::uint64_t digest, std::uint8_t byte) const noexcept {
-    return (digest << 8 ^ std::uint64_t{byte} << scale) ^ reduce[digest >> 56];
+    return (digest << 8 | byte) ^ reduce[digest >> top_byte];
   }
   /// Digest of a window of 64 bytes that `entering` has moved on by one.
   [[nodiscard]] std::uint64_t slide(std::uint64_t digest, std::uint8_t entering, std::uint8_t leaving) const noexcept {
     return push(digest, entering) ^ leave[leaving];
   }
-  [[nodiscard]] static bool is_cut(std::uint64_t digest) noexcept { return (digest & scaled_cut_mask) == 0; }
+  [[nodiscard]] static bool is_cut(std::uint64_t digest) noexcept { return (digest & cut_mask) == 0; }
 
-  /// Fingerprint of any number of bytes, not scaled: what restic calls the cut of a chunk, for its last 64.
+  /// Fingerprint of any number of bytes; of the last 64 of a chunk, what restic calls its cut.
   [[nodiscard]] std::uint64_t fingerprint(byte_view window) const noexcept {
     std::uint64_t digest = 0;
     for (const auto byte : window) digest = push(digest, byte);
-    return digest >> scale;
+    return digest;
   }
 };
 
