@@ -62,6 +62,13 @@ struct saved_blob {
   std::uint64_t stored_length = 0;  ///< bytes added to packs; 0 if the blob was known
 };
 
+/// Called from any thread, but only from one at a time.
+struct index_load_observer {
+  std::function<void(std::size_t done, std::size_t total)> on_progress;
+  std::function<void(const id& index, const error&)> on_damaged;
+  std::function<void(const id& index, const indexed_pack&)> on_pack;
+};
+
 /// Members may be called from any thread unless they say otherwise.
 class repository {
 public:
@@ -93,10 +100,8 @@ public:
 
   // --- the index ---
 
-  /// Reads all index files; later calls do nothing. `on_progress(done, total)` is called from any thread, one at a time.
-  /// A damaged index file is an error unless `on_damaged` takes it.
-  void load_index(const std::function<void(std::size_t, std::size_t)>& on_progress = {},
-                  const std::function<void(const id&, const error&)>& on_damaged = {});
+  /// Reads all index files; later calls do nothing. A damaged index file is an error unless the observer takes it.
+  void load_index(const index_load_observer& observer = {});
 
   [[nodiscard]] blob_index& index() noexcept { return index_; }
   [[nodiscard]] const blob_index& index() const noexcept { return index_; }
@@ -218,28 +223,31 @@ inline std::shared_ptr<repository> repository::open(std::shared_ptr<backend> sto
   }
 }
 
-inline void repository::load_index(const std::function<void(std::size_t, std::size_t)>& on_progress,
-                                   const std::function<void(const id&, const error&)>& on_damaged) {
+inline void repository::load_index(const index_load_observer& observer) {
   const std::lock_guard only_once(index_load_mutex_);
   if (index_loaded_) return;
   const auto files = list(file_type::index);
   std::mutex report;
   std::size_t done = 0;
-  const auto threads = std::max(storage_->connections(), std::thread::hardware_concurrency());
+  const auto threads = std::max(storage_->connections(), processor_count());
   parallel_for_each(threads, files, [&](const listed_file& file) {
     try {
-      decode_index(load_unpacked(file_type::index, file.name),
-                   [&](const indexed_pack& pack) { index_.add_pack(pack.pack, pack.blobs); });
+      decode_index(load_unpacked(file_type::index, file.name), [&](const indexed_pack& pack) {
+        index_.add_pack(pack.pack, pack.blobs);
+        if (!observer.on_pack) return;
+        const std::lock_guard lock(report);
+        observer.on_pack(file.name, pack);
+      });
     } catch (const error& problem) {
       const std::lock_guard lock(report);
-      if (!on_damaged)
+      if (!observer.on_damaged)
         throw error(problem.code(), "index " + file.name.hex() + ": " + problem.what() +
                                         "; `restic repair index` rebuilds it from the packs");
-      on_damaged(file.name, problem);
+      observer.on_damaged(file.name, problem);
     }
     const std::lock_guard lock(report);
     ++done;
-    if (on_progress) on_progress(done, files.size());
+    if (observer.on_progress) observer.on_progress(done, files.size());
   });
   index_loaded_ = true;
 }

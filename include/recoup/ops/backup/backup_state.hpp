@@ -18,7 +18,7 @@
 #include <recoup/fs/user_names.hpp>
 #include <recoup/ops/backup/chunk_buffers.hpp>
 #include <recoup/ops/backup/options.hpp>
-#include <recoup/ops/backup/work_stack.hpp>
+#include <recoup/core/work_stack.hpp>
 #include <recoup/repo/repository.hpp>
 
 namespace recoup {

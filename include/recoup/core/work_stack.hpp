@@ -1,8 +1,8 @@
-// The order in which a backup's pieces of work are done.
+// Work that makes more work, on several threads: walking a tree of directories.
 //
-// Directories and parts of directories go on a stack: the newest is done first, so the walk is depth-first and what waits
-// is bounded by the siblings along one path, not by the size of the tree. Chunks of large files go on a queue of their
-// own that is always served first: each holds a buffer, and the sooner it is stored the sooner reading goes on.
+// What is pushed goes on a stack: the newest is done first, so a walk is depth-first and what waits is bounded by the
+// siblings along one path, not by the size of the tree. Urgent work goes on a queue that is always served first: a chunk
+// of a file that waits to be stored holds a buffer, and the sooner it is stored the sooner reading goes on.
 #pragma once
 
 #include <condition_variable>

@@ -1,0 +1,181 @@
+// Is everything there, and is it what it was?
+//
+//   every index readable? -> every indexed pack there, and of the right length? -> every snapshot readable?
+//   -> every tree readable, every blob it needs in the index? -> on request: packs read whole and verified
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <sodium.h>
+
+#include <recoup/core/error.hpp>
+#include <recoup/core/worker_group.hpp>
+#include <recoup/ops/check/options.hpp>
+#include <recoup/ops/check/pack_check.hpp>
+#include <recoup/ops/check/tree_check.hpp>
+#include <recoup/ops/snapshots.hpp>
+#include <recoup/repo/repository.hpp>
+
+namespace recoup {
+
+class repository_check {
+public:
+  repository_check(repository& repo, const check_options& options, check_observer& observer)
+      : repo_(repo), options_(options), observer_(observer),
+        threads_(options.threads != 0 ? options.threads : processor_count()) {}
+
+  [[nodiscard]] check_result run() {
+    const auto snapshots = options_.snapshots ? *options_.snapshots : load_snapshots();
+    load_index();
+    if (!result_.damaged_indexes.empty()) return std::move(result_);  // all that follows would be the same error again
+    group_by_pack();
+    check_packs();
+    check_trees(snapshots);
+    read_packs();
+    return std::move(result_);
+  }
+
+private:
+  void complain(const std::string& text) {
+    ++result_.errors;
+    observer_.on_error(text);
+  }
+
+  [[nodiscard]] std::vector<found_snapshot> load_snapshots() {
+    std::vector<found_snapshot> snapshots;
+    auto loaded = repo_.load_snapshots([this](const id& name, const error& problem) {
+      result_.broken_snapshots.insert(name);
+      complain("snapshot " + name.hex() + " cannot be read: " + problem.what());
+    });
+    for (auto& [name, value] : loaded) snapshots.push_back({name, std::move(value), {}});
+    return snapshots;
+  }
+
+  void load_index() {
+    std::unordered_map<id, std::size_t> listings;
+    index_load_observer loading;
+    loading.on_progress = [this](std::size_t done, std::size_t total) { observer_.on_progress(check_phase::index, done, total); };
+    loading.on_damaged = [this](const id& name, const error& problem) {
+      result_.damaged_indexes.insert(name);
+      result_.suggest_repair_index = true;
+      complain("index " + name.hex() + " cannot be read: " + problem.what());
+    };
+    loading.on_pack = [&](const id&, const indexed_pack& pack) { ++listings[pack.pack]; };
+    repo_.load_index(loading);
+    for (const auto& [pack, times] : listings) {
+      if (times < 2) continue;
+      observer_.on_hint("pack " + pack.hex() + " is listed in " + std::to_string(times) + " indexes");
+      result_.suggest_repair_index = true;
+    }
+  }
+
+  void group_by_pack() {
+    repo_.index().for_each([this](const blob_location& place) { packs_[place.pack].push_back(place.blob); });
+    for (const auto& [pack, blobs] : packs_) {
+      const auto type = blobs.front().handle.type;
+      if (std::ranges::all_of(blobs, [&](const packed_blob& blob) { return blob.handle.type == type; })) continue;
+      observer_.on_hint("pack " + pack.hex() + " holds both trees and data");
+      result_.suggest_prune = true;
+    }
+  }
+
+  void check_packs() {
+    std::unordered_map<id, std::uint64_t> stored;
+    repo_.storage().list(file_type::pack, [&](const listed_file& file) { stored.emplace(file.name, file.size); });
+    for (const auto& [pack, blobs] : packs_) {
+      const auto found = stored.find(pack);
+      if (found == stored.end()) {
+        result_.broken_packs.insert(pack);
+        complain("pack " + pack.hex() + ": does not exist");
+        continue;
+      }
+      if (const auto expected = pack_size_of(blobs); found->second != expected) {
+        result_.broken_packs.insert(pack);
+        complain("pack " + pack.hex() + ": unexpected file size: got " + std::to_string(found->second) + ", expected " +
+                 std::to_string(expected));
+      }
+      stored.erase(found);
+    }
+    result_.unreferenced_packs = stored.size();
+    result_.suggest_prune = result_.suggest_prune || !stored.empty();
+    for (const auto& [pack, size] : stored) observer_.on_hint("pack " + pack.hex() + ": not referenced in any index");
+  }
+
+  void check_trees(const std::vector<found_snapshot>& snapshots) {
+    std::mutex mutex;
+    std::uint64_t done = 0;
+    observer_.on_progress(check_phase::snapshots, 0, snapshots.size());
+    tree_check trees(
+        repo_, threads_, options_.snapshots.has_value(), [this](const std::string& text) { complain(text); },
+        [&] {
+          const std::lock_guard lock(mutex);
+          observer_.on_progress(check_phase::snapshots, ++done, snapshots.size());
+        });
+    trees.run(snapshots, options_.stop);
+    if (!options_.snapshots) return;
+    std::erase_if(packs_, [&](const auto& pack) {
+      return std::ranges::none_of(pack.second, [&](const packed_blob& blob) { return trees.blobs().contains(blob.handle); });
+    });
+  }
+
+  void read_packs() {
+    const auto chosen = choose_packs();
+    if (chosen.empty()) return;
+    std::mutex mutex;
+    std::uint64_t done = 0;
+    observer_.on_progress(check_phase::data, 0, chosen.size());
+    parallel_for_each(threads_, chosen, [&](const id& pack) {
+      const auto problems = verify_pack(repo_, pack, packs_.at(pack));
+      const std::lock_guard lock(mutex);
+      for (const auto& problem : problems) complain("pack " + pack.hex() + ": " + problem);
+      if (!problems.empty()) result_.broken_packs.insert(pack);
+      observer_.on_progress(check_phase::data, ++done, chosen.size());
+    }, options_.stop);
+  }
+
+  [[nodiscard]] std::vector<id> choose_packs() const {
+    std::vector<id> all;
+    for (const auto& [pack, blobs] : packs_) all.push_back(pack);
+    if (std::holds_alternative<no_packs>(options_.read_data)) return {};
+    if (const auto* part = std::get_if<pack_group>(&options_.read_data)) {
+      std::erase_if(all, [&](const id& pack) { return pack.value[0] % part->groups != part->group - 1; });
+    } else if (const auto* share = std::get_if<pack_percentage>(&options_.read_data)) {
+      keep_random(all, share->percent / 100);
+    } else if (const auto* amount = std::get_if<pack_bytes>(&options_.read_data)) {
+      std::uint64_t total = 0;
+      for (const auto& [pack, blobs] : packs_) total += pack_size_of(blobs);
+      keep_random(all, total == 0 ? 1 : std::min(1.0, static_cast<double>(amount->bytes) / static_cast<double>(total)));
+    }
+    return all;
+  }
+
+  static void keep_random(std::vector<id>& packs, double share) {
+    if (packs.empty()) return;
+    const auto wanted = static_cast<std::size_t>(static_cast<double>(packs.size()) * share);
+    for (std::size_t i = packs.size() - 1; i > 0; --i)
+      std::swap(packs[i], packs[randombytes_uniform(static_cast<std::uint32_t>(i + 1))]);
+    packs.resize(std::clamp<std::size_t>(wanted, 1, packs.size()));
+    std::ranges::sort(packs);
+  }
+
+  repository& repo_;
+  const check_options& options_;
+  check_observer& observer_;
+  const unsigned threads_;
+  std::map<id, std::vector<packed_blob>> packs_;
+  check_result result_;
+};
+
+/// Checks the repository. Damage is reported and counted; throws only if the storage itself cannot be used.
+[[nodiscard]] inline check_result check(repository& repo, const check_options& options, check_observer& observer) {
+  return repository_check(repo, options, observer).run();
+}
+
+}  // namespace recoup
