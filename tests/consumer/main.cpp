@@ -21,6 +21,6 @@ int main(int argc, char** argv) {
   auto repo = recoup::repository::open(recoup::open_backend(argv[1]), "password");
   repo->load_index();
   if (!std::ranges::equal(repo->load_blob(recoup::blob_type::data, name), recoup::as_bytes(content))) return 1;
-  std::cout << "recoup " << recoup::version << " reads back blob " << name.short_hex() << '\n';
+  std::cout << "recoup " << recoup::library_version << " reads back blob " << name.short_hex() << '\n';
   return 0;
 }

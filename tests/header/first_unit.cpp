@@ -2,4 +2,4 @@
 
 std::string_view version_seen_by_second_unit();
 
-int main() { return recoup::version == version_seen_by_second_unit() ? 0 : 1; }
+int main() { return recoup::library_version == version_seen_by_second_unit() ? 0 : 1; }

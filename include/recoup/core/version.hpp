@@ -12,7 +12,7 @@ namespace recoup {
 #define RECOUP_STRINGIFY_EXPANDED(x) #x
 #define RECOUP_STRINGIFY(x) RECOUP_STRINGIFY_EXPANDED(x)
 /// "0.1.0"
-inline constexpr std::string_view version =
+inline constexpr std::string_view library_version =
     RECOUP_STRINGIFY(RECOUP_VERSION_MAJOR) "." RECOUP_STRINGIFY(RECOUP_VERSION_MINOR) "." RECOUP_STRINGIFY(
         RECOUP_VERSION_PATCH);
 #undef RECOUP_STRINGIFY

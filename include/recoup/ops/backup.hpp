@@ -110,7 +110,7 @@ inline void fill_owner(snapshot& made) {
   made.excludes = options.excludes;
   made.tags = options.tags;
   if (options.parent) made.parent = options.parent->id;
-  made.program_version = options.program_version.empty() ? std::string(program_version_prefix).append(version) : options.program_version;
+  made.program_version = options.program_version.empty() ? std::string(program_version_prefix).append(library_version) : options.program_version;
   made.summary = summary;
   if (options.skip_if_unchanged && options.parent && options.parent->snapshot.tree == tree) return result;
   throw_if_stopped(options.stop);
