@@ -1,6 +1,6 @@
 // Shell patterns by the rules of Go's filepath.Match and filepath.Glob, which decide what restic's excludes mean:
 //   *       any bytes but '/'          ?       one rune but '/'
-//   [a-z]   one rune of the class      [^a-z]  one rune not of the class, no '!' for '^', and '/' is a rune as any other
+//   [a-z]   one rune of the class      [^a-z]  one rune not of the class; no '!' for '^', and '/' is as any other rune
 //   \c      c itself, also in a class
 #pragma once
 
@@ -22,8 +22,8 @@ enum class glob_result { no, yes, malformed };
 
 namespace glob_chunk {
 
-/// Takes one possibly escaped rune of a class off `chunk`; false if the class is malformed there. Something must follow:
-/// at least the closing bracket.
+/// Takes one possibly escaped rune of a class off `chunk`; false if the class is malformed there. Something must
+/// follow: at least the closing bracket.
 [[nodiscard]] inline bool take_class_rune(std::string_view& chunk, char32_t& rune) noexcept {
   if (chunk.empty() || chunk.front() == '-' || chunk.front() == ']') return false;
   if (chunk.front() == '\\') {
@@ -76,8 +76,8 @@ namespace glob_chunk {
   return chunk;
 }
 
-/// Matches a chunk, in which no star is special, with the beginning of `text` and takes that off. Reads the chunk to its
-/// end even when it is clear that it does not match: malformed is malformed for every text.
+/// Matches a chunk, in which no star is special, with the beginning of `text` and takes that off. Reads the chunk to
+/// its end even when it is clear that it does not match: malformed is malformed for every text.
 [[nodiscard]] inline glob_result match(std::string_view chunk, std::string_view& text) noexcept {
   auto rest = text;
   bool failed = false;
@@ -114,8 +114,8 @@ namespace glob_chunk {
 
 }  // namespace glob_chunk
 
-/// Whether the whole `name` matches. As in Go, a pattern may be malformed in a place that a name that fails earlier never
-/// gets to.
+/// Whether the whole `name` matches. As in Go, a pattern may be malformed in a place that a name that fails earlier
+/// never gets to.
 [[nodiscard]] inline glob_result glob_match(std::string_view pattern, std::string_view name) noexcept {
   while (!pattern.empty()) {
     const auto stars = std::min(pattern.find_first_not_of('*'), pattern.size());
@@ -168,8 +168,8 @@ inline void add_matches(const std::string& directory, std::string_view pattern, 
 
 }  // namespace glob_expansion
 
-/// The existing paths that match, in lexical order per directory; a pattern without special characters stands for itself
-/// if it exists. Directories that cannot be read are passed over. Throws invalid_argument for a malformed pattern.
+/// The existing paths that match, in lexical order per directory; a pattern without special characters stands for
+/// itself if it exists. Directories that cannot be read are passed over. Throws invalid_argument for a malformed pattern.
 [[nodiscard]] inline std::vector<std::string> expand_glob(const std::string& pattern) {
   struct level {
     std::string directory;  // with special characters, unless it is the first

@@ -1,5 +1,5 @@
-// Lower case by Go's unicode.ToLower, rune by rune and in no locale: --iexclude must mean the same on every machine, and
-// towlower in the C locale knows ASCII only.
+// Lower case by Go's unicode.ToLower, rune by rune and in no locale: --iexclude must mean the same on every machine,
+// and towlower in the C locale knows ASCII only.
 #pragma once
 
 #include <algorithm>

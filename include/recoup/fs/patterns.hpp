@@ -6,8 +6,8 @@
 //   a/**/b   ** as a whole component stands for any number of components
 //   !a       takes back what earlier patterns of the list matched
 //
-// Two oddities are kept because snapshots depend on them: "/" is "/**", and each further "**" of a pattern wants room for
-// one component when the "**" before it is expanded, so "/a/**/b/**/c" does not match "/a/b/c".
+// Two oddities are kept because snapshots depend on them: "/" is "/**", and each further "**" of a pattern wants room
+// for one component when the "**" before it is expanded, so "/a/**/b/**/c" does not match "/a/b/c".
 #pragma once
 
 #include <algorithm>
