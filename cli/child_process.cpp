@@ -1,0 +1,140 @@
+#include "child_process.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+
+#include <recoup/core/error.hpp>
+
+#include "format.hpp"
+
+extern "C" char** environ;
+
+namespace recoup::cli {
+
+std::vector<std::string> split_command(std::string_view text) {
+  std::vector<std::string> words;
+  constexpr std::string_view white = " \t\n\v\f\r";
+  char quote = 0, last = 0;
+  std::size_t start = std::string_view::npos;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    bool separates = i == text.size();
+    if (!separates) {
+      const char c = text[i];
+      // After a backslash a quote counts as any other character, and `last` moves on. Quotes that open or close do not
+      // become `last`.
+      if (last != '\\' && quote != 0 && c == quote) {
+        quote = 0;
+        separates = true;
+      } else if (last != '\\' && quote == 0 && (c == '"' || c == '\'')) {
+        quote = c;
+        separates = true;
+      } else {
+        last = c;
+        separates = quote == 0 && (c == '\\' || white.find(c) != std::string_view::npos);
+      }
+    }
+    if (separates && start != std::string_view::npos) {
+      words.emplace_back(text.substr(start, i - start));
+      start = std::string_view::npos;
+    } else if (!separates && start == std::string_view::npos) {
+      start = i;
+    }
+  }
+  if (quote == '\'') throw error(error_code::invalid_argument, "single-quoted string not terminated");
+  if (quote == '"') throw error(error_code::invalid_argument, "double-quoted string not terminated");
+  if (words.empty()) throw error(error_code::invalid_argument, "command string is empty");
+  return words;
+}
+
+std::string find_in_path(const std::string& name) {
+  if (name.find('/') != std::string::npos) return ::access(name.c_str(), X_OK) == 0 ? name : "";
+  const char* path = std::getenv("PATH");
+  if (path == nullptr) return {};
+  for (const auto& directory : split(path, ':')) {
+    const auto candidate = (directory.empty() ? "." : directory) + "/" + name;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return {};
+}
+
+namespace {
+
+struct spawn_settings {
+  posix_spawn_file_actions_t files;
+  posix_spawnattr_t attributes;
+
+  spawn_settings() {
+    ::posix_spawn_file_actions_init(&files);
+    ::posix_spawnattr_init(&attributes);
+    // We block some signals and ignore SIGPIPE; a child must not inherit either.
+    sigset_t none, defaults;
+    ::sigemptyset(&none);
+    ::sigemptyset(&defaults);
+    ::sigaddset(&defaults, SIGPIPE);
+    ::posix_spawnattr_setsigmask(&attributes, &none);
+    ::posix_spawnattr_setsigdefault(&attributes, &defaults);
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
+  spawn_settings(const spawn_settings&) = delete;
+  spawn_settings& operator=(const spawn_settings&) = delete;
+  ~spawn_settings() {
+    ::posix_spawn_file_actions_destroy(&files);
+    ::posix_spawnattr_destroy(&attributes);
+  }
+};
+
+}  // namespace
+
+child_process::child_process(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) throw error(error_code::invalid_argument, "no command was specified as argument");
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw system_error(errno, "cannot make a pipe");
+  output_ = file_descriptor(ends[0]);
+  const file_descriptor write_end(ends[1]);
+
+  spawn_settings settings;
+  ::posix_spawn_file_actions_addopen(&settings.files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_adddup2(&settings.files, write_end.get(), STDOUT_FILENO);
+  std::vector<char*> raw;
+  for (const auto& argument : arguments) raw.push_back(const_cast<char*>(argument.c_str()));
+  raw.push_back(nullptr);
+  const int problem =
+      ::posix_spawnp(&process_, raw[0], &settings.files, &settings.attributes, raw.data(), environ);
+  if (problem != 0) {
+    process_ = -1;
+    throw system_error(problem, "command " + arguments[0] + " could not be started");
+  }
+}
+
+child_process::~child_process() {
+  if (process_ < 0) return;
+  ::kill(process_, SIGTERM);
+  // A child that ignores SIGTERM would otherwise keep us here; its pipe closes now.
+  (void)output_.close();
+  int status = 0;
+  for (int i = 0; i < 50; ++i) {
+    if (::waitpid(process_, &status, WNOHANG) != 0) return;
+    ::usleep(10'000);
+  }
+  ::kill(process_, SIGKILL);
+  ::waitpid(process_, &status, 0);
+}
+
+std::string child_process::wait() {
+  int status = 0;
+  while (::waitpid(process_, &status, 0) < 0)
+    if (errno != EINTR) return "its end could not be waited for";
+  process_ = -1;
+  if (WIFSIGNALED(status)) return std::string("signal: ") + ::strsignal(WTERMSIG(status));
+  return WEXITSTATUS(status) == 0 ? "" : "exit status " + std::to_string(WEXITSTATUS(status));
+}
+
+}  // namespace recoup::cli

@@ -1,0 +1,35 @@
+#include "command.hpp"
+
+namespace recoup::cli {
+
+command_tree::command_tree() : root("Back up files into a restic repository, and get them back", "recoup") {
+  root.set_help_flag();  // ours, in command_line.cpp, comes without an argument parser of its own
+  add_global_options(root, options);
+  add_generate_command(*this);
+  add_version_command(*this);
+}
+
+command& command_tree::add(CLI::App& parent, const std::string& name, const std::string& usage,
+                           const std::string& summary) {
+  auto made = std::make_unique<command>();
+  made->app = parent.add_subcommand(name, summary);
+  made->app->set_help_flag();
+  made->usage = usage;
+  commands.push_back(std::move(made));
+  return *commands.back();
+}
+
+const command* command_tree::find(const CLI::App* app) const {
+  for (const auto& each : commands)
+    if (each->app == app) return each.get();
+  return nullptr;
+}
+
+void expect_no_arguments(const context& call, const std::string& command_name) {
+  if (call.arguments.empty()) return;
+  throw error(error_code::invalid_argument, "the " + command_name +
+                                                " command expects no arguments, only options - please see `recoup help " +
+                                                command_name + "` for usage and flags");
+}
+
+}  // namespace recoup::cli

@@ -1,0 +1,188 @@
+#include "command_line.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <recoup/fs/pattern_file.hpp>
+#include <recoup/json/go_quote.hpp>
+
+#include "format.hpp"
+
+namespace recoup::cli {
+
+namespace {
+
+class argument_reader {
+public:
+  argument_reader(command_tree& tree, const std::vector<std::string>& arguments) : arguments_(arguments) {
+    result_.app = &tree.root;
+  }
+
+  parsed_command_line read() {
+    bool flags_ended = false;
+    while (next_ < arguments_.size() && result_.unknown_command.empty()) {
+      const auto& current = arguments_[next_++];
+      if (flags_ended || current.size() < 2 || current.front() != '-')
+        word(current, flags_ended);
+      else if (current == "--")
+        flags_ended = true;
+      else if (current[1] == '-')
+        long_flag(current.substr(2));
+      else
+        short_flags(current);
+    }
+    if (result_.unknown_command.empty()) apply();
+    return std::move(result_);
+  }
+
+private:
+  /// A word is the name of a command as long as the command so far has others below it.
+  void word(const std::string& text, bool flags_ended) {
+    const auto below = result_.app->get_subcommands({});
+    if (below.empty() || flags_ended) {
+      result_.arguments.push_back(text);
+      return;
+    }
+    const auto found = std::find_if(below.begin(), below.end(), [&](auto* app) { return app->check_name(text); });
+    if (found != below.end()) {
+      result_.app = *found;
+    } else if (result_.app->get_parent() == nullptr && text == "help") {
+      result_.help = true;  // `help backup` is `backup --help`
+    } else {
+      result_.unknown_command = text;
+      result_.unknown_position = next_ - 1;
+    }
+  }
+
+  [[nodiscard]] CLI::Option* find(const std::string& name) const {
+    for (auto* app = result_.app; app != nullptr; app = app->get_parent())
+      if (auto* option = app->get_option_no_throw(name)) return option;
+    return nullptr;
+  }
+
+  void long_flag(const std::string& text) {
+    const auto equals = text.find('=');
+    const auto name = "--" + text.substr(0, equals);
+    if (name == "--help") {
+      result_.help = true;
+      return;
+    }
+    auto* option = find(name);
+    if (option == nullptr) throw usage_error("unknown flag: " + name);
+    if (equals != std::string::npos)
+      give(option, text.substr(equals + 1));
+    else if (!takes_value(*option))
+      give(option, "true");
+    else if (next_ < arguments_.size())
+      give(option, arguments_[next_++]);
+    else
+      throw usage_error("flag needs an argument: " + name);
+  }
+
+  void short_flags(const std::string& text) {
+    for (std::size_t i = 1; i < text.size(); ++i) {
+      if (text[i] == 'h' && find("-h") == nullptr) {
+        result_.help = true;
+        continue;
+      }
+      auto* option = find(std::string("-") + text[i]);
+      if (option == nullptr)
+        throw usage_error(std::string("unknown shorthand flag: '") + text[i] + "' in " + text);
+      const bool has_equals = i + 2 < text.size() && text[i + 1] == '=';
+      if (has_equals) return give(option, text.substr(i + 2));
+      if (!takes_value(*option)) {
+        give(option, "true");
+        continue;
+      }
+      if (i + 1 < text.size()) return give(option, text.substr(i + 1));
+      if (next_ >= arguments_.size())
+        throw usage_error(std::string("flag needs an argument: '") + text[i] + "' in " + text);
+      return give(option, arguments_[next_++]);
+    }
+  }
+
+  void give(CLI::Option* option, std::string value) {
+    // The option of a command that is named later cannot be known yet, so flags before it are global ones.
+    if (std::find(given_.begin(), given_.end(), option) == given_.end()) given_.push_back(option);
+    option->add_result(std::move(value));
+  }
+
+  void apply() {
+    for (auto* option : given_) {
+      try {
+        option->run_callback();
+      } catch (const error& problem) {
+        throw usage_error("invalid argument " + quoted(option->results().back()) + " for \"" +
+                          std::string(trim_space(names_without_value(*option))) + "\" flag: " + problem.what());
+      }
+    }
+  }
+
+  static std::string names_without_value(const CLI::Option& option) {
+    const auto names = names_of(option);
+    return takes_value(option) ? names.substr(0, names.size() - option.get_type_name().size()) : names;
+  }
+
+  static std::string quoted(const std::string& text) {
+    std::string result = "\"";
+    append_go_quoted(result, text);
+    return result + "\"";
+  }
+
+  const std::vector<std::string>& arguments_;
+  std::size_t next_ = 0;
+  std::vector<CLI::Option*> given_;
+  parsed_command_line result_;
+};
+
+std::string flag_lines(const CLI::App& app) {
+  const auto options = shown_options(app);
+  std::size_t width = 0;
+  for (const auto* option : options) width = std::max(width, names_of(*option).size());
+  std::string text;
+  for (const auto* option : options) {
+    auto names = names_of(*option);
+    names.resize(width, ' ');
+    text += "  " + names + "   " + option->get_description() + "\n";
+  }
+  return text;
+}
+
+std::string command_lines(const CLI::App& app) {
+  std::size_t width = 0;
+  const auto below = app.get_subcommands([](const CLI::App*) { return true; });
+  for (const auto* each : below) width = std::max(width, each->get_name().size());
+  std::string text;
+  for (const auto* each : below) {
+    auto name = each->get_name();
+    name.resize(width, ' ');
+    text += "  " + name + "  " + each->get_description() + "\n";
+  }
+  return text;
+}
+
+std::string full_name(const CLI::App& app) {
+  return app.get_parent() == nullptr ? app.get_name() : full_name(*app.get_parent()) + " " + app.get_name();
+}
+
+}  // namespace
+
+parsed_command_line parse_command_line(command_tree& tree, const std::vector<std::string>& arguments) {
+  return argument_reader(tree, arguments).read();
+}
+
+std::string help_text(const command_tree& tree, const CLI::App& app) {
+  const auto* found = tree.find(&app);
+  const bool is_root = found == nullptr;
+  std::string text = "\n" + (is_root || found->details.empty() ? app.get_description() + ".\n" : found->details);
+  if (is_root)
+    text += "\nThe repository format is restic's; commands, flags and variables are named as there.\n"
+            "`recoup NAME` runs the program recoup-NAME from PATH if NAME is none of the commands below.\n";
+  text += "\nUsage:\n  " + full_name(app) + " " + (is_root ? "[command]" : found->usage) + "\n";
+  if (const auto commands = command_lines(app); !commands.empty()) text += "\nAvailable Commands:\n" + commands;
+  if (const auto flags = flag_lines(app); !flags.empty()) text += (is_root ? "\nGlobal Flags:\n" : "\nFlags:\n") + flags;
+  if (!is_root) text += "\nGlobal Flags:\n" + flag_lines(tree.root);
+  return text + "\nUse \"recoup [command] --help\" for more information about a command.\n";
+}
+
+}  // namespace recoup::cli

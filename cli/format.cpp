@@ -1,0 +1,275 @@
+#include "format.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <ctime>
+#include <iterator>
+
+#include <recoup/json/go_quote.hpp>
+#include <recoup/json/utf8.hpp>
+#include <recoup/repo/node.hpp>
+
+namespace recoup::cli {
+
+std::string formatted(const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  std::va_list again;
+  va_copy(again, arguments);
+  const int length = std::vsnprintf(nullptr, 0, format, arguments);
+  va_end(arguments);
+  std::string text(static_cast<std::size_t>(std::max(length, 0)), '\0');
+  std::vsnprintf(text.data(), text.size() + 1, format, again);
+  va_end(again);
+  return text;
+}
+
+std::string format_bytes(std::uint64_t count) {
+  constexpr std::array<const char*, 4> units{"KiB", "MiB", "GiB", "TiB"};
+  if (count < 1024) return std::to_string(count) + " B";
+  std::size_t unit = 0;
+  while (unit + 1 < units.size() && count >= std::uint64_t{1} << (10 * (unit + 2))) ++unit;
+  return formatted("%.3f %s", static_cast<double>(count) / std::exp2(10.0 * static_cast<double>(unit + 1)), units[unit]);
+}
+
+std::string format_percent(std::uint64_t part, std::uint64_t whole) {
+  if (whole == 0) return {};
+  return formatted("%3.2f%%", std::min(100.0, 100.0 * static_cast<double>(part) / static_cast<double>(whole)));
+}
+
+std::string format_seconds(std::uint64_t seconds) {
+  const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
+  if (seconds >= 3600)
+    return formatted("%llu:%02llu:%02llu", number(seconds / 3600), number(seconds / 60 % 60), number(seconds % 60));
+  return formatted("%llu:%02llu", number(seconds / 60), number(seconds % 60));
+}
+
+std::string format_duration(std::chrono::nanoseconds duration) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration).count();
+  return format_seconds(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0)));
+}
+
+namespace {
+
+/// The wall clock of an instant at an offset from UTC.
+std::tm civil(std::int64_t seconds, std::int32_t offset) {
+  const auto shown = static_cast<std::time_t>(seconds + offset);
+  std::tm result{};
+  ::gmtime_r(&shown, &result);
+  return result;
+}
+
+std::string date_and_time(const std::tm& time) {
+  return formatted("%04d-%02d-%02d %02d:%02d:%02d", time.tm_year + 1900, time.tm_mon + 1, time.tm_mday, time.tm_hour,
+                   time.tm_min, time.tm_sec);
+}
+
+}  // namespace
+
+std::string format_local_time(const timestamp& time) {
+  return date_and_time(civil(time.seconds, local_zone_offset(time.seconds)));
+}
+
+std::string format_full_time(const timestamp& time) {
+  auto text = date_and_time(civil(time.seconds, time.zone_offset));
+  if (time.nanoseconds != 0) {
+    text += formatted(".%09d", time.nanoseconds);
+    while (text.back() == '0') text.pop_back();
+  }
+  const auto minutes = std::abs(time.zone_offset) / 60;
+  const auto numeric = formatted("%c%02d%02d", time.zone_offset < 0 ? '-' : '+', minutes / 60, minutes % 60);
+  // A name is known only for the zone the process runs in and for UTC; Go repeats the number otherwise.
+  std::string name = numeric;
+  const auto instant = static_cast<std::time_t>(time.seconds);
+  std::tm local{};
+  if (::localtime_r(&instant, &local) != nullptr && local.tm_gmtoff == time.zone_offset && local.tm_zone != nullptr)
+    name = local.tm_zone;
+  else if (time.zone_offset == 0)
+    name = "UTC";
+  return text + " " + numeric + " " + name;
+}
+
+std::string format_mode(std::uint32_t mode) {
+  // Go's letters, from bit 31 down; a bit that nodes never carry has its letter all the same.
+  constexpr std::string_view letters = "dalTLDpSugct?";
+  std::string text;
+  for (std::size_t i = 0; i < letters.size(); ++i)
+    if ((mode & 1u << (31 - i)) != 0) text += letters[i];
+  if (text.empty()) text = "-";
+  constexpr std::string_view permissions = "rwxrwxrwx";
+  for (std::size_t i = 0; i < permissions.size(); ++i) text += (mode & 1u << (8 - i)) != 0 ? permissions[i] : '-';
+  return text;
+}
+
+std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  const bool negative = text.front() == '-';
+  if (negative || text.front() == '+') text.remove_prefix(1);
+  if (text == "0") return std::chrono::nanoseconds{0};
+  if (text.empty()) return std::nullopt;
+  struct named_unit {
+    std::string_view name;
+    double nanoseconds;
+  };
+  constexpr std::array<named_unit, 8> units{{{"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"μs", 1e3}, {"ms", 1e6},
+                                             {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}}};
+  double total = 0;
+  while (!text.empty()) {
+    const auto digits = std::min(text.find_first_not_of("0123456789."), text.size());
+    double number = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + digits, number, std::chars_format::fixed);
+    if (digits == 0 || problem != std::errc{} || end != text.data() + digits) return std::nullopt;
+    text.remove_prefix(digits);
+    const auto name = text.substr(0, std::min(text.find_first_of("0123456789."), text.size()));
+    const auto* unit = std::find_if(units.begin(), units.end(), [&](const auto& each) { return each.name == name; });
+    if (unit == units.end()) return std::nullopt;
+    text.remove_prefix(name.size());
+    total += number * unit->nanoseconds;
+  }
+  if (total > 9.2e18) return std::nullopt;
+  return std::chrono::nanoseconds{static_cast<std::int64_t>(negative ? -total : total)};
+}
+
+std::optional<bool> parse_bool(std::string_view text) {
+  constexpr std::array<std::string_view, 6> yes{"1", "t", "T", "true", "TRUE", "True"};
+  constexpr std::array<std::string_view, 6> no{"0", "f", "F", "false", "FALSE", "False"};
+  if (std::find(yes.begin(), yes.end(), text) != yes.end()) return true;
+  if (std::find(no.begin(), no.end(), text) != no.end()) return false;
+  return std::nullopt;
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  for (;;) {
+    const auto end = text.find(separator);
+    parts.emplace_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + 1);
+  }
+}
+
+std::string join(const std::vector<std::string>& parts, std::string_view separator) {
+  std::string text;
+  for (std::size_t i = 0; i < parts.size(); ++i) (i == 0 ? text : text.append(separator)).append(parts[i]);
+  return text;
+}
+
+std::string bracketed(const std::vector<std::string>& parts) { return "[" + join(parts, " ") + "]"; }
+
+namespace {
+
+struct rune_range {
+  char32_t first, last;
+};
+
+/// Unicode's East Asian Width W and F, in whole blocks where nearly all of a block is wide.
+constexpr std::array<rune_range, 21> wide_ranges{{
+    {0x1100, 0x115f},   {0x231a, 0x231b},   {0x23e9, 0x23ec},   {0x25fd, 0x25fe},   {0x2614, 0x2615},
+    {0x2e80, 0x303e},   {0x3041, 0x33ff},   {0x3400, 0x4dbf},   {0x4e00, 0x9fff},   {0xa000, 0xa4cf},
+    {0xa960, 0xa97f},   {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff01, 0xff60},
+    {0xffe0, 0xffe6},   {0x17000, 0x18cff}, {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1faff},
+    {0x20000, 0x3fffd},
+}};
+
+std::size_t rune_width(char32_t rune) {
+  if (rune < 0x300) return 1;
+  if (rune <= 0x36f) return 0;  // combining marks sit on the character before
+  const auto* after = std::upper_bound(wide_ranges.begin(), wide_ranges.end(), rune,
+                                       [](char32_t value, const rune_range& range) { return value < range.first; });
+  return after != wide_ranges.begin() && rune <= std::prev(after)->last ? 2 : 1;
+}
+
+}  // namespace
+
+std::size_t display_width(std::string_view text) {
+  std::size_t width = 0;
+  while (!text.empty()) {
+    const auto next = decode_rune(text);
+    width += rune_width(next.rune);
+    text.remove_prefix(next.width);
+  }
+  return width;
+}
+
+std::string_view truncated(std::string_view text, std::size_t width) {
+  std::size_t length = 0;
+  while (length < text.size()) {
+    const auto next = decode_rune(text.substr(length));
+    const auto cells = rune_width(next.rune);
+    if (cells > width) break;
+    width -= cells;
+    length += next.width;
+  }
+  return text.substr(0, length);
+}
+
+std::string quoted_if_needed(std::string_view text) {
+  for (auto rest = text; !rest.empty();) {
+    const auto next = decode_rune(rest);
+    if (next.rune == 0xfffd || !is_go_printable(next.rune)) {
+      std::string quoted = "\"";
+      append_go_quoted(quoted, text);
+      return quoted + "\"";
+    }
+    rest.remove_prefix(next.width);
+  }
+  return std::string(text);
+}
+
+namespace {
+
+using lines_of_cells = std::vector<std::vector<std::string>>;
+
+void append_row(std::string& to, const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) {
+  lines_of_cells lines;
+  std::size_t height = 1;
+  for (const auto& cell : cells) {
+    lines.push_back(split(cell, '\n'));
+    height = std::max(height, lines.back().size());
+  }
+  for (std::size_t line = 0; line < height; ++line) {
+    const auto start = to.size();
+    for (std::size_t column = 0; column < lines.size(); ++column) {
+      const std::string& value = line < lines[column].size() ? lines[column][line] : std::string{};
+      if (column != 0) to += "  ";
+      to += value;
+      to.append(widths[column] - display_width(value), ' ');
+    }
+    while (to.size() > start && to.back() == ' ') to.pop_back();
+    to += '\n';
+  }
+}
+
+}  // namespace
+
+std::string table::text() const {
+  std::vector<std::size_t> widths(headers_.size(), 0);
+  const auto widen = [&](const std::vector<std::string>& cells) {
+    for (std::size_t column = 0; column < cells.size(); ++column)
+      for (const auto& line : split(cells[column], '\n'))
+        widths[column] = std::max(widths[column], display_width(line));
+  };
+  widen(headers_);
+  for (const auto& row : rows_) widen(row);
+
+  std::size_t total = 2 * (std::max<std::size_t>(widths.size(), 1) - 1);
+  for (const auto width : widths) total += width;
+  const auto rule = std::string(total, '-') + "\n";
+
+  std::string text;
+  append_row(text, headers_, widths);
+  text += rule;
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    if (separate_rows_ && i != 0) text += '\n';
+    append_row(text, rows_[i], widths);
+  }
+  text += rule;
+  for (const auto& line : footer_) text += line + "\n";
+  return text;
+}
+
+}  // namespace recoup::cli
