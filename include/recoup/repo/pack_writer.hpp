@@ -32,7 +32,7 @@
 
 namespace recoup {
 
-/// add() may be called from any thread; it blocks while as many full packs wait as the backend has connections.
+/// add() may be called from any thread; it blocks while one more full pack is in hand than the backend has connections.
 class pack_writer {
 public:
   /// Called from the storing threads once for each durable pack.
@@ -125,7 +125,8 @@ private:
   void enqueue(std::unique_ptr<pack_builder> pack) {
     std::unique_lock lock(mutex_);
     start_threads();
-    changed_.wait(lock, [this] { return failure_ || waiting_.size() < threads_.size(); });
+    // One may wait while each thread stores another: with 16 MiB packs that is what bounds the memory.
+    changed_.wait(lock, [this] { return failure_ || waiting_.size() + storing_ <= threads_.size(); });
     if (failure_) std::rethrow_exception(failure_);
     waiting_.push_back(std::move(pack));
     changed_.notify_all();
@@ -159,7 +160,7 @@ private:
       --storing_;
       if (failure && !failure_) failure_ = failure;
       pack->clear();
-      if (spare_.size() < threads_.size()) spare_.push_back(std::move(pack));
+      if (spare_.empty()) spare_.push_back(std::move(pack));
       changed_.notify_all();
     }
   }
