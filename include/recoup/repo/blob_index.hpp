@@ -11,6 +11,7 @@
 #include <shared_mutex>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <recoup/core/error.hpp>
@@ -48,6 +49,21 @@ public:
     const auto* found = first_of(handle);
     if (found == nullptr) return std::nullopt;
     return location_of(*found);
+  }
+
+  /// The same with the number of the entry, which stands for this place as long as the index lives: 4 bytes to remember
+  /// it by instead of the 80 of a location.
+  [[nodiscard]] std::optional<std::pair<std::uint32_t, blob_location>> find_numbered(const blob_handle& handle) const {
+    const std::shared_lock lock(mutex_);
+    const auto* found = first_of(handle);
+    if (found == nullptr) return std::nullopt;
+    return std::pair(static_cast<std::uint32_t>(found - entries_.data()), location_of(*found));
+  }
+
+  /// The place that find_numbered gave this number.
+  [[nodiscard]] blob_location at(std::uint32_t number) const {
+    const std::shared_lock lock(mutex_);
+    return location_of(entries_.at(number));
   }
 
   /// All places of a blob.

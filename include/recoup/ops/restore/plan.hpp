@@ -137,6 +137,7 @@ struct restore_plan {
   /// A tree held a name that no directory can hold. Somebody tampered with the repository, so nothing is deleted on the
   /// word of its trees.
   std::atomic<bool> suspicious{false};
+  std::atomic<bool> selected_any{false};  ///< without that, the target itself is none of our business
 
   /// Not thread-safe, as all that changes the plan. `with_names`: owners are wanted by name.
   [[nodiscard]] kept_metadata keep(const node& from, bool with_names) {

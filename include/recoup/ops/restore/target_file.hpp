@@ -102,7 +102,8 @@ inline void remove_what_is_there(int directory, const char* name, bool with_cont
 
   const auto size = static_cast<off_t>(request.size);
   if (request.sparse) {
-    if (::ftruncate(file.get(), size) != 0) throw system_error(errno, "cannot set the size of " + path);
+    // Emptied first if it is one that came into being after we looked: what is not written must read as zero.
+    if ((!is_new && ::ftruncate(file.get(), 0) != 0) || ::ftruncate(file.get(), size) != 0) throw system_error(errno, "cannot set the size of " + path);
     return file;
   }
   struct stat status {};

@@ -1,0 +1,307 @@
+// The second pass: contents.
+//
+//   sort the references by pack and offset; cut them into parts of a few MiB that are read at once
+//   each thread, until no part is left:
+//     read a part                                     [one request]
+//     for each blob in it: open, decompress, check    [once, however many files need it]
+//       write it wherever it belongs
+//       whoever writes the last blob of a file applies its metadata and closes it
+//
+// A thread does all steps for its part, so its data stays in its cache; there are as many threads as it takes to keep
+// both processors and connections busy. Memory is one part, one blob and a few contexts per thread. A blob that cannot be
+// had from its pack is looked for in other packs; failing that, each file that needs it is reported, and gets everything
+// else.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <ranges>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <recoup/core/worker_group.hpp>
+#include <recoup/ops/restore/context.hpp>
+#include <recoup/ops/restore/open_files.hpp>
+#include <recoup/ops/restore/target_file.hpp>
+
+namespace recoup {
+
+class content_writer {
+public:
+  explicit content_writer(restore_context& context) : context_(context), open_files_(64 + context.threads) {}
+
+  void run();
+
+  /// Tells what run() would do.
+  void report_only() {
+    for (std::uint32_t number = 0; number < context_.plan.files.size(); ++number) {
+      auto& file = context_.plan.files[number];
+      if (file.is(planned_file::unchanged)) continue;
+      context_.reporter.counters().bytes_restored += file.size;
+      report(file);
+    }
+  }
+
+private:
+  /// References that are read with one request.
+  struct part {
+    std::size_t first = 0, end = 0;
+    std::uint32_t offset = 0, length = 0;  ///< in the pack, bytes
+  };
+
+  class worker;
+
+  // --- planning ---
+
+  /// Empty files, and files whose content is right but followed by something else.
+  void write_files_without_work() {
+    parallel_for_each(context_.threads, std::views::iota(std::uint32_t{0}, context_.plan.files.size()),
+                      [this](std::uint32_t number) {
+                        auto& file = context_.plan.files[number];
+                        if (file.remaining == 0 && !file.is(planned_file::unchanged)) finish(number, nullptr);
+                      },
+                      context_.reporter.token());
+  }
+
+  void sort_references() {
+    std::sort(context_.plan.references.begin(), context_.plan.references.end(), [](const auto& a, const auto& b) {
+      if (a.pack != b.pack) return a.pack < b.pack;
+      if (a.offset != b.offset) return a.offset < b.offset;
+      return a.file != b.file ? a.file < b.file : a.position < b.position;
+    });
+  }
+
+  [[nodiscard]] std::vector<part> divide() const {
+    // Reading a gap costs less than another request: restic allows 1 MiB. Parts are small enough to be spread evenly over
+    // threads and to stay in the processor's cache, large enough to hide a request's latency.
+    constexpr std::uint64_t largest_gap = 256 << 10;
+    constexpr std::uint64_t longest_part = 4 << 20;
+    const auto& references = context_.plan.references;
+    std::vector<part> parts;
+    for (std::size_t i = 0; i < references.size() && references[i].pack != blob_reference::matches; ++i) {
+      const auto& reference = references[i];
+      const auto end = std::uint64_t{reference.offset} + context_.repo.index().at(reference.blob).blob.length;
+      if (!parts.empty()) {
+        auto& last = parts.back();
+        const auto last_end = std::uint64_t{last.offset} + last.length;
+        if (references[last.first].pack == reference.pack && reference.offset <= last_end + largest_gap &&
+            (end <= last_end || end - last.offset <= longest_part)) {
+          last.end = i + 1;
+          last.length = static_cast<std::uint32_t>(std::max(last_end, end) - last.offset);
+          continue;
+        }
+      }
+      parts.push_back({i, i + 1, reference.offset, static_cast<std::uint32_t>(end - reference.offset)});
+    }
+    return parts;
+  }
+
+  // --- one file ---
+
+  [[nodiscard]] std::string path_of(const planned_file& file) const {
+    return context_.directories.path(file.directory, file.name);
+  }
+
+  void fail(planned_file& file, const error& problem) {
+    if (file.set(planned_file::failed)) context_.reporter.failed(path_of(file), problem);
+  }
+
+  [[nodiscard]] file_descriptor open(planned_file& file) {
+    const auto directory = context_.directories.open(file.directory);
+    if (file.is(planned_file::created)) {
+      auto opened = open_regular_file(directory->get(), file.name, O_WRONLY);
+      if (!opened) throw system_error(errno, "cannot write to " + path_of(file));
+      return opened;
+    }
+    const bool exists = file.is(planned_file::exists);
+    target_file_request request;
+    request.size = file.size;
+    request.parent_is_fresh = !context_.directories[file.directory].may_hold_others();
+    request.replaces_links = file.is(planned_file::replaced);
+    request.must_exist = exists && !request.replaces_links && file.remaining < file.blobs;
+    request.sparse = context_.options.sparse && !exists;
+    request.preallocate = file.blobs > 1 && !request.sparse;
+    request.removes_directories = context_.options.delete_extra;
+    auto opened = open_target_file(directory->get(), file.name, request, path_of(file));
+    file.set(planned_file::created);
+    return opened;
+  }
+
+  void write(const planned_file& file, int descriptor, byte_view content, std::uint64_t position) {
+    // Existing files are not made sparse: where zeros belong there may be something else now.
+    if (context_.options.sparse && !file.is(planned_file::exists))
+      write_sparse_at(descriptor, content, position, path_of(file));
+    else
+      write_at(descriptor, content, position, path_of(file));
+  }
+
+  /// The last step, for a file that is open as `slot` or not open.
+  void finish(std::uint32_t number, const open_files::handle& slot) {
+    auto& file = context_.plan.files[number];
+    if (file.is(planned_file::unusable)) return;
+    try {
+      file_descriptor opened = slot ? std::move(slot->descriptor) : file_descriptor();
+      if (!opened) {
+        if (file.is(planned_file::failed) && !file.is(planned_file::created)) return;
+        opened = open(file);
+      }
+      apply_file_metadata(context_, file, opened.get());
+      if (const int reason = opened.close(); reason != 0) throw system_error(reason, "cannot write to " + path_of(file));
+    } catch (const error& problem) {
+      fail(file, problem);
+    }
+    if (!file.is(planned_file::failed)) report(file);
+  }
+
+  void report(const planned_file& file) {
+    ++context_.reporter.counters().files_restored;
+    const bool updated = file.is(planned_file::exists);
+    context_.reporter.item(updated ? restore_action::file_updated : restore_action::file_restored,
+                           [&] { return path_of(file); }, file.size);
+  }
+
+  void close(open_files::slot& slot) {
+    auto& file = context_.plan.files[slot.file];
+    if (const int reason = slot.descriptor.close(); reason != 0)
+      fail(file, system_error(reason, "cannot write to " + path_of(file)));
+  }
+
+  restore_context& context_;
+  open_files open_files_;
+};
+
+/// What one thread needs.
+class content_writer::worker {
+public:
+  explicit worker(content_writer& writer)
+      : writer_(writer), context_(writer.context_), codec_(context_.repo.codecs().take()) {}
+
+  void restore(const part& todo) {
+    const auto& references = context_.plan.references;
+    const auto pack = context_.repo.index().at(references[todo.first].blob).pack;
+    const bool loaded = load(pack, todo);
+    for (std::size_t first = todo.first; first < todo.end;) {
+      std::size_t end = first + 1;
+      while (end < todo.end && references[end].offset == references[first].offset) ++end;
+      if (context_.reporter.token().stop_requested()) return;
+      const auto content = open_blob(references[first], todo, loaded);
+      for (std::size_t i = first; i < end; ++i) place(references[i], content);
+      first = end;
+    }
+  }
+
+private:
+  bool load(const id& pack, const part& todo) {
+    try {
+      sealed_.resize(todo.length);
+      context_.repo.storage().load({file_type::pack, pack}, todo.offset, sealed_);
+      return true;
+    } catch (const error&) {
+      return false;  // the blobs are tried one by one then
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+
+  /// The blob's content, or nothing and the reason in problem_.
+  std::optional<byte_view> open_blob(const blob_reference& reference, const part& todo, bool loaded) {
+    const auto blob = context_.repo.index().at(reference.blob).blob;
+    try {
+      if (loaded) {
+        codec_->open(blob, byte_view(sealed_).subspan(reference.offset - todo.offset, blob.length), content_);
+        return byte_view(content_);
+      }
+    } catch (const error&) {
+      // Another copy may be intact.
+    } catch (const std::bad_alloc&) {
+    }
+    try {
+      content_ = context_.repo.load_blob(blob.handle);
+      // The places of all later blobs were computed from what the index says.
+      if (content_.size() != blob.plaintext_length())
+        throw error(error_code::damaged, "data blob " + blob.handle.id.hex() + " has " +
+                                             std::to_string(content_.size()) + " bytes, but an index says " +
+                                             std::to_string(blob.plaintext_length()));
+      return byte_view(content_);
+    } catch (const error& problem) {
+      problem_.emplace(problem);
+    } catch (const std::bad_alloc&) {
+      problem_.emplace(error_code::failure, "not enough memory for a blob of " +
+                                                std::to_string(blob.plaintext_length()) + " bytes");
+    }
+    return std::nullopt;
+  }
+
+  void place(const blob_reference& reference, const std::optional<byte_view>& content) {
+    auto& file = context_.plan.files[reference.file];
+    open_files::handle slot;
+    if (!content) {
+      writer_.fail(file, *problem_);
+    } else if (!file.is(planned_file::unusable)) {
+      try {
+        if (file.blobs == 1) return write_whole(reference.file, *content);
+        slot = opened_slot(reference.file);
+        writer_.write(file, slot->descriptor.get(), *content, reference.position);
+        context_.reporter.counters().bytes_restored += content->size();
+      } catch (const error& problem) {
+        file.set(planned_file::unusable);
+        writer_.fail(file, problem);
+      }
+    }
+    slot = nullptr;
+    if (file.remaining.fetch_sub(1) != 1) return;
+    writer_.finish(reference.file, writer_.open_files_.take(reference.file));
+  }
+
+  /// Made, written, given its metadata and closed in one go: nearly all files have one blob.
+  void write_whole(std::uint32_t number, byte_view content) {
+    auto& file = context_.plan.files[number];
+    const auto slot = std::make_shared<open_files::slot>(number);
+    slot->descriptor = writer_.open(file);
+    writer_.write(file, slot->descriptor.get(), content, 0);
+    context_.reporter.counters().bytes_restored += content.size();
+    file.remaining = 0;
+    writer_.finish(number, slot);
+  }
+
+  [[nodiscard]] open_files::handle opened_slot(std::uint32_t number) {
+    evicted_.clear();
+    auto slot = writer_.open_files_.find(number, evicted_);
+    for (auto& each : evicted_) writer_.close(*each);
+    const std::lock_guard lock(slot->opening);
+    if (!slot->descriptor) slot->descriptor = writer_.open(context_.plan.files[number]);
+    return slot;
+  }
+
+  content_writer& writer_;
+  restore_context& context_;
+  codec_pool::lease codec_;
+  bytes sealed_, content_;
+  std::optional<error> problem_;
+  std::vector<open_files::handle> evicted_;
+};
+
+inline void content_writer::run() {
+  context_.reporter.phase(restore_phase::writing);
+  write_files_without_work();
+  sort_references();
+  const auto parts = divide();
+  std::atomic<std::size_t> next{0};
+  worker_group group(context_.reporter.token());
+  group.add(context_.threads, [&](const std::stop_token& stop) {
+    worker self(*this);
+    while (!stop.stop_requested()) {
+      const auto mine = next.fetch_add(1);
+      if (mine >= parts.size()) return;
+      self.restore(parts[mine]);
+    }
+  });
+  group.join();
+  for (auto& slot : open_files_.take_all()) close(*slot);
+}
+
+}  // namespace recoup

@@ -1,0 +1,269 @@
+// The first pass: reads the trees, decides about every entry, makes directories and special files, and plans the rest.
+//
+// Directories are independent of each other once their parent exists, so all threads take them from one stack, newest
+// first; the walk is depth-first and needs no recursion. What is decided where:
+//   directory   made before its tree is read; metadata comes last of all, when nothing in it changes any more
+//   file        planned; whether an existing one can be kept is found out by reading it in the second pass
+//   hard link   the first entry met of an inode is the file, the others are planned as links to it
+//   others      made here: they have no content, and nothing ever follows a symlink that we make
+//   socket      passed over, as restic does
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <recoup/core/error.hpp>
+#include <recoup/core/work_stack.hpp>
+#include <recoup/core/worker_group.hpp>
+#include <recoup/fs/apply_metadata.hpp>
+#include <recoup/json/go_quote.hpp>
+#include <recoup/ops/restore/context.hpp>
+#include <recoup/ops/restore/overwrite.hpp>
+#include <recoup/ops/restore/target_file.hpp>
+#include <recoup/repo/tree.hpp>
+
+namespace recoup {
+
+class tree_walk {
+public:
+  explicit tree_walk(restore_context& context) : context_(context) {}
+
+  void run() {
+    stack_.push([](tree_walk& walk) { walk.read_directory(directory_table::root); });
+    worker_group group(context_.reporter.token());
+    group.add(context_.threads, [this](const std::stop_token& stop) { stack_.run(*this, stop); });
+    group.join();
+  }
+
+private:
+  /// One directory while its tree is read. Used by one thread.
+  struct visit {
+    std::uint32_t number;
+    std::string path;  ///< with a slash at the end
+    directory_handle handle{};
+    std::string last_name{};
+    bool ascending = true;
+    std::set<std::string> names{};  ///< only once the names turned out not to ascend
+    std::vector<std::string> earlier_names{};
+    std::vector<std::uint32_t> subdirectories{};
+  };
+
+  void read_directory(std::uint32_t number) {
+    visit here{number, context_.directories.path(number)};
+    if (number != directory_table::root) here.path += '/';
+    const bool complete = context_.reporter.attempt(
+        [&] { return context_.directories.path(number); },
+        [&] {
+          const auto tree = context_.repo.load_blob(blob_type::tree, context_.directories[number].tree);
+          decode_tree(tree, [&](node& entry) {
+            throw_if_stopped(context_.reporter.token());
+            context_.reporter.attempt([&] { return here.path + entry.name; }, [&] { decide(here, entry); });
+          });
+        });
+    if (!complete) context_.directories[number].incomplete = true;
+    std::vector<work_stack<tree_walk>::work> work;
+    work.reserve(here.subdirectories.size());
+    for (const auto subdirectory : here.subdirectories)
+      work.emplace_back([subdirectory](tree_walk& walk) { walk.read_directory(subdirectory); });
+    stack_.push_in_order(std::move(work));
+  }
+
+  void decide(visit& here, node& entry) {
+    if (!is_safe_name(entry.name)) {
+      context_.plan.suspicious = true;
+      throw error(error_code::damaged, "refused: \"" + go_quoted(entry.name) +
+                                           "\" in the tree of " + here.path + " is not the name of a directory entry");
+    }
+    if (is_repeated(here, entry.name)) {
+      context_.plan.suspicious = true;
+      throw error(error_code::damaged, "refused: the tree of " + here.path + " holds this name more than once");
+    }
+    if (entry.type == node_type::socket) return;
+    const auto choice = context_.options.select ? context_.options.select(here.path + entry.name, entry) : selection{};
+    if (choice.selected) context_.plan.selected_any = true;
+    if (entry.type == node_type::dir) return plan_directory(here, entry, choice);
+    if (!choice.selected) return;
+    if (!context_.directories.provide(here.number)) return;
+    if (entry.type == node_type::file)
+      plan_file(here, entry);
+    else
+      restore_other(here, entry);
+  }
+
+  /// Trees are sorted, so a repeated name follows its twin. For those that are not (old programs, or an attack), all
+  /// names are remembered.
+  [[nodiscard]] static bool is_repeated(visit& here, const std::string& name) {
+    if (here.ascending && name > here.last_name) {
+      here.last_name = name;
+      here.earlier_names.push_back(name);
+      return false;
+    }
+    if (here.ascending) {
+      here.ascending = false;
+      here.names.insert(here.earlier_names.begin(), here.earlier_names.end());
+    }
+    return !here.names.insert(name).second;
+  }
+
+  void plan_directory(visit& here, const node& entry, const selection& choice) {
+    if (!entry.subtree) throw error(error_code::damaged, "the directory has no subtree in the snapshot");
+    if (!choice.selected && !choice.child_may_be_selected) return;
+    std::uint32_t number = 0;
+    {
+      const std::lock_guard lock(context_.plan.mutex);
+      number = context_.directories.add(here.number, context_.plan.names.add(entry.name), *entry.subtree,
+                                        context_.plan.keep(entry, context_.options.ownership_by_name), choice.selected);
+    }
+    bool usable = true;
+    if (choice.selected) {
+      ++context_.reporter.counters().total_files;
+      usable = context_.directories.provide(here.number) && context_.directories.make(number);
+    }
+    if (usable && choice.child_may_be_selected) here.subdirectories.push_back(number);
+  }
+
+  [[nodiscard]] int descriptor_of(visit& here) {
+    if (!here.handle) here.handle = context_.directories.open(here.number);
+    return here.handle->get();
+  }
+
+  /// What is in the target under the entry's name.
+  [[nodiscard]] std::optional<struct stat> existing(visit& here, const node& entry) {
+    if (!context_.directories[here.number].may_hold_others()) return std::nullopt;
+    return status_of(descriptor_of(here), entry.name.c_str(), here.path + entry.name);
+  }
+
+  void skip(visit& here, const node& entry, std::uint64_t size) {
+    ++context_.reporter.counters().files_skipped;
+    context_.reporter.counters().bytes_skipped += size;
+    context_.reporter.item(restore_action::file_unchanged, [&] { return here.path + entry.name; }, size);
+  }
+
+  void apply(visit& here, const node& entry) {
+    if (context_.options.dry_run) return;
+    apply_metadata(descriptor_of(here), entry.name, -1, entry, here.path + entry.name, context_.metadata,
+                   context_.on_metadata_problem);
+  }
+
+  // --- files ---
+
+  void plan_file(visit& here, const node& entry) {
+    const auto found = existing(here, entry);
+    const bool spared = !may_overwrite(context_.options.overwrite, entry, found);
+    if (entry.links > 1 && is_another_link(here, entry, spared)) return;
+    if (spared) return skip(here, entry, entry.size);
+    const bool is_file = found && S_ISREG(found->st_mode);
+    if (is_file && context_.options.overwrite == overwrite_mode::if_changed &&
+        static_cast<std::uint64_t>(found->st_size) == entry.size && same_instant(mtime_of(*found), entry.mtime)) {
+      skip(here, entry, entry.size);
+      return apply(here, entry);
+    }
+    add_file(here, entry, is_file);
+  }
+
+  /// True if another entry restores this inode.
+  bool is_another_link(visit& here, const node& entry, bool spared) {
+    {
+      const std::lock_guard lock(context_.plan.mutex);
+      auto& plan = context_.plan;
+      const auto* name = plan.names.add(entry.name);
+      const auto [first, is_first] =
+          plan.first_links.try_emplace({entry.inode, entry.device_id}, here.number, name);
+      if (is_first) return false;
+      ++context_.reporter.counters().total_files;
+      if (!spared) plan.links.push_back({here.number, first->second.first, name, first->second.second});
+    }
+    if (spared) skip(here, entry, 0);
+    return true;
+  }
+
+  void add_file(visit& here, const node& entry, bool exists) {
+    static const std::vector<id> nothing;
+    const auto& content = entry.content ? *entry.content : nothing;
+    std::vector<std::pair<std::uint32_t, blob_location>> blobs;
+    blobs.reserve(content.size());
+    std::uint64_t size = 0;
+    for (const auto& name : content) {
+      auto place = context_.repo.index().find_numbered({blob_type::data, name});
+      if (!place)
+        throw error(error_code::damaged, "data blob " + name.hex() +
+                                             " of this file is in no index; `check` tells what else is missing");
+      size += place->second.blob.plaintext_length();
+      blobs.push_back(*place);
+    }
+    if (size > static_cast<std::uint64_t>(INT64_MAX))
+      throw error(error_code::damaged, "its blobs have more bytes than a file can hold");
+    if (size != entry.size)
+      context_.reporter.warn(here.path + entry.name,
+                             here.path + entry.name + ": the snapshot says " + std::to_string(entry.size) +
+                                 " bytes, but its content has " + std::to_string(size) + "; all of it is restored");
+    if (!exists) {
+      ++context_.reporter.counters().total_files;
+      context_.reporter.counters().total_bytes += size;
+    }
+
+    auto& plan = context_.plan;
+    const std::lock_guard lock(plan.mutex);
+    const auto number = plan.files.append();
+    auto& file = plan.files[number];
+    file.name = plan.names.add(entry.name);
+    file.size = size;
+    file.metadata = plan.keep(entry, context_.options.ownership_by_name);
+    file.directory = here.number;
+    file.blobs = static_cast<std::uint32_t>(blobs.size());
+    file.remaining = file.blobs;
+    if (exists) {
+      file.set(planned_file::exists);
+      plan_comparisons(number, file.blobs);
+    }
+    std::uint64_t position = 0;
+    for (const auto& [blob, location] : blobs) {
+      const auto next = static_cast<std::uint32_t>(plan.packs.size());
+      const auto pack = plan.packs.try_emplace(location.pack, next).first->second;
+      plan.references.push_back({pack, location.blob.offset, blob, number, position});
+      position += location.blob.plaintext_length();
+    }
+  }
+
+  void plan_comparisons(std::uint32_t file, std::uint32_t blobs) {
+    constexpr std::uint32_t at_once = 16;  // some 24 MB of a large file
+    auto first = context_.plan.references.size();
+    std::uint32_t left = blobs;
+    do {
+      const auto count = std::min(left, at_once);
+      context_.plan.comparisons.push_back({file, count, first});
+      first += count;
+      left -= count;
+    } while (left != 0);
+  }
+
+  // --- symlinks, devices, fifos ---
+
+  void restore_other(visit& here, const node& entry) {
+    if (entry.type == node_type::irregular || entry.type == node_type::unknown)
+      throw error(error_code::unsupported, "it is neither a file nor a directory, symlink, device or fifo");
+    ++context_.reporter.counters().total_files;
+    if (!may_overwrite(context_.options.overwrite, entry, existing(here, entry))) return skip(here, entry, 0);
+    if (!context_.options.dry_run) {
+      const auto path = here.path + entry.name;
+      if (context_.directories[here.number].may_hold_others())
+        target_files::remove_what_is_there(descriptor_of(here), entry.name.c_str(), false, path);
+      create_special(descriptor_of(here), entry.name, entry, path);
+    }
+    ++context_.reporter.counters().files_restored;
+    context_.reporter.item(restore_action::other_restored, [&] { return here.path + entry.name; });
+    apply(here, entry);
+  }
+
+  restore_context& context_;
+  work_stack<tree_walk> stack_;
+};
+
+}  // namespace recoup
