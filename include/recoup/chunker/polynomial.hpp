@@ -50,7 +50,7 @@ struct polynomial {
 };
 
 /// a mod m, m not zero.
-[[nodiscard]] constexpr polynomial remainder(polynomial a, polynomial m) noexcept {
+[[nodiscard]] constexpr polynomial modulo(polynomial a, polynomial m) noexcept {
   while (a.degree() >= m.degree()) a.value ^= m.value << (a.degree() - m.degree());
   return a;
 }
@@ -70,15 +70,15 @@ struct polynomial {
 
 /// x^exponent mod m, for m of degree 1 to 63.
 [[nodiscard]] constexpr polynomial power_of_x(unsigned exponent, polynomial m) noexcept {
-  const auto x = remainder({2}, m);
-  auto power = remainder({1}, m);
+  const auto x = modulo({2}, m);
+  auto power = modulo({1}, m);
   for (unsigned i = 0; i < exponent; ++i) power = multiply_modulo(power, x, m);
   return power;
 }
 
 [[nodiscard]] constexpr polynomial greatest_common_divisor(polynomial a, polynomial b) noexcept {
   while (b.value != 0) {
-    const auto rest = remainder(a, b);
+    const auto rest = modulo(a, b);
     a = b;
     b = rest;
   }
@@ -91,7 +91,7 @@ constexpr bool polynomial::is_irreducible() const noexcept {
   if (degree() < 1) return false;
   if (degree() == 1) return true;
   if (degree() > 63) return false;
-  polynomial power = remainder({2}, *this);  // x^(2^i)
+  polynomial power = modulo({2}, *this);  // x^(2^i)
   for (int i = 1; i <= degree() / 2; ++i) {
     power = multiply_modulo(power, power, *this);
     if (greatest_common_divisor(*this, {power.value ^ 2}).value != 1) return false;

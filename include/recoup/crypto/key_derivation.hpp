@@ -58,6 +58,7 @@ inline void check_scrypt(const scrypt_parameters& parameters) {
   if (salt.size() != key_salt_size)
     throw error(error_code::damaged, "the salt of a key file has " + std::to_string(key_salt_size) + " bytes, not " +
                                          std::to_string(salt.size()) + ": the key file is damaged");
+  if (password.empty()) password = "";  // an empty view may point nowhere, which libsodium does not take
   secret_bytes derived(box_key::size);
   if (::crypto_pwhash_scryptsalsa208sha256_ll(as_bytes(password).data(), password.size(), salt.data(), salt.size(),
                                               parameters.n, parameters.r, parameters.p, derived.span().data(),

@@ -26,7 +26,7 @@ inline void initialise_sodium() {
 /// Fills `into` from the kernel's generator. Thread-safe; a forked process does not repeat its parent's numbers.
 inline void random_bytes(byte_span into) {
   initialise_sodium();
-  ::randombytes_buf(into.data(), into.size());
+  if (!into.empty()) ::randombytes_buf(into.data(), into.size());
 }
 
 /// Bytes that are kept out of swap and core dumps where the system allows it, lie between guard pages, and are wiped
