@@ -1,0 +1,153 @@
+"""Fixtures for the tests against real restic. See README.md in this folder."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+
+import pytest
+
+from support import format, programs, trees
+from support.programs import PASSWORD, Program, Repository
+
+STAND_IN = programs.stand_in()
+
+
+def pytest_report_header(config):
+    lines = []
+    for program in (programs.recoup(), programs.restic(), programs.restic_old()):
+        try:
+            said = subprocess.run([program.path, "version"], capture_output=True, text=True).stdout.strip()
+        except OSError as why:
+            said = f"cannot run: {why.strerror}"
+        lines.append(f"{program.name}: {program.path}: {said}")
+    if STAND_IN:
+        lines.append("restic stands in for recoup: cases that only recoup can do are left out")
+    return lines
+
+
+def pytest_collection_modifyitems(config, items):
+    if STAND_IN:
+        left_out = [item for item in items if item.get_closest_marker("recoup_only")]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_sessionstart(session):
+    """A missing program, or no root, is an error here and not a skip: these tests must not be passed by not running."""
+    missing = [f"{p.name} ({p.path})" for p in (programs.recoup(), programs.restic(), programs.restic_old())
+               if not os.access(p.path, os.X_OK)]
+    missing += [tool for tool in ("rsync", "setpriv", "unshare", "mount", "umount") if shutil.which(tool) is None]
+    if missing:
+        pytest.exit("needed and not found: " + ", ".join(missing), returncode=4)
+    if os.geteuid() != 0:
+        pytest.exit("these tests make device nodes, foreign owners and mounts: run them as root", returncode=4)
+
+
+@pytest.fixture(scope="session")
+def stable_root():
+    """A directory in /var/tmp for trees that are backed up by absolute path: the time of each parent is part of what is stored,
+    and /tmp's own changes all the time."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="recoup-interop-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def stable(stable_root):
+    folder = stable_root / uuid.uuid4().hex[:8]
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def recoup(tmp_path) -> Program:
+    return programs.recoup().at(tmp_path)
+
+
+@pytest.fixture
+def restic(tmp_path) -> Program:
+    return programs.restic().at(tmp_path)
+
+
+@pytest.fixture
+def restic_old(tmp_path) -> Program:
+    return programs.restic_old().at(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """Empty repositories that restic itself made, v1 and v2, with one cheap key each instead of restic's half a second."""
+    home = tmp_path_factory.mktemp("templates")
+    made = {}
+    for version in (1, 2):
+        repo = Repository(home / f"v{version}", version)
+        programs.restic().at(home).run("init", "--repository-version", version, repo=repo)
+        format.Repo(repo.path, PASSWORD).replace_keys(PASSWORD)
+        for folder in (repo.path / "data").iterdir():  # made again when needed; 256 fewer to copy for each test
+            folder.rmdir()
+        made[version] = repo
+    return made
+
+
+@pytest.fixture
+def new_repo(template, tmp_path):
+    """new_repo("name", version=2): a copy of the template. All copies of one version have the same chunker polynomial."""
+    def make(name: str = "repo", version: int = 2, where: pathlib.Path | None = None) -> Repository:
+        path = (where or tmp_path) / name
+        shutil.copytree(template[version].path, path)
+        return Repository(path, version)
+    return make
+
+
+@pytest.fixture
+def repo(new_repo) -> Repository:
+    return new_repo()
+
+
+@pytest.fixture(params=[1, 2], ids=["v1", "v2"])
+def version(request) -> int:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def odd_tree(stable_root):
+    """The odd tree, made once; nobody may change it."""
+    return trees.odd_tree(stable_root / "odd")
+
+
+@pytest.fixture(scope="session")
+def restorable_tree(stable_root):
+    """The odd tree without what restic stores but doesn't bring back the same."""
+    return trees.odd_tree(stable_root / "restorable", hard_linked_specials=False, sockets=False)
+
+
+@pytest.fixture
+def small_tree(tmp_path):
+    return trees.small_tree(tmp_path / "small")
+
+
+@pytest.fixture
+def tmpfs(tmp_path):
+    """tmpfs("name", "size=8m"): mounts a memory file system; all are unmounted at the end."""
+    mounted = []
+
+    def mount(name: str, options: str = "size=64m", where: pathlib.Path | None = None) -> pathlib.Path:
+        path = (where or tmp_path) / name
+        path.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], check=True)
+        mounted.append(path)
+        return path
+
+    yield mount
+    for path in reversed(mounted):
+        subprocess.run(["umount", "-l", path], check=True)
