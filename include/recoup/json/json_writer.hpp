@@ -204,6 +204,9 @@ public:
     return end_array();
   }
 
+  /// Ends a line of JSON lines.
+  json_writer& line() { return text_.push_back('\n'), *this; }
+
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
   [[nodiscard]] std::string take() noexcept { return std::exchange(text_, {}); }
 

@@ -1,0 +1,108 @@
+// Index files.
+#include <recoup/repo/index_file.hpp>
+
+#include "test_data.hpp"
+
+namespace recoup {
+namespace {
+
+id id_with(std::uint8_t first) {
+  id result;
+  result.value[0] = first;
+  return result;
+}
+
+std::string hex(std::uint8_t first) { return id_with(first).hex(); }
+
+std::vector<indexed_pack> decode(std::string_view json) {
+  std::vector<indexed_pack> packs;
+  decode_index(as_bytes(json), [&packs](const indexed_pack& entry) { packs.push_back(entry); });
+  return packs;
+}
+
+std::string with_blob(std::string_view fields) {
+  return "{\"packs\":[{\"id\":\"" + hex(1) + "\",\"blobs\":[{" + std::string(fields) + "}]}]}";
+}
+
+void refuse(std::string_view json, std::string_view part) {
+  expect_error(error_code::damaged, part, [json] { (void)decode(json); });
+}
+
+TEST(index_file, encodes_as_restic_does) {
+  indexed_pack first{id_with(1), {{{blob_type::data, id_with(2)}, 0, 38, 0}, {{blob_type::tree, id_with(3)}, 38, 100, 500}}};
+  indexed_pack second{id_with(4), {}};
+  const std::vector<indexed_pack> packs{first, second};
+  const auto json = encode_index(packs);
+  EXPECT_EQ(json, "{\"packs\":[{\"id\":\"" + hex(1) + "\",\"blobs\":[{\"id\":\"" + hex(2) +
+                      "\",\"type\":\"data\",\"offset\":0,\"length\":38},{\"id\":\"" + hex(3) +
+                      "\",\"type\":\"tree\",\"offset\":38,\"length\":100,\"uncompressed_length\":500}]},{\"id\":\"" + hex(4) +
+                      "\",\"blobs\":[]}]}\n");
+  const auto decoded = decode(json);
+  ASSERT_EQ(decoded.size(), 2u);
+  EXPECT_EQ(decoded[0].pack, first.pack);
+  EXPECT_EQ(encode_index(decoded), json);
+  EXPECT_EQ(encode_index({}), "{\"packs\":[]}\n");
+}
+
+TEST(index_file, passes_over_what_others_add) {
+  const auto packs = decode("{\"supersedes\":[\"" + hex(9) + "\"],\"packs\":[{\"size\":7,\"blobs\":null,\"id\":\"" + hex(1) +
+                            "\",\"time\":null}],\"packs_to_delete\":[{\"id\":\"" + hex(5) + "\",\"blobs\":[]}]}");
+  ASSERT_EQ(packs.size(), 1u);
+  EXPECT_EQ(packs[0].pack, id_with(1));
+  EXPECT_TRUE(packs[0].blobs.empty());
+  EXPECT_TRUE(decode(R"({"packs":null})").empty());
+  EXPECT_TRUE(decode("{}").empty());
+}
+
+TEST(index_file, the_largest_pack) {
+  const auto packs = decode(with_blob("\"id\":\"" + hex(2) + "\",\"type\":\"data\",\"offset\":4294967263,\"length\":32"));
+  EXPECT_EQ(packs[0].blobs[0].offset, 4294967263u);
+  refuse(with_blob("\"id\":\"" + hex(2) + "\",\"type\":\"data\",\"offset\":4294967264,\"length\":32"), "beyond 4 GiB");
+}
+
+TEST(index_file, refuses_impossible_blobs) {
+  const auto start = "\"id\":\"" + hex(2) + "\",\"type\":\"data\",";
+  refuse(with_blob(start + "\"offset\":0,\"length\":31"), "packs[0].blobs[0]: length is less than the 32 bytes");
+  refuse(with_blob(start + "\"offset\":4294967296,\"length\":32"), "packs[0].blobs[0].offset: must be an integer");
+  refuse(with_blob(start + "\"offset\":-1,\"length\":32"), "offset: must be an integer");
+  refuse(with_blob(start + "\"offset\":0,\"length\":4294967296"), "length: must be an integer");
+  refuse(with_blob(start + "\"offset\":0,\"length\":32,\"uncompressed_length\":4294967296"), "uncompressed_length: must be");
+  refuse(with_blob(start + "\"offset\":0"), "is missing");
+  refuse(with_blob("\"type\":\"data\",\"offset\":0,\"length\":32"), "is missing");
+  refuse(with_blob("\"id\":\"" + hex(2) + "\",\"offset\":0,\"length\":32"), "is missing");
+  refuse(with_blob("\"id\":\"" + hex(2) + "\",\"type\":\"Data\""), "type: must be \"data\" or \"tree\"");
+  refuse(with_blob("\"id\":\"" + hex(2).substr(1) + "\""), "blobs[0].id: must be 64");
+  refuse(R"({"packs":[{"blobs":[]}]})", "packs[0]: id is missing");
+  refuse(R"({"packs":[null]})", "packs[0]: must be an object");
+  refuse(R"({"packs":{}})", "packs: must be an array");
+}
+
+TEST(index_file, the_oldest_format_is_named) {
+  expect_error(error_code::unsupported, "repair index", [] { (void)decode("[]"); });
+}
+
+TEST(index_file, cut_off_anywhere_is_an_error) {
+  indexed_pack entry{id_with(1), {{{blob_type::data, id_with(2)}, 0, 38, 12}}};
+  const auto json = encode_index(std::span(&entry, 1));
+  for (std::size_t length = 0; length + 2 <= json.size(); ++length)
+    EXPECT_THROW((void)decode(std::string_view(json).substr(0, length)), error) << length;
+}
+
+TEST(index_file, a_full_file) {
+  indexed_pack entry{id_with(1), {}};
+  for (std::uint32_t i = 0; i < most_blobs_per_index_file; ++i) {
+    packed_blob blob{{blob_type::data, {}}, i * 100, 100, i % 3};
+    std::memcpy(blob.handle.id.value.data(), &i, sizeof i);
+    entry.blobs.push_back(blob);
+  }
+  const auto decoded = decode(encode_index(std::span(&entry, 1)));
+  ASSERT_EQ(decoded[0].blobs.size(), entry.blobs.size());
+  for (std::size_t i = 0; i < entry.blobs.size(); ++i) {
+    EXPECT_EQ(decoded[0].blobs[i].handle, entry.blobs[i].handle);
+    EXPECT_EQ(decoded[0].blobs[i].offset, entry.blobs[i].offset);
+    EXPECT_EQ(decoded[0].blobs[i].uncompressed_length, entry.blobs[i].uncompressed_length);
+  }
+}
+
+}  // namespace
+}  // namespace recoup
