@@ -8,7 +8,6 @@
 #include <vector>
 
 #include <recoup/core/error.hpp>
-#include <recoup/fs/pattern_file.hpp>
 #include <recoup/fs/patterns.hpp>
 #include <recoup/ops/restore/options.hpp>
 #include <recoup/repo/node.hpp>
