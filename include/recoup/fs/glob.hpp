@@ -76,13 +76,14 @@ namespace glob_chunk {
   return chunk;
 }
 
-/// Matches a chunk, in which no star is special, with the beginning of `text` and takes that off. Reads the chunk to
-/// its end even when it is clear that it does not match: malformed is malformed for every text.
-[[nodiscard]] inline glob_result match(std::string_view chunk, std::string_view& text) noexcept {
+/// Matches a chunk, in which no star is special, with the beginning of `text` and takes that off. With `checks_all`,
+/// reads the chunk to its end even when it is clear that it does not match: malformed is malformed for every text.
+[[nodiscard]] inline glob_result match(std::string_view chunk, std::string_view& text, bool checks_all) noexcept {
   auto rest = text;
   bool failed = false;
   while (!chunk.empty()) {
     failed = failed || rest.empty();
+    if (failed && !checks_all) return glob_result::no;
     char c = chunk.front();
     chunk.remove_prefix(1);
     if (c == '[') {
@@ -127,7 +128,7 @@ namespace glob_chunk {
     const bool is_last = pattern.empty();
     for (std::size_t skipped = 0;; ++skipped) {
       auto rest = name.substr(skipped);
-      const auto result = glob_chunk::match(chunk, rest);
+      const auto result = glob_chunk::match(chunk, rest, skipped == 0);
       if (result == glob_result::malformed) return result;
       if (result == glob_result::yes && (!is_last || rest.empty())) {
         name = rest;
@@ -169,7 +170,7 @@ inline void add_matches(const std::string& directory, std::string_view pattern, 
 }  // namespace glob_expansion
 
 /// The existing paths that match, in lexical order per directory; a pattern without special characters stands for
-/// itself if it exists. Directories that cannot be read are passed over. Throws invalid_argument for a malformed pattern.
+/// itself if it exists. Unreadable directories are passed over. Throws invalid_argument for a malformed pattern.
 [[nodiscard]] inline std::vector<std::string> expand_glob(const std::string& pattern) {
   struct level {
     std::string directory;  // with special characters, unless it is the first

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <string>
@@ -24,12 +25,18 @@ namespace recoup {
   return listed ? static_cast<char32_t>(static_cast<std::int64_t>(rune) + run.delta) : rune;
 }
 
-/// Go's strings.ToLower: each byte that is not UTF-8 becomes U+FFFD, unless the whole text is ASCII.
+/// Go's strings.ToLower: each byte that is not UTF-8 becomes U+FFFD.
 inline void append_lower(std::string& to, std::string_view text) {
-  while (!text.empty()) {
-    const auto next = decode_rune(text);
+  for (std::size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    if (static_cast<unsigned char>(c) < 0x80) {
+      to += c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+      ++at;
+      continue;
+    }
+    const auto next = decode_rune(text.substr(at));
     append_rune(to, to_lower(next.rune));
-    text.remove_prefix(next.width);
+    at += next.width;
   }
 }
 
