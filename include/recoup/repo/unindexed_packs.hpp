@@ -24,16 +24,20 @@ struct adopted_packs {
 };
 
 /// Finds packs that no index lists, reads them whole, and indexes those that are intact and hold blobs we do not have
-/// otherwise, so that they need not be stored again. Others are left for prune. The index must be loaded, and nobody else
-/// may be writing: a running backup's fresh packs are not in any index either.
+/// otherwise, so that they need not be stored again. Others are left for prune.
+///
+/// A running backup's fresh packs are in no index either, and must stay its own. So the caller must have held the only
+/// lock when it loaded the index, and nothing is done if there is another one after the packs were listed: whoever writes
+/// packs locks first, so all that were listed are older than its lock.
 inline adopted_packs adopt_unindexed_packs(repository& repo, const std::stop_token& stop = {}) {
   std::vector<listed_file> unknown;
   repo.storage().list(file_type::pack, [&](const listed_file& file) {
     if (!repo.index().contains_pack(file.name)) unknown.push_back(file);
   });
+  adopted_packs result;
+  if (unknown.empty() || repo.list(file_type::lock).size() > 1) return result;
   std::mutex mutex;
   std::vector<indexed_pack> intact;
-  adopted_packs result;
   parallel_for_each(processor_count(), unknown, [&](const listed_file& file) {
     const file_handle pack{file_type::pack, file.name};
     try {
