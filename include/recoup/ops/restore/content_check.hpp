@@ -57,7 +57,7 @@ public:
     context_.reporter.phase(restore_phase::comparing);
     parallel_for_each(context_.threads, plan.comparisons, [this](const comparison& part) { compare(part); },
                       context_.reporter.token());
-    forget_matches_of_replaced_files();
+    settle_matches();
     std::uint32_t last = UINT32_MAX;
     std::vector<std::uint32_t> files;
     for (const auto& part : plan.comparisons)
@@ -93,27 +93,35 @@ private:
   }
 
   /// A file that is to be changed but has other names is replaced by a new one: the others keep what they have. Then
-  /// nothing of it can stay.
-  void forget_matches_of_replaced_files() {
+  /// nothing of it can stay. What does stay of the others counts as restored, as in restic.
+  void settle_matches() {
     auto& plan = context_.plan;
     for (const auto& part : plan.comparisons) {
       auto& file = plan.files[part.file];
-      if (file.is(shared) && (file.is(wrong_size) || file.remaining != 0)) file.set(planned_file::replaced);
-      if (!file.is(planned_file::replaced)) continue;
+      if (file.is(shared) && needs_work(file)) file.set(planned_file::replaced);
+      if (!needs_work(file)) continue;
       for (std::size_t i = part.first; i < part.first + part.count; ++i) {
         auto& reference = plan.references[i];
-        if (reference.pack == blob_reference::matches)
-          reference.pack = plan.packs.at(context_.repo.index().at(reference.blob).pack);
+        if (reference.pack != blob_reference::matches) continue;
+        const auto place = context_.repo.index().at(reference.blob);
+        if (file.is(planned_file::replaced))
+          reference.pack = plan.packs.at(place.pack);
+        else
+          context_.reporter.counters().bytes_restored += place.blob.plaintext_length();
       }
-      file.remaining = file.blobs;
+      if (file.is(planned_file::replaced)) file.remaining = file.blobs;
     }
+  }
+
+  [[nodiscard]] static bool needs_work(const planned_file& file) noexcept {
+    return file.remaining != 0 || file.is(wrong_size);
   }
 
   void settle(std::uint32_t number) {
     auto& file = context_.plan.files[number];
     auto& counters = context_.reporter.counters();
     const auto path = [&] { return context_.directories.path(file.directory, file.name); };
-    if (file.remaining != 0 || file.is(wrong_size) || file.is(planned_file::replaced)) {
+    if (needs_work(file)) {
       ++counters.total_files;
       counters.total_bytes += file.size;
       return;
