@@ -1,14 +1,136 @@
 // All of recoup. The list is written by cmake/umbrella.cmake (`make umbrella`); a test compares.
 #pragma once
 
+#include <recoup/chunker/chunker.hpp>
+#include <recoup/chunker/dispatch.hpp>
+#include <recoup/chunker/polynomial.hpp>
+#include <recoup/chunker/rabin.hpp>
+#include <recoup/chunker/scan.hpp>
+
+#include <recoup/compress/zstd.hpp>
+
+#include <recoup/core/bounded_queue.hpp>
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
+#include <recoup/core/file_descriptor.hpp>
 #include <recoup/core/id.hpp>
+#include <recoup/core/interrupt.hpp>
+#include <recoup/core/stable_table.hpp>
 #include <recoup/core/time.hpp>
 #include <recoup/core/version.hpp>
+#include <recoup/core/work_stack.hpp>
+#include <recoup/core/worker_group.hpp>
+
+#include <recoup/crypto/box.hpp>
+#include <recoup/crypto/key_derivation.hpp>
+#include <recoup/crypto/secret.hpp>
+
+#include <recoup/fs/apply_metadata.hpp>
+#include <recoup/fs/directory.hpp>
+#include <recoup/fs/exclude.hpp>
+#include <recoup/fs/extended_attributes.hpp>
+#include <recoup/fs/files_from.hpp>
+#include <recoup/fs/glob.hpp>
+#include <recoup/fs/lower_case.hpp>
+#include <recoup/fs/lower_case_table.hpp>
+#include <recoup/fs/metadata.hpp>
+#include <recoup/fs/open_for_reading.hpp>
+#include <recoup/fs/parse_size.hpp>
+#include <recoup/fs/path.hpp>
+#include <recoup/fs/pattern_file.hpp>
+#include <recoup/fs/patterns.hpp>
+#include <recoup/fs/user_names.hpp>
+#include <recoup/fs/warning.hpp>
+
+#include <recoup/hash/sha256.hpp>
+
+#include <recoup/json/go_print_table.hpp>
+#include <recoup/json/go_quote.hpp>
+#include <recoup/json/json_reader.hpp>
+#include <recoup/json/json_writer.hpp>
+#include <recoup/json/utf8.hpp>
+
+#include <recoup/ops/backup.hpp>
+
+#include <recoup/ops/backup/backup_state.hpp>
+#include <recoup/ops/backup/chunk_buffers.hpp>
+#include <recoup/ops/backup/directory_job.hpp>
+#include <recoup/ops/backup/file_saver.hpp>
+#include <recoup/ops/backup/options.hpp>
+#include <recoup/ops/backup/scan.hpp>
+#include <recoup/ops/backup/source_tree.hpp>
+#include <recoup/ops/backup/stream.hpp>
+#include <recoup/ops/backup/tree_saver.hpp>
+
+#include <recoup/ops/cache_directories.hpp>
+#include <recoup/ops/cat.hpp>
+
+#include <recoup/ops/cat/indent_json.hpp>
+
+#include <recoup/ops/check.hpp>
+
+#include <recoup/ops/check/options.hpp>
+#include <recoup/ops/check/pack_check.hpp>
+#include <recoup/ops/check/tree_check.hpp>
+
+#include <recoup/ops/diff.hpp>
+#include <recoup/ops/find.hpp>
+
+#include <recoup/ops/find/object_search.hpp>
+
+#include <recoup/ops/keys.hpp>
+#include <recoup/ops/list.hpp>
+#include <recoup/ops/ls.hpp>
+
+#include <recoup/ops/ls/ncdu.hpp>
+
+#include <recoup/ops/restore.hpp>
+
+#include <recoup/ops/restore/content_check.hpp>
+#include <recoup/ops/restore/content_writer.hpp>
+#include <recoup/ops/restore/context.hpp>
+#include <recoup/ops/restore/directories.hpp>
+#include <recoup/ops/restore/finishing.hpp>
+#include <recoup/ops/restore/open_files.hpp>
+#include <recoup/ops/restore/options.hpp>
+#include <recoup/ops/restore/overwrite.hpp>
+#include <recoup/ops/restore/plan.hpp>
+#include <recoup/ops/restore/remove_tree.hpp>
+#include <recoup/ops/restore/reporter.hpp>
+#include <recoup/ops/restore/selection.hpp>
+#include <recoup/ops/restore/target_file.hpp>
+#include <recoup/ops/restore/tree_walk.hpp>
+
+#include <recoup/ops/snapshots.hpp>
+#include <recoup/ops/stats.hpp>
+#include <recoup/ops/used_blobs.hpp>
+#include <recoup/ops/walk.hpp>
 
 #include <recoup/repo/blob.hpp>
+#include <recoup/repo/blob_codec.hpp>
 #include <recoup/repo/blob_index.hpp>
+#include <recoup/repo/config.hpp>
+#include <recoup/repo/index_file.hpp>
+#include <recoup/repo/key_file.hpp>
+#include <recoup/repo/keys.hpp>
+#include <recoup/repo/lock.hpp>
+#include <recoup/repo/lock_file.hpp>
 #include <recoup/repo/node.hpp>
+#include <recoup/repo/pack_builder.hpp>
+#include <recoup/repo/pack_header.hpp>
+#include <recoup/repo/pack_reader.hpp>
+#include <recoup/repo/pack_writer.hpp>
+#include <recoup/repo/repository.hpp>
+#include <recoup/repo/snapshot.hpp>
+#include <recoup/repo/tree.hpp>
+#include <recoup/repo/unindexed_packs.hpp>
+#include <recoup/repo/unpacked.hpp>
 
 #include <recoup/storage/backend.hpp>
+#include <recoup/storage/dry_run.hpp>
+#include <recoup/storage/fault.hpp>
+#include <recoup/storage/layout.hpp>
+#include <recoup/storage/local.hpp>
+#include <recoup/storage/memory.hpp>
+#include <recoup/storage/open_backend.hpp>
+#include <recoup/storage/temporary_file.hpp>
