@@ -50,6 +50,17 @@ def pytest_sessionstart(session):
         pytest.exit("these tests make device nodes, foreign owners and mounts: run them as root", returncode=4)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Names that are no UTF-8 stand in messages as escapes: pytest-xdist cannot send them otherwise."""
+    report = (yield).get_result()
+    if report.failed:
+        text = str(report.longrepr)
+        safe = text.encode("utf-8", "backslashreplace").decode()
+        if safe != text:
+            report.longrepr = safe
+
+
 @pytest.fixture(scope="session")
 def stable_root():
     """A directory in /var/tmp for trees that are backed up by absolute path: the time of each parent is part of what is stored,

@@ -118,7 +118,8 @@ def compare_trees(original: os.PathLike | str | bytes, restored: os.PathLike | s
 
 def assert_same(original: os.PathLike | str | bytes, restored: os.PathLike | str | bytes, **options) -> None:
     found = compare_trees(original, restored, **options)
-    assert not found, f"{len(found)} differences between {original!r} and {restored!r}:\n" + "\n".join(found[:40])
+    assert not found, f"{len(found)} differences between {original!r} and {restored!r}:\n" + "\n".join(
+        line if len(line) < 400 else line[:200] + " … " + line[-200:] for line in found[:40])
 
 
 def rsync_differences(original: os.PathLike | str, restored: os.PathLike | str) -> str:

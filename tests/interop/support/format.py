@@ -391,6 +391,22 @@ class Repo:
                         found.append(f"tree {tree}: data blob {blob} of {item['name']} is in no index")
         return found
 
+    def index_and_headers_differ(self) -> list[str]:
+        """Each pack file's own header against what the indexes say about it."""
+        by_pack: dict[str, set] = collections.defaultdict(set)
+        for (kind, name), places in self.index().items():
+            for place in places:
+                by_pack[place.pack].add((kind, name, place))
+        found = []
+        for pack in self.packs():
+            said = set(self.pack_blobs(pack))
+            if said != by_pack[pack]:
+                found.append(f"pack {pack}: header {sorted(said - by_pack[pack], key=repr)[:3]}, "
+                             f"index {sorted(by_pack[pack] - said, key=repr)[:3]}")
+            if len({kind for kind, _, _ in said}) > 1:
+                found.append(f"pack {pack} mixes trees and data")
+        return found
+
     def stored_twice(self) -> dict[tuple[str, str], list[str]]:
         """Blobs that more than one pack *file* holds, indexed or not, with these packs."""
         where: dict[tuple[str, str], list[str]] = collections.defaultdict(list)

@@ -62,11 +62,11 @@ class Result:
 
     @property
     def text(self) -> str:
-        return self.out.decode("utf-8", "surrogateescape")
+        return self.out.decode("utf-8", "backslashreplace")
 
     @property
     def errors(self) -> str:
-        return self.err.decode("utf-8", "surrogateescape")
+        return self.err.decode("utf-8", "backslashreplace")
 
     @property
     def everything(self) -> str:
@@ -97,7 +97,7 @@ class Result:
         return found[0]
 
     def __str__(self) -> str:
-        shown = " ".join(os.fsdecode(a) for a in self.args)
+        shown = " ".join(os.fsencode(a).decode("utf-8", "backslashreplace") for a in self.args)
         return (f"$ {shown}\nexit code {self.code} after {self.seconds:.2f} s\n"
                 f"--- standard output\n{_clip(self.text)}\n--- standard error\n{_clip(self.errors)}")
 
