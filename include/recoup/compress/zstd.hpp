@@ -1,5 +1,5 @@
-// zstd frames as blobs and metadata carry them (restic.md section 2.5): content size stored, no checksum (every blob is
-// hashed and authenticated anyway), a window of 512 KiB.
+// zstd frames as blobs and metadata carry them (restic.md section 2.5): content size stored, no checksum, because every
+// blob is hashed and authenticated anyway. restic's own windows are 512 KiB; its reader takes any, and ours are larger.
 #pragma once
 
 #include <zstd.h>
@@ -33,7 +33,7 @@ enum class compression {
     case compression::better: return "better";
     case compression::max: return "max";
   }
-  return "";
+  return {};
 }
 
 /// Nothing if `name` is not one of auto, off, fastest, better, max.
@@ -44,13 +44,24 @@ enum class compression {
   return std::nullopt;
 }
 
-/// zstd's own level for a mode. `off` is that of `automatic`: what is compressed then is metadata.
-[[nodiscard]] constexpr int zstd_level(compression mode) noexcept {
+/// What a mode asks of zstd; 0 leaves a value to the level. Measured in README.md beside this file.
+struct zstd_settings {
+  int level;
+  int window_log;
+  int hash_log;
+  int chain_log;
+};
+
+/// `off` is as `automatic`: what is compressed then is metadata.
+[[nodiscard]] constexpr zstd_settings settings_of(compression mode) noexcept {
   switch (mode) {
-    case compression::fastest: return 1;
-    case compression::better: return 7;
-    case compression::max: return 15;
-    default: return 3;
+    case compression::fastest: return {1, 0, 0, 0};
+    case compression::better: return {7, 0, 0, 0};
+    // From 13 on each percent costs half of the speed, and from 17 on a fifteenth of the speed of 7 is left for 7 %.
+    case compression::max: return {12, 0, 0, 0};
+    // Level 3 with tables of half the size, which then stay in the second-level cache: a quarter faster, 1 % larger,
+    // still smaller than what restic makes of the same data.
+    default: return {3, 20, 16, 15};
   }
 }
 
@@ -59,8 +70,11 @@ class compressor {
 public:
   explicit compressor(compression mode = compression::automatic) : context_(::ZSTD_createCCtx()) {
     if (!context_) throw error(error_code::failure, "compression: no memory for a context");
-    set(ZSTD_c_compressionLevel, zstd_level(mode));
+    const auto [level, window_log, hash_log, chain_log] = settings_of(mode);
+    set(ZSTD_c_compressionLevel, level);
     set(ZSTD_c_windowLog, window_log);
+    set(ZSTD_c_hashLog, hash_log);
+    set(ZSTD_c_chainLog, chain_log);
     set(ZSTD_c_contentSizeFlag, 1);
     set(ZSTD_c_checksumFlag, 0);
   }
@@ -81,8 +95,6 @@ public:
   }
 
 private:
-  static constexpr int window_log = 19;
-
   struct free_context {
     void operator()(ZSTD_CCtx* context) const noexcept { ::ZSTD_freeCCtx(context); }
   };
