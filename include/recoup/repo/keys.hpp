@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,16 +66,21 @@ inline constexpr std::size_t max_keys_to_try = 20;
     std::ranges::stable_partition(names, [&](const id& name) { return name.hex().starts_with(hint); });
   if (names.size() > max_keys_to_try) names.resize(max_keys_to_try);
   std::size_t unreadable = 0;
+  std::optional<error> not_loaded;  // by the fault of storage or network: says nothing about the key
   for (const auto& name : names) {
     try {
       const auto key = load_key_file(storage, name);
       return {name, open_key_file(key, password)};
     } catch (const error& problem) {
       if (problem.code() == error_code::wrong_password) continue;
+      if (problem.code() == error_code::interrupted) throw;
       ++unreadable;
+      if (problem.code() == error_code::io && !not_loaded)
+        not_loaded.emplace(problem.code(), "key " + name.hex() + " cannot be loaded: " + problem.what());
       on_warning(std::string("key ") + name.hex() + " cannot be used: " + problem.what());
     }
   }
+  if (not_loaded) throw *not_loaded;
   if (unreadable != 0 && unreadable == names.size())
     throw error(error_code::damaged, "none of the " + std::to_string(unreadable) +
                                          " key files of the repository can be read; restore the directory `keys` from a "

@@ -257,6 +257,7 @@ inline bytes repository::load_blob(const blob_handle& handle) {
   const auto what = std::string(name_of(handle.type)) + " blob " + handle.id.hex();
   if (places.empty()) throw error(error_code::not_found, what + ": no index lists it");
   std::string problems;
+  std::optional<error_code> code;  // of the first copy, but damage counts more than what trying again may mend
   auto codec = codecs_.take();
   bytes sealed, opened;
   for (const auto& place : places) {
@@ -266,10 +267,12 @@ inline bytes repository::load_blob(const blob_handle& handle) {
       codec->open(place.blob, sealed, opened);
       return opened;
     } catch (const error& problem) {
+      const auto kind = problem.code() == error_code::not_found ? error_code::damaged : problem.code();
+      if (!code || kind == error_code::damaged) code = kind;
       problems += (problems.empty() ? "" : "; ") + ("in pack " + place.pack.hex() + ": ") + problem.what();
     }
   }
-  throw error(error_code::damaged, what + ": " + problems);
+  throw error(*code, what + ": " + problems);
 }
 
 inline bool repository::claim(const blob_handle& handle) {
