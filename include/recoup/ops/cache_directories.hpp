@@ -32,7 +32,8 @@ inline constexpr std::chrono::hours max_cache_age{30 * 24};
   if (auto own = variable("RESTIC_CACHE_DIR"); !own.empty()) return own;
   if (const auto base = variable("XDG_CACHE_HOME"); !base.empty()) {
     if (!base.starts_with('/'))
-      throw error(error_code::invalid_argument, "unable to locate cache directory: path in $XDG_CACHE_HOME is relative");
+      throw error(error_code::invalid_argument,
+                  "unable to locate cache directory: path in $XDG_CACHE_HOME is relative");
     return base + "/restic";
   }
   const auto home = variable("HOME");
@@ -43,7 +44,7 @@ inline constexpr std::chrono::hours max_cache_age{30 * 24};
 }
 
 struct cache_directory {
-  std::string name;         ///< a repository's id, or "restic-check-cache-123" of an interrupted check
+  std::string name;  ///< a repository's id, or "restic-check-cache-123" of an interrupted check
   std::string path;
   timestamp last_used;
   std::uint64_t bytes = 0;  ///< of all files in it; 0 if sizes were not asked for
@@ -76,7 +77,7 @@ namespace cache_names {
   if (problem) throw system_error(problem.value(), "cannot read " + directory);
   for (; at != std::filesystem::recursive_directory_iterator(); at.increment(problem)) {
     if (problem) throw system_error(problem.value(), "cannot read " + directory);
-    struct stat status{};
+    struct stat status {};
     // Files come and go while others use the cache.
     if (::lstat(at->path().c_str(), &status) != 0 || S_ISDIR(status.st_mode)) continue;
     total += static_cast<std::uint64_t>(status.st_size);
@@ -96,8 +97,9 @@ namespace cache_names {
     cache_directory each;
     each.name = at->path().filename().string();
     each.path = at->path().string();
-    struct stat status{};
-    if (!cache_names::is_cache_name(each.name) || ::lstat(each.path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) continue;
+    struct stat status {};
+    if (!cache_names::is_cache_name(each.name) || ::lstat(each.path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
+      continue;
     each.last_used = local_timestamp(status.st_mtim);
     if (with_sizes) each.bytes = cache_names::size_of(each.path);
     found.push_back(std::move(each));

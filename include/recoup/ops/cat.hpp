@@ -24,7 +24,8 @@ namespace recoup {
 enum class cat_object { masterkey, config, pack, blob, snapshot, index, key, lock, tree };
 
 [[nodiscard]] inline std::optional<cat_object> parse_cat_object(std::string_view text) noexcept {
-  constexpr std::string_view names[] = {"masterkey", "config", "pack", "blob", "snapshot", "index", "key", "lock", "tree"};
+  constexpr std::string_view names[] = {"masterkey", "config", "pack", "blob", "snapshot",
+                                        "index",     "key",    "lock", "tree"};
   for (std::size_t i = 0; i < std::size(names); ++i)
     if (text == names[i]) return static_cast<cat_object>(i);
   return std::nullopt;
@@ -54,8 +55,12 @@ using sink = std::function<void(byte_view)>;
     ambiguous = ambiguous || (found && found->id != place.blob.handle.id);
     if (!found || place.blob.handle.type == blob_type::data) found = place.blob.handle;
   });
-  if (!found) throw error(error_code::not_found, "blob not found: no index lists one that begins with \"" + std::string(text) + "\"");
-  if (ambiguous) throw error(error_code::not_found, "more than one blob begins with \"" + std::string(text) + "\"; give more of its digits");
+  if (!found)
+    throw error(error_code::not_found,
+                "blob not found: no index lists one that begins with \"" + std::string(text) + "\"");
+  if (ambiguous)
+    throw error(error_code::not_found,
+                "more than one blob begins with \"" + std::string(text) + "\"; give more of its digits");
   return *found;
 }
 
@@ -81,7 +86,8 @@ inline void print_pack(repository& repo, const id& name, const sink& out) {
 }  // namespace cat_objects
 
 /// Gives the object's bytes to `out`. `name` is an id or how one begins, "latest" and the like for snapshots, with
-/// ":folder" for trees; not used for masterkey and config. Blobs and trees need the index, which is loaded if nobody has.
+/// ":folder" for trees; not used for masterkey and config. Blobs and trees need the index, which is loaded if nobody
+/// has.
 inline void cat(repository& repo, cat_object what, std::string_view name, const std::function<void(byte_view)>& out) {
   using namespace cat_objects;
   switch (what) {
@@ -90,12 +96,14 @@ inline void cat(repository& repo, cat_object what, std::string_view name, const 
     case cat_object::pack: return print_pack(repo, find_by_prefix(repo, file_type::pack, name), out);
     case cat_object::blob: repo.load_index(); return out(repo.load_blob(find_blob(repo, name)));
     case cat_object::snapshot: return print_indented(out, encode_snapshot(find_snapshot(repo, name).snapshot));
-    case cat_object::index: return out(repo.load_unpacked(file_type::index, find_by_prefix(repo, file_type::index, name)));
+    case cat_object::index:
+      return out(repo.load_unpacked(file_type::index, find_by_prefix(repo, file_type::index, name)));
     case cat_object::key:
-      return print_indented(out, encode_key_file(load_key_file(repo.storage(), find_by_prefix(repo, file_type::key, name))));
+      return print_indented(out,
+                            encode_key_file(load_key_file(repo.storage(), find_by_prefix(repo, file_type::key, name))));
     case cat_object::lock:
-      return print_indented(
-          out, encode_lock_file(decode_lock_file(repo.load_unpacked(file_type::lock, find_by_prefix(repo, file_type::lock, name)))));
+      return print_indented(out, encode_lock_file(decode_lock_file(repo.load_unpacked(
+                                     file_type::lock, find_by_prefix(repo, file_type::lock, name)))));
     case cat_object::tree: {
       const auto found = find_snapshot(repo, name);
       repo.load_index();

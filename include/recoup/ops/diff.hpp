@@ -180,8 +180,8 @@ private:
     if (of.type == node_type::dir && of.subtree) blobs.insert({blob_type::tree, *of.subtree});
   }
 
-  /// What both sides have is neither added nor removed, and that includes all that is in directories that did not change.
-  /// Those are read only if it can matter.
+  /// What both sides have is neither added nor removed, and that includes all that is in directories that did not
+  /// change. Those are read only if it can matter.
   void count_blobs() {
     std::erase_if(before_, [this](const blob_handle& blob) { return after_.erase(blob) != 0; });
     if (!common_.empty() && !(before_.empty() && after_.empty())) {
@@ -202,8 +202,9 @@ private:
       if (const auto length = repo_.index().plaintext_length(blob))
         into.bytes += *length;
       else
-        observer_.on_error(error(error_code::not_found, std::string("unable to find blob size for ") + name_of(blob.type) +
-                                                            " blob " + blob.id.hex() + ": it is in no index"));
+        observer_.on_error(error(error_code::not_found, std::string("unable to find blob size for ") +
+                                                            name_of(blob.type) + " blob " + blob.id.hex() +
+                                                            ": it is in no index"));
     }
   }
 

@@ -18,7 +18,8 @@
 namespace recoup {
 
 struct find_options {
-  /// As in excludes, so "*.cpp" matches at any depth and "/etc" also all that is in it. One must match; "!" means nothing.
+  /// As in excludes, so "*.cpp" matches at any depth and "/etc" also all that is in it. One must match; "!" means
+  /// nothing.
   std::vector<std::string> patterns;
   bool ignore_case = false;
   std::optional<timestamp> oldest, newest;  ///< bounds of the mtime, both inclusive
@@ -64,11 +65,13 @@ private:
 
   template <class Test>
   [[nodiscard]] bool any(Test&& test) const {
-    return matches_all_ || std::ranges::any_of(patterns_, [&](const path_pattern& each) { return test(each) == glob_result::yes; });
+    return matches_all_ ||
+           std::ranges::any_of(patterns_, [&](const path_pattern& each) { return test(each) == glob_result::yes; });
   }
 
   [[nodiscard]] bool is_in_time(const node& of) const {
-    return !(options_.oldest && earlier(of.mtime, *options_.oldest)) && !(options_.newest && earlier(*options_.newest, of.mtime));
+    return !(options_.oldest && earlier(of.mtime, *options_.oldest)) &&
+           !(options_.newest && earlier(*options_.newest, of.mtime));
   }
 
   find_options options_;

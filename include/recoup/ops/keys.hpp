@@ -27,13 +27,14 @@ struct listed_key {
 };
 
 /// All keys, by id. One that cannot be read goes to `on_unreadable`; without that it is an error.
-[[nodiscard]] inline std::vector<listed_key> list_keys(repository& repo,
-                                                       const std::function<void(const id&, const error&)>& on_unreadable = {}) {
+[[nodiscard]] inline std::vector<listed_key> list_keys(
+    repository& repo, const std::function<void(const id&, const error&)>& on_unreadable = {}) {
   std::vector<listed_key> keys;
   for (const auto& file : repo.list(file_type::key)) {
     try {
       auto key = load_key_file(repo.storage(), file.name);
-      keys.push_back({file.name, file.name == repo.key_id(), std::move(key.username), std::move(key.hostname), key.created});
+      keys.push_back(
+          {file.name, file.name == repo.key_id(), std::move(key.username), std::move(key.hostname), key.created});
     } catch (const error& problem) {
       if (!on_unreadable) throw;
       on_unreadable(file.name, problem);
@@ -47,8 +48,8 @@ struct new_key_options {
   std::optional<scrypt_parameters> kdf;  ///< calibrated to this machine unless given
 };
 
-/// Adds a key that opens with `password`. It is read back and opened before this returns: one that does not work is taken
-/// away again, and that is an error.
+/// Adds a key that opens with `password`. It is read back and opened before this returns: one that does not work is
+/// taken away again, and that is an error.
 [[nodiscard]] inline id add_key(repository& repo, std::string_view password, const new_key_options& options = {}) {
   const auto& username = options.username.empty() ? local_username() : options.username;
   const auto& hostname = options.hostname.empty() ? local_hostname() : options.hostname;
@@ -78,7 +79,8 @@ inline void remove_key(repository& repo, const id& key) {
 
 /// Replaces the key in use: the new one is added and proved to work, then the old one is removed. Returns the new one's
 /// id. `repo` stays usable, but its key_id() is gone.
-[[nodiscard]] inline id change_password(repository& repo, std::string_view password, const new_key_options& options = {}) {
+[[nodiscard]] inline id change_password(repository& repo, std::string_view password,
+                                        const new_key_options& options = {}) {
   const auto added = add_key(repo, password, options);
   repo.remove(file_type::key, repo.key_id());
   return added;

@@ -38,7 +38,8 @@ void list_blobs(repository& repo, Visit&& visit, const std::stop_token& stop = {
 }
 
 /// The packs that hold what a snapshot needs, in order: enough to restore it. The index must be loaded.
-[[nodiscard]] inline std::vector<id> list_packs_of(repository& repo, const id& tree, const used_blobs_options& options = {}) {
+[[nodiscard]] inline std::vector<id> list_packs_of(repository& repo, const id& tree,
+                                                   const used_blobs_options& options = {}) {
   std::set<id> packs;
   for (const auto& blob : find_used_blobs(repo, std::vector{tree}, options))
     for (const auto& place : repo.index().find_all(blob)) packs.insert(place.pack);

@@ -64,12 +64,15 @@ namespace listing {
   };
   switch (by) {
     case ls_sort::name: return a.path < b.path;
-    case ls_sort::size: return std::tuple(size_of(a.node), std::string_view(a.path)) < std::tuple(size_of(b.node), std::string_view(b.path));
+    case ls_sort::size:
+      return std::tuple(size_of(a.node), std::string_view(a.path)) <
+             std::tuple(size_of(b.node), std::string_view(b.path));
     case ls_sort::mtime: return by_time(&node::mtime);
     case ls_sort::atime: return by_time(&node::atime);
     case ls_sort::ctime: return by_time(&node::ctime);
     case ls_sort::extension:
-      return std::tuple(extension_of(a.path), std::string_view(a.path)) < std::tuple(extension_of(b.path), std::string_view(b.path));
+      return std::tuple(extension_of(a.path), std::string_view(a.path)) <
+             std::tuple(extension_of(b.path), std::string_view(b.path));
   }
   return false;
 }
@@ -97,8 +100,8 @@ void walk_listed(repository& repo, const id& tree, const ls_options& options, Vi
 }  // namespace listing
 
 /// Calls `visit(walked_node&, bool leading)` for each node that is listed; `leading` is true for directories that only
-/// lead to what was asked for. In any order but that of names all nodes are held in memory first, without their contents.
-/// The index must be loaded. Throws invalid_argument for a directory that is not absolute.
+/// lead to what was asked for. In any order but that of names all nodes are held in memory first, without their
+/// contents. The index must be loaded. Throws invalid_argument for a directory that is not absolute.
 template <class Visit>
 void ls(repository& repo, const id& tree, const ls_options& options, Visit&& visit) {
   if (options.sort == ls_sort::name && !options.reverse) return listing::walk_listed(repo, tree, options, visit);
@@ -111,7 +114,8 @@ void ls(repository& repo, const id& tree, const ls_options& options, Visit&& vis
   });
   // The walk's own order is what "name" means: a directory before its entries, which "a.path < b.path" would not give.
   if (options.sort != ls_sort::name)
-    std::ranges::sort(all, [&](const walked_node& a, const walked_node& b) { return listing::comes_before(options.sort, a, b); });
+    std::ranges::sort(
+        all, [&](const walked_node& a, const walked_node& b) { return listing::comes_before(options.sort, a, b); });
   if (options.reverse) std::ranges::reverse(all);
   for (auto& each : all) visit(each, false);
 }

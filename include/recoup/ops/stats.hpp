@@ -42,7 +42,8 @@ enum class stats_mode {
 }
 
 [[nodiscard]] inline std::optional<stats_mode> parse_stats_mode(std::string_view text) noexcept {
-  for (const auto mode : {stats_mode::restore_size, stats_mode::files_by_contents, stats_mode::blobs_per_file, stats_mode::raw_data})
+  for (const auto mode :
+       {stats_mode::restore_size, stats_mode::files_by_contents, stats_mode::blobs_per_file, stats_mode::raw_data})
     if (text == name_of(mode)) return mode;
   return std::nullopt;
 }
@@ -153,7 +154,8 @@ private:
     for (const auto& blob : blobs) {
       const auto place = repo_.index().find(blob);
       if (!place)
-        throw error(error_code::not_found, std::string(name_of(blob.type)) + " blob " + blob.id.hex() + " is in no index; run `check`");
+        throw error(error_code::not_found,
+                    std::string(name_of(blob.type)) + " blob " + blob.id.hex() + " is in no index; run `check`");
       const std::uint64_t stored = place->blob.length;
       const std::uint64_t uncompressed = std::uint64_t{place->blob.plaintext_length()} + box_overhead;
       result_.total_size += stored;
@@ -167,7 +169,9 @@ private:
       ++result_.total_blob_count;
       observer_.on_progress(0, 1, stored);
     }
-    const auto share = [](std::uint64_t part, std::uint64_t of) { return static_cast<double>(part) / static_cast<double>(of); };
+    const auto share = [](std::uint64_t part, std::uint64_t of) {
+      return static_cast<double>(part) / static_cast<double>(of);
+    };
     if (compressed_after > 0) result_.compression_ratio = share(compressed_before, compressed_after);
     if (result_.total_uncompressed_size == 0) return;
     result_.compression_progress = share(compressed_before, result_.total_uncompressed_size) * 100;

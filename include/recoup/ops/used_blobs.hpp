@@ -63,7 +63,8 @@ private:
     std::vector<id> subtrees, blobs;
     try {
       decode_tree(repo_.load_blob(blob_type::tree, tree), [&](const node& entry) {
-        if (entry.type == node_type::file && entry.content) blobs.insert(blobs.end(), entry.content->begin(), entry.content->end());
+        if (entry.type == node_type::file && entry.content)
+          blobs.insert(blobs.end(), entry.content->begin(), entry.content->end());
         if (entry.type != node_type::dir) return;
         if (!entry.subtree) throw error(error_code::damaged, "directory \"" + entry.name + "\" has no tree");
         subtrees.push_back(*entry.subtree);
@@ -90,7 +91,8 @@ private:
 };
 
 /// The trees themselves are in the result. The index must be loaded.
-[[nodiscard]] inline blob_set find_used_blobs(repository& repo, std::span<const id> roots, const used_blobs_options& options = {}) {
+[[nodiscard]] inline blob_set find_used_blobs(repository& repo, std::span<const id> roots,
+                                              const used_blobs_options& options = {}) {
   return used_blobs_finder(repo, options).run(roots);
 }
 

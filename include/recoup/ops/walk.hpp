@@ -25,7 +25,7 @@
 namespace recoup {
 
 struct walked_node {
-  std::string path;       ///< "/home/u/x". Names come as stored: `is_safe_name` says whether they may be used as paths
+  std::string path;  ///< "/home/u/x". Names come as stored: `is_safe_name` says whether they may be used as paths
   recoup::node node;
   id parent_tree;         ///< the tree that lists the node
   std::size_t depth = 0;  ///< 0 for what the root tree lists
@@ -43,7 +43,8 @@ struct tree_walk_options {
 /// Not thread-safe.
 class tree_walk {
 public:
-  tree_walk(repository& repo, const id& root, tree_walk_options options = {}) : repo_(repo), options_(std::move(options)) {
+  tree_walk(repository& repo, const id& root, tree_walk_options options = {})
+      : repo_(repo), options_(std::move(options)) {
     enter(root, options_.prefix);
   }
 
@@ -111,7 +112,7 @@ private:
   std::vector<level> levels_;
   std::string path_;  // of the current node
   walked_node current_;
-  id subtree_{};      // of the current node: the caller may have moved it away
+  id subtree_{};  // of the current node: the caller may have moved it away
   bool entering_ = false;
 };
 

@@ -22,9 +22,9 @@ namespace recoup {
 enum class object_kind { blob, tree, pack };
 
 struct found_object {
-  blob_handle object;       ///< a data blob in a file, or the tree of a directory
-  std::string path;         ///< "/" for a snapshot's root tree
-  id parent_tree{};         ///< of a blob: the tree that lists the file
+  blob_handle object;  ///< a data blob in a file, or the tree of a directory
+  std::string path;    ///< "/" for a snapshot's root tree
+  id parent_tree{};    ///< of a blob: the tree that lists the file
 };
 
 struct object_search_options {
@@ -37,7 +37,8 @@ class object_search {
 public:
   /// The index must be loaded. Throws invalid_argument for what is not the beginning of an id, not_found for packs that
   /// are neither stored nor indexed.
-  object_search(repository& repo, object_kind kind, std::span<const std::string> ids, object_search_options options = {})
+  object_search(repository& repo, object_kind kind, std::span<const std::string> ids,
+                object_search_options options = {})
       : repo_(repo), options_(std::move(options)) {
     for (const auto& text : ids) {
       if (text.empty() || text.size() > id::hex_size || text.find_first_not_of("0123456789abcdef") != text.npos)
@@ -48,8 +49,8 @@ public:
     if (kind == object_kind::pack) want_packs(ids);
   }
 
-  /// Calls `visit(const found_object&)` for each place. The search in a snapshot ends early once all trees have been found
-  /// if no blobs are looked for.
+  /// Calls `visit(const found_object&)` for each place. The search in a snapshot ends early once all trees have been
+  /// found if no blobs are looked for.
   template <class Visit>
   void run(const id& tree, Visit&& visit) {
     const bool files = wants(blob_type::data);
@@ -75,8 +76,8 @@ public:
     }
   }
 
-  /// All objects that were found or, of packs, looked for, each once. `repository::index().find_all` tells the packs that
-  /// one is in.
+  /// All objects that were found or, of packs, looked for, each once. `repository::index().find_all` tells the packs
+  /// that one is in.
   [[nodiscard]] const blob_set& objects() const noexcept { return objects_; }
 
   /// Beginnings of ids that nothing found so far has.
@@ -84,7 +85,8 @@ public:
     std::vector<std::string> left;
     for (const auto& part : wanted_)
       for (const auto& prefix : part.prefixes)
-        if (std::ranges::none_of(objects_, [&](const blob_handle& object) { return object.id.hex().starts_with(prefix); }))
+        if (std::ranges::none_of(objects_,
+                                 [&](const blob_handle& object) { return object.id.hex().starts_with(prefix); }))
           left.push_back(prefix);
     return left;
   }
@@ -136,7 +138,8 @@ private:
       if (!asked_for(file.name)) continue;
       try {
         auto codec = repo_.codecs().take();
-        for (const auto& blob : read_pack_header(repo_.storage(), {file_type::pack, file.name}, file.size, codec->box()))
+        for (const auto& blob :
+             read_pack_header(repo_.storage(), {file_type::pack, file.name}, file.size, codec->box()))
           want(blob.handle);
         read.insert(file.name);
       } catch (const error& problem) {

@@ -1,0 +1,124 @@
+// Repositories for tests: in memory, opened in a moment, and looked at as a whole.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <recoup/ops/backup.hpp>
+#include <recoup/ops/check.hpp>
+#include <recoup/ops/walk.hpp>
+#include <recoup/repo/repository.hpp>
+#include <recoup/storage/memory.hpp>
+
+namespace recoup {
+
+inline constexpr const char* test_password = "correct horse";
+
+/// A key that opens in a millisecond and protects nothing.
+inline constexpr scrypt_parameters fast_kdf{128, 8, 1};
+
+[[nodiscard]] inline create_options fast_creation(unsigned version = 2) {
+  create_options choice;
+  choice.version = version;
+  choice.kdf = fast_kdf;
+  return choice;
+}
+
+[[nodiscard]] inline std::shared_ptr<repository> make_repository(std::shared_ptr<backend> storage, unsigned version = 2,
+                                                                 const repository_options& options = {}) {
+  return repository::create(std::move(storage), test_password, fast_creation(version), options);
+}
+
+[[nodiscard]] inline std::shared_ptr<repository> open_repository(std::shared_ptr<backend> storage,
+                                                                 const repository_options& options = {}) {
+  auto repo = repository::open(std::move(storage), test_password, options);
+  repo->load_index();
+  return repo;
+}
+
+[[nodiscard]] inline std::string load_content(repository& repo, const node& file) {
+  std::string content;
+  if (!file.content) return "(no list of blobs)";
+  for (const auto& blob : *file.content) content += as_text(repo.load_blob(blob_type::data, blob));
+  return content;
+}
+
+/// Path -> what is there: the content of files, "dir", "-> target" and so on. Every blob is loaded.
+[[nodiscard]] inline std::map<std::string, std::string> all_of(repository& repo, const id& tree) {
+  std::map<std::string, std::string> found;
+  tree_walk walk(repo, tree);
+  while (const auto* at = walk.next()) {
+    std::string what = name_of(at->node.type);
+    if (at->node.type == node_type::file) what = load_content(repo, at->node);
+    if (at->node.type == node_type::symlink) what = "-> " + at->node.link_target;
+    found.emplace(at->path, std::move(what));
+  }
+  return found;
+}
+
+/// Keeps what a check reports.
+class recording_check : public check_observer {
+public:
+  void on_error(const std::string& text) override { errors.push_back(text); }
+  void on_hint(const std::string& text) override { hints.push_back(text); }
+  std::vector<std::string> errors, hints;
+};
+
+/// Checks every byte; what is wrong, in words, or nothing.
+[[nodiscard]] inline std::vector<std::string> damage_in(std::shared_ptr<backend> storage) {
+  const auto repo = repository::open(std::move(storage), test_password);
+  recording_check report;
+  check_options options;
+  options.read_data = all_packs{};
+  const auto result = check(*repo, options, report);
+  EXPECT_EQ(result.errors, report.errors.size());
+  return report.errors;
+}
+
+/// Keeps what a backup reports.
+class recording_backup : public backup_observer {
+public:
+  void on_item_done(const backup_item& item) override {
+    const std::lock_guard lock(mutex_);
+    items.insert_or_assign(item.path, item);
+  }
+  void on_excluded(const std::string& path) override {
+    const std::lock_guard lock(mutex_);
+    excluded.push_back(path);
+  }
+  void on_error(const std::string& path, const error& problem) override {
+    const std::lock_guard lock(mutex_);
+    errors.emplace_back(path, problem.what());
+  }
+  std::map<std::string, backup_item> items;
+  std::vector<std::string> excluded;
+  std::vector<std::pair<std::string, std::string>> errors;
+
+private:
+  std::mutex mutex_;
+};
+
+[[nodiscard]] inline backup_options options_for(std::vector<std::string> targets) {
+  backup_options options;
+  options.targets = std::move(targets);
+  options.hostname = "test";
+  return options;
+}
+
+/// Backs up after looking for a parent, as the command does.
+[[nodiscard]] inline backup_result back_up(repository& repo, backup_options options) {
+  repo.load_index();
+  options.parent = find_parent(repo, options);
+  recording_backup observer;
+  auto result = backup(repo, options, observer);
+  for (const auto& [path, problem] : observer.errors) ADD_FAILURE() << path << ": " << problem;
+  return result;
+}
+
+}  // namespace recoup
