@@ -1,6 +1,6 @@
 // Restores a snapshot, or a part of one, into a directory.
 //
-//   1. read the trees: decide about each entry, make directories and special files, plan the files     tree_walk
+//   1. read the trees: decide about each entry, make directories and special files, plan the files     restore_walk
 //   2. read existing files to see what of them can stay                                               existing_content
 //   3. read each needed blob once and write it wherever it belongs                                     content_writer
 //   4. hard links, deletions, metadata of directories                                                  restore_finishing
@@ -90,7 +90,7 @@ inline restore_result restore(repository& repo, const id& root, const restore_op
   restore_context context{repo, settled, reporter, directories, plan, metadata, on_metadata_problem, threads};
 
   try {
-    tree_walk(context).run();
+    restore_walk(context).run();
     existing_content(context).run();
     if (settled.dry_run)
       content_writer(context).report_only();

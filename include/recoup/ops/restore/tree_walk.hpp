@@ -31,12 +31,12 @@
 
 namespace recoup {
 
-class tree_walk {
+class restore_walk {
 public:
-  explicit tree_walk(restore_context& context) : context_(context) {}
+  explicit restore_walk(restore_context& context) : context_(context) {}
 
   void run() {
-    stack_.push([](tree_walk& walk) { walk.read_directory(directory_table::root); });
+    stack_.push([](restore_walk& walk) { walk.read_directory(directory_table::root); });
     worker_group group(context_.reporter.token());
     group.add(context_.threads, [this](const std::stop_token& stop) { stack_.run(*this, stop); });
     group.join();
@@ -68,10 +68,10 @@ private:
           });
         });
     if (!complete) context_.directories[number].incomplete = true;
-    std::vector<work_stack<tree_walk>::work> work;
+    std::vector<work_stack<restore_walk>::work> work;
     work.reserve(here.subdirectories.size());
     for (const auto subdirectory : here.subdirectories)
-      work.emplace_back([subdirectory](tree_walk& walk) { walk.read_directory(subdirectory); });
+      work.emplace_back([subdirectory](restore_walk& walk) { walk.read_directory(subdirectory); });
     stack_.push_in_order(std::move(work));
   }
 
@@ -263,7 +263,7 @@ private:
   }
 
   restore_context& context_;
-  work_stack<tree_walk> stack_;
+  work_stack<restore_walk> stack_;
 };
 
 }  // namespace recoup
