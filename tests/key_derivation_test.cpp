@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <bit>
+#include <sodium.h>
+
+#include <random>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -27,6 +30,42 @@ std::string refusal(const scrypt_parameters& parameters, std::size_t salt_size =
     return problem.what();
   }
   return "accepted";
+}
+
+std::string scrypt_hex(std::string_view password, std::string_view salt, const scrypt_parameters& parameters) {
+  bytes out(64);
+  recoup::scrypt(password, recoup::as_bytes(salt), parameters, out);
+  return recoup::to_hex(out);
+}
+
+TEST(scrypt, answers_of_the_rfc) {
+  // RFC 7914 section 12.
+  EXPECT_EQ(scrypt_hex("", "", {16, 1, 1}), "77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442"
+                                            "fcd0069ded0948f8326a753a0fc81f17e8d3e0fb2e0d3628cf35e20c38d18906");
+  EXPECT_EQ(scrypt_hex("password", "NaCl", {1024, 8, 16}),
+            "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
+            "2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640");
+  EXPECT_EQ(scrypt_hex("pleaseletmein", "SodiumChloride", {16384, 8, 1}),
+            "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2"
+            "d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887");
+}
+
+TEST(scrypt, agrees_with_libsodium) {
+  std::mt19937 random(43);
+  for (int i = 0; i < 200; ++i) {
+    bytes password(random() % 100), salt(1 + random() % 100), ours(1 + random() % 100), theirs(ours.size());
+    for (auto* const data : {&password, &salt})
+      for (auto& byte : *data) byte = static_cast<std::uint8_t>(random());
+    password.reserve(1);
+    const scrypt_parameters parameters{std::uint64_t{2} << random() % 9, 1 + static_cast<std::uint32_t>(random() % 9),
+                                       1 + static_cast<std::uint32_t>(random() % 4)};
+    recoup::scrypt(recoup::as_text(password), salt, parameters, ours);
+    ASSERT_EQ(::crypto_pwhash_scryptsalsa208sha256_ll(password.data(), password.size(), salt.data(), salt.size(),
+                                                      parameters.n, parameters.r, parameters.p, theirs.data(),
+                                                      theirs.size()),
+              0);
+    ASSERT_EQ(ours, theirs) << parameters.n << " " << parameters.r << " " << parameters.p;
+  }
 }
 
 TEST(derive_key, known_answer) {
@@ -64,6 +103,7 @@ TEST(derive_key, parameters_of_a_hostile_key_file_are_refused_before_they_cost_a
   EXPECT_NE(refusal({2, UINT32_MAX, 1}).find("memory"), std::string::npos);
   EXPECT_NE(refusal({2, 1, UINT32_MAX}).find("minutes"), std::string::npos);
   EXPECT_NE(refusal({1 << 20, 8, 9}).find("minutes"), std::string::npos);
+  EXPECT_NE(refusal({2, 1 << 12, 1 << 12}).find("r * p"), std::string::npos);
 }
 
 TEST(derive_key, a_salt_has_64_bytes) {

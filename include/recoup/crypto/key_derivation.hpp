@@ -1,8 +1,6 @@
 // From a password to the key that opens a key file: scrypt (RFC 7914; restic.md section 2.3).
 #pragma once
 
-#include <sodium.h>
-
 #include <algorithm>
 #include <bit>
 #include <chrono>
@@ -13,18 +11,10 @@
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
 #include <recoup/crypto/box.hpp>
+#include <recoup/crypto/scrypt.hpp>
 #include <recoup/crypto/secret.hpp>
 
 namespace recoup {
-
-/// Memory is 128 * n * r bytes, time is proportional to n * r * p.
-struct scrypt_parameters {
-  std::uint64_t n = 0;  ///< a power of two above 1
-  std::uint32_t r = 0;
-  std::uint32_t p = 0;
-
-  [[nodiscard]] friend bool operator==(const scrypt_parameters&, const scrypt_parameters&) noexcept = default;
-};
 
 /// restic's; it opens no key file that has another.
 inline constexpr std::size_t key_salt_size = 64;
@@ -46,8 +36,8 @@ inline void check_scrypt(const scrypt_parameters& parameters) {
   if (r == 0 || p == 0) refuse("r and p must not be 0");
   if (n > max_scrypt_memory / 128 || n * 128 > max_scrypt_memory / r) refuse("this takes more than 1 GiB of memory");
   if (n * r > max_scrypt_work / p) refuse("this takes minutes or more");
-  // RFC 7914 section 2; below the limits above only with an n of nearly nothing.
-  if (r * p >= (std::uint64_t{1} << 30)) refuse("r * p must be below 2^30");
+  // Below the limits above only with an n of nearly nothing. RFC 7914 section 2 allows 2^30.
+  if (r * p > max_scrypt_memory / 128) refuse("r * p must be below 2^23");
 }
 
 /// The key a password stands for. The password is used byte for byte.
@@ -58,14 +48,8 @@ inline void check_scrypt(const scrypt_parameters& parameters) {
   if (salt.size() != key_salt_size)
     throw error(error_code::damaged, "the salt of a key file has " + std::to_string(key_salt_size) + " bytes, not " +
                                          std::to_string(salt.size()) + ": the key file is damaged");
-  if (password.empty()) password = "";  // an empty view may point nowhere, which libsodium does not take
   secret_bytes derived(box_key::size);
-  if (::crypto_pwhash_scryptsalsa208sha256_ll(as_bytes(password).data(), password.size(), salt.data(), salt.size(),
-                                              parameters.n, parameters.r, parameters.p, derived.span().data(),
-                                              derived.size()) != 0)
-    throw error(error_code::failure, "the key could not be derived from the password: scrypt needs " +
-                                         std::to_string((parameters.n * parameters.r * 128) >> 20) +
-                                         " MiB of memory, and there is not as much");
+  scrypt(password, salt, parameters, derived.span());
   return box_key::from(derived.view());
 }
 
