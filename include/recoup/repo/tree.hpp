@@ -246,43 +246,87 @@ inline void read_content(json_value& value, std::optional<std::vector<id>>& into
   for_each_element(value, [&blobs](json_value& element) { blobs.push_back(id_of(element)); });
 }
 
-inline void read_field(std::string_view key, json_value& value, node& into, bool& has_raw_target) {
-  if (key == "name") return read_name(value, into.name);
-  if (key == "type") {
-    if (!is_null(value)) into.type = type_of(string_of(value));
-    return;
+/// A key of up to seven bytes as one number, so that a switch can tell keys apart; 0 for longer ones.
+[[nodiscard]] constexpr std::uint64_t short_key(std::string_view key) noexcept {
+  if (key.size() > 7) return 0;
+  std::uint64_t number = key.size() << 56;
+  for (std::size_t i = 0; i < key.size(); ++i) number |= std::uint64_t{static_cast<unsigned char>(key[i])} << 8 * i;
+  return number;
+}
+
+/// Puts the fields of one node together.
+class node_reader {
+public:
+  explicit node_reader(node& into) : into_(into) {}
+
+  void read_field(std::string_view key, json_value& value) {
+    switch (short_key(key)) {
+      case short_key("name"): return read_name(value, into_.name);
+      case short_key("type"): return read_type(value);
+      case short_key("mode"): return read(value, into_.mode);
+      case short_key("mtime"): return read_time(value, into_.mtime);
+      case short_key("atime"): return read_time(value, into_.atime);
+      case short_key("ctime"): return read_time(value, into_.ctime);
+      case short_key("uid"): return read(value, into_.uid);
+      case short_key("gid"): return read(value, into_.gid);
+      case short_key("user"): return read(value, into_.user);
+      case short_key("group"): return read(value, into_.group);
+      case short_key("inode"): return read(value, into_.inode);
+      case short_key("size"): return read(value, into_.size);
+      case short_key("links"): return read(value, into_.links);
+      case short_key("device"): return read(value, into_.device);
+      case short_key("content"): return read_content(value, into_.content);
+      case short_key("subtree"): return read(value, into_.subtree);
+      case short_key("error"): return read(value, into_.error);
+      case short_key(long_key): return read_long_field(key, value);
+      default: return;
+    }
   }
-  if (key == "mode") return read(value, into.mode);
-  if (key == "mtime") return read(value, into.mtime);
-  if (key == "atime") return read(value, into.atime);
-  if (key == "ctime") return read(value, into.ctime);
-  if (key == "uid") return read(value, into.uid);
-  if (key == "gid") return read(value, into.gid);
-  if (key == "user") return read(value, into.user);
-  if (key == "group") return read(value, into.group);
-  if (key == "inode") return read(value, into.inode);
-  if (key == "device_id") return read(value, into.device_id);
-  if (key == "size") return read(value, into.size);
-  if (key == "links") return read(value, into.links);
-  if (key == "content") return read_content(value, into.content);
-  if (key == "subtree") return read(value, into.subtree);
-  if (key == "linktarget") {
-    if (!has_raw_target) read(value, into.link_target);
-    return;
+
+private:
+  static constexpr std::string_view long_key = "longer than seven bytes";
+
+  void read_long_field(std::string_view key, json_value& value) {
+    if (key == "device_id") return read(value, into_.device_id);
+    if (key == "linktarget") {
+      if (!has_raw_target_) read(value, into_.link_target);
+      return;
+    }
+    if (key == "linktarget_raw") return read_raw_target(value);
+    if (key == "extended_attributes") return read_extended_attributes(value, into_.extended_attributes);
+    if (key == "generic_attributes") return read_generic_attributes(value, into_.generic_attributes);
   }
-  if (key == "linktarget_raw") {
+
+  void read_type(json_value& value) {
+    if (!is_null(value)) into_.type = type_of(string_of(value));
+  }
+
+  /// Mostly a node's times are the same, and comparing is cheaper than reading once more.
+  void read_time(json_value& value, timestamp& time) {
+    const auto text = raw_token(value);
+    if (!last_time_text_.empty() && text == last_time_text_) {
+      time = last_time_;
+      return;
+    }
+    if (is_null(value)) return;
+    read(value, time);
+    last_time_text_ = text;
+    last_time_ = time;
+  }
+
+  void read_raw_target(json_value& value) {
     if (is_null(value)) return;
     bytes raw;
     read(value, raw);
-    into.link_target = as_text(raw);
-    has_raw_target = true;
-    return;
+    into_.link_target = as_text(raw);
+    has_raw_target_ = true;
   }
-  if (key == "extended_attributes") return read_extended_attributes(value, into.extended_attributes);
-  if (key == "generic_attributes") return read_generic_attributes(value, into.generic_attributes);
-  if (key == "device") return read(value, into.device);
-  if (key == "error") return read(value, into.error);
-}
+
+  node& into_;
+  bool has_raw_target_ = false;
+  std::string_view last_time_text_;
+  timestamp last_time_;
+};
 
 /// Go's zero time, year 1, which stands for a time that a tree does not mention.
 inline constexpr timestamp no_time{-62135596800, 0, 0};
@@ -306,10 +350,9 @@ void decode_tree(byte_view json, Visitor&& visit) {
   bool found = false;
   const auto read_node = [&visit](json_value& element) {
     node entry = tree_json::blank_node();
-    bool has_raw_target = false;
-    for_each_field(object_of(element), [&](std::string_view key, json_value& value) {
-      tree_json::read_field(key, value, entry, has_raw_target);
-    });
+    tree_json::node_reader reader(entry);
+    for_each_field(object_of(element),
+                   [&reader](std::string_view key, json_value& value) { reader.read_field(key, value); });
     if constexpr (std::is_same_v<std::invoke_result_t<Visitor, node&>, bool>) {
       if (!visit(entry)) throw stopped{};
     } else {
@@ -332,6 +375,7 @@ void decode_tree(byte_view json, Visitor&& visit) {
 
 [[nodiscard]] inline std::vector<node> decode_tree(byte_view json) {
   std::vector<node> nodes;
+  nodes.reserve(json.size() / 400 + 1);  // a file of one chunk takes about that much
   decode_tree(json, [&nodes](node& entry) { nodes.push_back(std::move(entry)); });
   return nodes;
 }
