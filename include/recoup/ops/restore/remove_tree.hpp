@@ -19,8 +19,8 @@
 
 namespace recoup {
 
-/// Walks depth-first without recursion, so any depth will do. Only the innermost directories stay open; others are opened
-/// again on the way back, by their names from the top. Symlinks are removed, never followed, and other file systems that
+/// Walks depth-first without recursion, so any depth will do. Only some directories stay open; others are opened again on
+/// the way back, by their names from the nearest open one above: for depth n that are some n log n steps. Symlinks are removed, never followed, and other file systems that
 /// are mounted inside are left alone. With `dry_run` everything is visited and nothing removed.
 class tree_removal {
 public:
@@ -51,7 +51,7 @@ public:
   }
 
 private:
-  static constexpr std::size_t most_open = 32;
+  static constexpr std::size_t most_open = 8;  ///< levels below which a directory stays open
 
   struct level {
     std::string name;
@@ -70,17 +70,19 @@ private:
   }
 
   /// The descriptor of a level, opened again if it was closed meanwhile. Those just above it are kept too, because the
-  /// way back needs them next.
+  /// way back needs them next, and some others on the way, so that it is never far from an open one.
   [[nodiscard]] int descriptor(std::size_t number) {
     if (levels_[number].directory) return levels_[number].directory.get();
     std::size_t from = number;
     while (from > 0 && !levels_[from - 1].directory) --from;
     int parent = from == 0 ? parent_ : levels_[from - 1].directory.get();
+    const auto stride = (number - from) / most_open + 1;
     file_descriptor passing;
     for (; from <= number; ++from) {
       auto opened = open_below(parent, levels_[from].name);
       parent = opened.get();
-      (number - from < most_open ? levels_[from].directory : passing) = std::move(opened);
+      const auto left = number - from;
+      (left < most_open || left % stride == 0 ? levels_[from].directory : passing) = std::move(opened);
     }
     return parent;
   }
