@@ -23,6 +23,7 @@
 
 #include <recoup/crypto/box.hpp>
 #include <recoup/crypto/key_derivation.hpp>
+#include <recoup/crypto/scrypt.hpp>
 #include <recoup/crypto/secret.hpp>
 
 #include <recoup/fs/apply_metadata.hpp>
