@@ -5,7 +5,21 @@ namespace recoup::cli {
 command_tree::command_tree() : root("Back up files into a restic repository, and get them back", "recoup") {
   root.set_help_flag();  // ours, in command_line.cpp, comes without an argument parser of its own
   add_global_options(root, options);
+  add_backup_command(*this);
+  add_cache_command(*this);
+  add_cat_command(*this);
+  add_check_command(*this);
+  add_diff_command(*this);
+  add_find_command(*this);
   add_generate_command(*this);
+  add_init_command(*this);
+  add_key_command(*this);
+  add_list_command(*this);
+  add_ls_command(*this);
+  add_restore_command(*this);
+  add_snapshots_command(*this);
+  add_stats_command(*this);
+  add_unlock_command(*this);
   add_version_command(*this);
 }
 

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <ctime>
 #include <iterator>
+#include <limits>
 
 #include <recoup/json/go_quote.hpp>
 #include <recoup/json/utf8.hpp>
@@ -72,6 +73,48 @@ std::string date_and_time(const std::tm& time) {
 
 std::string format_local_time(const timestamp& time) {
   return date_and_time(civil(time.seconds, local_zone_offset(time.seconds)));
+}
+
+namespace {
+
+/// Nothing unless all of `text` is spelled as strptime's `format` says and the day exists.
+std::optional<timestamp> parse_time(const std::string& text, const char* format) {
+  std::tm time{};
+  time.tm_isdst = -1;
+  constexpr long no_zone = std::numeric_limits<long>::min();
+  time.tm_gmtoff = no_zone;
+  const char* end = ::strptime(text.c_str(), format, &time);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  const std::chrono::year_month_day date{std::chrono::year{time.tm_year + 1900},
+                                         std::chrono::month{static_cast<unsigned>(time.tm_mon) + 1},
+                                         std::chrono::day{static_cast<unsigned>(time.tm_mday)}};
+  if (!date.ok()) return std::nullopt;  // mktime would make the 31st of April the 1st of May
+  if (time.tm_gmtoff == no_zone) return local_timestamp(std::mktime(&time), 0);
+  const auto offset = time.tm_gmtoff;
+  return local_timestamp(::timegm(&time) - offset, 0);
+}
+
+}  // namespace
+
+std::optional<timestamp> parse_local_time(const std::string& text) { return parse_time(text, "%Y-%m-%d %H:%M:%S"); }
+
+std::optional<timestamp> parse_any_time(const std::string& text) {
+  for (const auto* format : {"%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S %z", "%d.%m.%Y",
+                             "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S %z"})
+    if (const auto time = parse_time(text, format)) return time;
+  // "Mon Jan 2 15:04:05 -0700 MST 2006"
+  if (const auto words = split(text, ' '); words.size() == 7)
+    return parse_time(join({words[6], words[1], words[2], words[3], words[4]}, " "), "%Y %b %d %H:%M:%S %z");
+  // Names of zones mean little without a place; UTC and the two of our own zone do.
+  const auto space = text.rfind(' ');
+  if (space == std::string::npos) return std::nullopt;
+  const auto rest = text.substr(0, space), zone = text.substr(space + 1);
+  for (const auto* format : {"%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S"}) {
+    if (zone == "UTC" || zone == "GMT") return parse_time(rest + " +0000", (std::string(format) + " %z").c_str());
+    if (zone == ::tzname[0] || zone == ::tzname[1])
+      if (const auto time = parse_time(rest, format)) return time;
+  }
+  return std::nullopt;
 }
 
 std::string format_full_time(const timestamp& time) {

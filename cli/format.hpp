@@ -29,6 +29,13 @@ namespace recoup::cli {
 /// "2024-01-02 03:04:05" in the process's zone.
 [[nodiscard]] std::string format_local_time(const timestamp& time);
 
+/// The same read: an instant in the process's zone. Nothing if it is spelled in another way.
+[[nodiscard]] std::optional<timestamp> parse_local_time(const std::string& text);
+
+/// A day, or a day and a time, in one of the spellings that `find` takes: "2024-01-02", "2024-01-02 15:04",
+/// "02.01.2006 15:04:05", with " -0700" behind or as `date` prints it. The process's zone unless one is given.
+[[nodiscard]] std::optional<timestamp> parse_any_time(const std::string& text);
+
 /// Go's time.Time.String: "2024-01-02 03:04:05.6 +0100 CET".
 [[nodiscard]] std::string format_full_time(const timestamp& time);
 

@@ -142,6 +142,12 @@ void terminal::write_raw(byte_view content) {
   if (problem_ != 0) throw system_error(problem_, "cannot write to stdout");
 }
 
+void terminal::write_collected(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  collected_ += text;
+  if (!collect_ || collected_.size() >= collect_limit) flush_locked();
+}
+
 void terminal::collect_output(bool on) {
   const std::lock_guard lock(mutex_);
   collect_ = on && !output_is_tty_;

@@ -39,6 +39,9 @@ public:
   /// Bytes as they are, for file contents. Throws error_code::io if they cannot be written.
   void write_raw(byte_view content);
 
+  /// Text as it is, without a line break of ours; collected if that is on.
+  void write_collected(std::string_view text);
+
   /// Collects up to 64 KiB before writing, for long lists. Ends with `flush`.
   void collect_output(bool on);
   void flush();

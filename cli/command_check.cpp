@@ -1,0 +1,233 @@
+#include <charconv>
+#include <memory>
+#include <optional>
+
+#include <recoup/fs/parse_size.hpp>
+#include <recoup/json/json_writer.hpp>
+#include <recoup/ops/check.hpp>
+#include <recoup/ops/snapshot_groups.hpp>
+
+#include "command.hpp"
+#include "format.hpp"
+#include "progress.hpp"
+#include "session.hpp"
+#include "snapshot_flags.hpp"
+
+namespace recoup::cli {
+
+namespace {
+
+struct check_flags {
+  snapshot_flags choice;
+  bool read_data = false, with_cache = false, check_unused = false;
+  std::string subset;
+};
+
+template <class Number>
+std::optional<Number> parse_whole(std::string_view text) {
+  Number value{};
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+/// "n/t", "x%" or a size.
+pack_selection parse_subset(const std::string& text) {
+  const auto refuse = [](const std::string& why) { return error(error_code::invalid_argument, why); };
+  const auto invalid = refuse("check flag --read-data-subset has invalid value, please see documentation");
+  constexpr unsigned most_groups = 256;  // groups go by the first byte of a pack's id
+  if (const auto slash = text.find('/'); slash != std::string::npos) {
+    const auto group = parse_whole<unsigned>(std::string_view(text).substr(0, slash));
+    const auto groups = parse_whole<unsigned>(std::string_view(text).substr(slash + 1));
+    if (!group || !groups) throw invalid;
+    if (*group == 0 || *groups == 0 || *group > *groups)
+      throw refuse("check flag --read-data-subset=n/t values must be positive integers, and n <= t, e.g. "
+                   "--read-data-subset=1/2");
+    if (*groups > most_groups)
+      throw refuse("check flag --read-data-subset=n/t t must be at most " + std::to_string(most_groups));
+    return pack_group{*group, *groups};
+  }
+  if (text.ends_with('%')) {
+    const auto percent = parse_whole<double>(std::string_view(text).substr(0, text.size() - 1));
+    if (!percent) throw invalid;
+    if (!(*percent > 0 && *percent <= 100))
+      throw refuse("check flag --read-data-subset=x% x must be above 0.0% and at most 100.0%");
+    return pack_percentage{*percent};
+  }
+  std::uint64_t bytes = 0;
+  try {
+    bytes = parse_size(text);
+  } catch (const error&) {
+    throw invalid;
+  }
+  if (bytes == 0) throw refuse("check flag --read-data-subset=n n must be above 0");
+  return pack_bytes{bytes};
+}
+
+pack_selection selection_of(const check_flags& flags) {
+  if (flags.read_data && !flags.subset.empty())
+    throw error(error_code::invalid_argument,
+                "check flags --read-data and --read-data-subset cannot be used together");
+  if (flags.read_data) return all_packs{};
+  return flags.subset.empty() ? pack_selection{no_packs{}} : parse_subset(flags.subset);
+}
+
+std::string describe(const pack_selection& packs, bool filtered) {
+  const std::string kind = filtered ? "filtered " : "";
+  if (const auto* group = std::get_if<pack_group>(&packs))
+    return formatted("read group #%u of %u groups of %sdata packs", group->group, group->groups, kind.c_str());
+  if (const auto* part = std::get_if<pack_percentage>(&packs))
+    return formatted("read %.1f%% of %spackfiles", part->percent, kind.c_str());
+  if (const auto* amount = std::get_if<pack_bytes>(&packs))
+    return "read about " + std::to_string(amount->bytes) + " bytes of " + kind + "data packs";
+  return "read all " + kind + "data";
+}
+
+class check_printer : public check_observer {
+public:
+  check_printer(context& call, const check_options& options) : call_(call), options_(options) {}
+
+  void on_progress(check_phase phase, std::uint64_t done, std::uint64_t total) override {
+    if (!phase_ || *phase_ != phase) enter(phase);
+    if (!counter_) return;
+    counter_->set_total(total);
+    counter_->set(done);
+  }
+  void on_error(const std::string& text) override {
+    if (call_.options.json)
+      call_.out.error(
+          json_writer{}.begin_object().field("message_type", "error").field("message", text).end_object().take());
+    else
+      call_.out.error(text);
+  }
+  void on_hint(const std::string& text) override { call_.out.detail(text); }
+
+  void finish() {
+    if (counter_) counter_->finish();
+  }
+
+private:
+  void enter(check_phase phase) {
+    finish();
+    counter_.reset();
+    phase_ = phase;
+    const bool visible = call_.out.level() > 0;
+    if (phase == check_phase::index) {
+      start("index files loaded", visible && call_.screen.output_is_tty());
+    } else if (phase == check_phase::snapshots) {
+      call_.out.info("check all packs");
+      call_.out.info("check snapshots, trees and blobs");
+      start("snapshots", visible);
+    } else {
+      call_.out.info(describe(options_.read_data, options_.snapshots.has_value()));
+      start("packs", visible);
+    }
+  }
+  void start(const char* what, bool visible) {
+    if (visible) counter_ = std::make_unique<counter>(call_.signals, call_.screen, true, what);
+  }
+
+  context& call_;
+  const check_options& options_;
+  std::optional<check_phase> phase_;
+  std::unique_ptr<counter> counter_;
+};
+
+void print_summary_json(const context& call, const check_result& result) {
+  json_writer json;
+  json.begin_object().field("message_type", "summary").field("num_errors", result.errors).key("broken_packs");
+  if (result.broken_packs.empty()) {
+    json.null();
+  } else {
+    json.begin_array();
+    for (const auto& pack : result.broken_packs) json.value(pack);
+    json.end_array();
+  }
+  json.field("suggest_repair_index", result.suggest_repair_index).field("suggest_prune", result.suggest_prune);
+  call.out.result(json.end_object().take());
+}
+
+template <class Ids>
+std::string list_of(const Ids& ids) {
+  std::string text;
+  for (const auto& each : ids) text += " " + each.hex();
+  return text;
+}
+
+void print_advice(const context& call, const check_result& result) {
+  const auto& out = call.out;
+  if (!result.damaged_indexes.empty())
+    out.error("\nThe repository index is damaged and must be repaired. You must run `restic repair index' to correct "
+              "this.\n");
+  if (!result.broken_packs.empty())
+    out.error("\nThe repository contains damaged pack files. What is left of them can be taken over, and the snapshots "
+              "made whole without the rest, with these commands. Make a copy of the damaged files first.\n\n"
+              "restic repair packs" + list_of(result.broken_packs) + "\nrestic repair snapshots --forget\n");
+  if (!result.broken_snapshots.empty())
+    out.error("\nThe repository contains damaged snapshot files. They can be removed with this command.\n\n"
+              "restic repair snapshots --forget" + list_of(result.broken_snapshots) + "\n");
+  if (result.clean() && result.suggest_repair_index)
+    out.info("Duplicate packs are non-critical, you can run `restic repair index' to correct this.");
+  if (result.clean() && result.unreferenced_packs > 0)
+    out.info(std::to_string(result.unreferenced_packs) +
+             " additional files were found in the repo, which likely contain duplicate data.\n"
+             "This is non-critical, you can run `restic prune` to correct this.");
+  else if (result.clean() && result.suggest_prune)
+    out.info("Mixed packs with tree and data blobs are non-critical, you can run `restic prune` to correct this.");
+}
+
+check_result examine(context& call, const check_flags& flags, check_options& options) {
+  if (!call.options.no_lock) call.out.info("create exclusive lock for repository");
+  session open(call, unless_no_lock(call, lock_mode::exclusive));
+  options.stop = open.token();
+  const auto filter = flags.choice.filter();
+  if (!call.arguments.empty() || filter.restricts())
+    options.snapshots = find_snapshots(open.repo(), call.arguments, filter);
+  call.out.info("load indexes");
+  check_printer printer(call, options);
+  auto result = check(open.repo(), options, printer);
+  printer.finish();
+  return result;
+}
+
+void run(context& call, const check_flags& flags) {
+  check_options options;
+  options.read_data = selection_of(flags);
+  check_result result;
+  try {
+    result = examine(call, flags, options);
+  } catch (...) {
+    result.errors = 1;
+    if (call.options.json) print_summary_json(call, result);
+    throw;
+  }
+  if (call.options.json)
+    print_summary_json(call, result);
+  else
+    print_advice(call, result);
+  if (!result.clean()) throw error(error_code::failure, "repository contains errors");
+  call.out.info("no errors were found");
+}
+
+}  // namespace
+
+void add_check_command(command_tree& tree) {
+  auto& command = tree.add(tree.root, "check", "[flags] [snapshotID ...]", "Check the repository for errors");
+  command.details =
+      "Tests whether everything that the snapshots need is there and intact: index, packs, trees. With --read-data or\n"
+      "--read-data-subset it also reads what was backed up and verifies each byte. Snapshot IDs or filters restrict it to\n"
+      "what these snapshots need.\n";
+  const auto flags = std::make_shared<check_flags>();
+  auto& app = *command.app;
+  add_switch(app, "--read-data", flags->read_data, "read all data blobs");
+  add_text(app, "--read-data-subset", flags->subset,
+           "read a subset of data packs, specified as 'n/t' for specific part, or either 'x%' or 'x.y%' or a size in "
+           "bytes with suffixes k/K, m/M, g/G, t/T for a random subset",
+           "subset");
+  hidden(add_switch(app, "--check-unused", flags->check_unused, "ignored"));
+  add_switch(app, "--with-cache", flags->with_cache, "use existing cache, only read uncached data from repository");
+  add_snapshot_flags(app, flags->choice, snapshot_choice::many);
+  command.run = [flags](context& call) { run(call, *flags); };
+}
+
+}  // namespace recoup::cli

@@ -1,0 +1,186 @@
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include <recoup/fs/path.hpp>
+#include <recoup/fs/pattern_file.hpp>
+#include <recoup/fs/patterns.hpp>
+#include <recoup/ops/restore.hpp>
+#include <recoup/ops/snapshots.hpp>
+
+#include "command.hpp"
+#include "format.hpp"
+#include "json_output.hpp"
+#include "restore_progress.hpp"
+#include "session.hpp"
+#include "snapshot_flags.hpp"
+
+namespace recoup::cli {
+
+namespace {
+
+struct pattern_flags {
+  std::vector<std::string> patterns, insensitive, files, insensitive_files;
+};
+
+struct restore_flags {
+  snapshot_flags choice;
+  std::string target;
+  pattern_flags excludes, includes;
+  std::vector<std::string> exclude_xattr, include_xattr;
+  overwrite_mode overwrite = overwrite_mode::always;
+  bool dry_run = false, sparse = false, verify = false, remove_extra = false, ownership_by_name = false;
+};
+
+/// The patterns of one kind, from flags and files: those that heed case, and those that do not.
+class pattern_pair {
+public:
+  pattern_pair(const pattern_flags& flags, const std::string& kind)
+      : sensitive_(collect(flags.patterns, flags.files, "--" + kind)),
+        insensitive_(collect(flags.insensitive, flags.insensitive_files, "--i" + kind), letter_case::insensitive) {}
+
+  [[nodiscard]] bool empty() const noexcept { return sensitive_.empty() && insensitive_.empty(); }
+  [[nodiscard]] match_result match(std::string_view path) const {
+    auto result = sensitive_.match(path);
+    const auto other = insensitive_.match(path);
+    result.matched = result.matched || other.matched;
+    result.child_may_match = result.child_may_match || other.child_may_match;
+    return result;
+  }
+
+private:
+  static std::vector<std::string> collect(std::vector<std::string> all, const std::vector<std::string>& files,
+                                          const std::string& option) {
+    validate_patterns(option, all);
+    for (const auto& file : files) {
+      const auto more = read_pattern_file(file);
+      validate_patterns(option + "-file", more);
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    return all;
+  }
+
+  pattern_list sensitive_, insensitive_;
+};
+
+std::function<selection(std::string_view, const node&)> selector(const pattern_pair& excludes,
+                                                                 const pattern_pair& includes) {
+  if (!excludes.empty())
+    return [&excludes](std::string_view path, const node& entry) {
+      // What is excluded is excluded with all below it, so it is not looked into.
+      const bool selected = !excludes.match(path).matched;
+      return selection{selected, selected && entry.type == node_type::dir};
+    };
+  if (!includes.empty())
+    return [&includes](std::string_view path, const node& entry) {
+      const auto result = includes.match(path);
+      return selection{result.matched, result.child_may_match && entry.type == node_type::dir};
+    };
+  return {};
+}
+
+std::function<bool(std::string_view)> attribute_filter(const restore_flags& flags) {
+  if (!flags.exclude_xattr.empty() && !flags.include_xattr.empty())
+    throw error(error_code::invalid_argument, "exclude and include xattr patterns are mutually exclusive");
+  validate_patterns("--exclude-xattr", flags.exclude_xattr);
+  validate_patterns("--include-xattr", flags.include_xattr);
+  const bool includes = !flags.include_xattr.empty();
+  if (!includes && flags.exclude_xattr.empty()) return {};
+  const auto patterns = std::make_shared<pattern_list>(includes ? flags.include_xattr : flags.exclude_xattr);
+  return [patterns, includes](std::string_view name) { return patterns->matches(name) == includes; };
+}
+
+void check(const context& call, const restore_flags& flags, bool filtered_twice, bool filtered) {
+  const auto refuse = [](const std::string& why) { throw error(error_code::invalid_argument, why); };
+  if (call.arguments.empty()) refuse("no snapshot ID specified");
+  if (call.arguments.size() > 1) refuse("more than one snapshot ID specified: " + bracketed(call.arguments));
+  if (flags.target.empty()) refuse("please specify a directory to restore to (--target)");
+  if (filtered_twice) refuse("exclude and include patterns are mutually exclusive");
+  if (flags.dry_run && flags.verify) refuse("--dry-run and --verify are mutually exclusive");
+  if (flags.remove_extra && clean_path(flags.target) == "/" && !filtered)
+    refuse("'--target / --delete' must be combined with an include or exclude filter");
+}
+
+void run(context& call, const restore_flags& flags) {
+  const pattern_pair excludes(flags.excludes, "exclude"), includes(flags.includes, "include");
+  check(call, flags, !excludes.empty() && !includes.empty(), !excludes.empty() || !includes.empty());
+  restore_options options;
+  options.target = flags.target;
+  options.select = selector(excludes, includes);
+  options.restores_attribute = attribute_filter(flags);
+  options.overwrite = flags.overwrite;
+  options.dry_run = flags.dry_run;
+  options.sparse = flags.sparse;
+  options.delete_extra = flags.remove_extra;
+  options.verify = flags.verify;
+  options.ownership_by_name = flags.ownership_by_name;
+
+  session open(call, unless_no_lock(call, lock_mode::shared));
+  options.stop = open.token();
+  found_snapshot found;
+  try {
+    found = find_snapshot(open.repo(), call.arguments[0], flags.choice.filter());
+  } catch (const error& problem) {
+    throw error(problem.code(), std::string("failed to find snapshot: ") + problem.what());
+  }
+  open.load_index();
+  const auto root = find_subtree(open.repo(), found.snapshot.tree, found.subfolder);
+
+  call.out.info("restoring " + describe(found) + " to " + flags.target);
+  restore_progress progress(call, flags.target);
+  const auto result = restore(open.repo(), root, options, progress);
+  progress.finish(result, flags.verify);
+  if (result.errors != 0)
+    throw error(error_code::failure,
+                "There were " + std::to_string(result.errors) + " errors");
+}
+
+void add_patterns(CLI::App& app, pattern_flags& flags, const std::string& kind, const std::string& short_name) {
+  add_list(app, short_name + ",--" + kind, flags.patterns, kind + " a pattern (can be specified multiple times)", "pattern");
+  add_list(app, "--i" + kind, flags.insensitive, "same as --" + kind + " but ignores the casing of filenames", "pattern");
+  add_list(app, "--" + kind + "-file", flags.files,
+           "read " + kind + " patterns from a file (can be specified multiple times)", "file");
+  add_list(app, "--i" + kind + "-file", flags.insensitive_files,
+           "same as --" + kind + "-file but ignores casing of filenames in patterns", "file");
+}
+
+}  // namespace
+
+void add_restore_command(command_tree& tree) {
+  auto& command = tree.add(tree.root, "restore", "[flags] snapshotID", "Extract the data from a snapshot");
+  command.details =
+      "Extracts the data from a snapshot to a directory. The snapshot is named by its ID, by \"latest\", or by \"latest~1\"\n"
+      "for the one before; behind any of these \":folder\" restores only a folder of it, into the target itself.\n\n"
+      "What exists in the target already is read and only rewritten where it differs (see --overwrite).\n";
+  const auto flags = std::make_shared<restore_flags>();
+  auto& app = *command.app;
+  add_text(app, "-t,--target", flags->target, "directory to extract data to", "directory");
+  add_patterns(app, flags->excludes, "exclude", "-e");
+  add_patterns(app, flags->includes, "include", "-i");
+  add_list(app, "--exclude-xattr", flags->exclude_xattr, "exclude xattr by pattern (can be specified multiple times)",
+           "pattern");
+  add_list(app, "--include-xattr", flags->include_xattr, "include xattr by pattern (can be specified multiple times)",
+           "pattern");
+  add_snapshot_flags(app, flags->choice, snapshot_choice::one);
+  add_switch(app, "--dry-run", flags->dry_run, "do not write any data, just show what would be done");
+  add_switch(app, "--sparse", flags->sparse, "restore files as sparse");
+  add_switch(app, "--verify", flags->verify, "verify restored files content");
+  add_parsed(
+      app, "--overwrite",
+      [flags](const std::string& text) {
+        const auto mode = parse_overwrite_mode(text);
+        if (!mode)
+          throw error(error_code::invalid_argument,
+                      "invalid overwrite behavior \"" + text + "\", must be one of (always|if-changed|if-newer|never)");
+        flags->overwrite = *mode;
+      },
+      "what to do with files that exist (default: always)", "always|if-changed|if-newer|never");
+  add_switch(app, "--delete", flags->remove_extra,
+             "delete files from target directory if they do not exist in snapshot. Use '--dry-run -vv' to check what "
+             "would be deleted");
+  add_switch(app, "--ownership-by-name", flags->ownership_by_name,
+             "restore file ownership by user name and group name (except POSIX ACLs)");
+  command.run = [flags](context& call) { run(call, *flags); };
+}
+
+}  // namespace recoup::cli

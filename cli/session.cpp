@@ -1,0 +1,93 @@
+#include "session.hpp"
+
+#include <chrono>
+
+#include <recoup/storage/dry_run.hpp>
+#include <recoup/storage/open_backend.hpp>
+
+#include "format.hpp"
+#include "progress.hpp"
+
+namespace recoup::cli {
+
+std::shared_ptr<backend> open_storage(const global_options& options) {
+  const auto location = options.location();
+  try {
+    return open_backend(location, options.backend_options);
+  } catch (const error& problem) {
+    throw error(problem.code(),
+                "unable to open repository at " + location_without_secrets(location) + ": " + problem.what());
+  }
+}
+
+repository_options engine_options(const context& call) {
+  repository_options options;
+  options.mode = call.options.compression_mode;
+  constexpr std::size_t mebibyte = 1 << 20;
+  constexpr unsigned least = 4, most = 128;  // restic's limits
+  if (const auto size = call.options.pack_size_mib; size != 0) {
+    if (size < least || size > most)
+      throw error(error_code::invalid_argument, formatted("pack size %u MiB is outside of what is allowed: %u to %u MiB",
+                                                          size, least, most));
+    options.pack_size = size * mebibyte;
+  }
+  options.extra_verify = !call.options.no_extra_verify;
+  options.key_hint = call.options.key_hint;
+  options.on_warning = [&out = call.out](const std::string& message) { out.error("Warning: " + message); };
+  return options;
+}
+
+session::session(context& call, lock_mode mode, bool dry_run) : call_(call) {
+  auto storage = open_storage(call.options);
+  if (dry_run) storage = std::make_shared<dry_run_backend>(std::move(storage));
+  // Before anybody is asked for a password, which may take a while, see whether there is a repository at all.
+  try {
+    (void)storage->size({file_type::config});
+  } catch (const error& problem) {
+    if (problem.code() != error_code::not_found) throw;
+    throw error(error_code::repository_missing, std::string("repository does not exist: unable to open config file: ") +
+                                                    problem.what() +
+                                                    "\nIs there a repository at the following location?\n" +
+                                                    storage->location());
+  }
+  const auto choice = engine_options(call);
+  with_password(call.options.password(), call.screen, call.signals,
+                [&](const secret_bytes& password) { repo_ = repository::open(storage, as_text(password.view()), choice); });
+
+  const auto& config = repo_->config();
+  call.out.info_on_terminal(
+      "repository " + config.id.substr(0, 8) + " opened (version " + std::to_string(config.version) +
+      (config.version >= 2 ? ", compression level " + std::string(name_of(choice.mode)) : "") + ")");
+
+  forward_signal_.emplace(call.signals.token(), [this] { stop_.request_stop(); });
+  if (mode == lock_mode::none || dry_run) return;
+  lock_options wanted;
+  wanted.exclusive = mode == lock_mode::exclusive;
+  wanted.retry_for = std::chrono::duration_cast<std::chrono::seconds>(call.options.retry_lock);
+  wanted.stop = call.signals.token();
+  wanted.on_wait = [&](const std::string&) {
+    call.out.info("repo already locked, waiting up to " + format_duration(call.options.retry_lock) + " for the lock");
+  };
+  lock_.emplace(*repo_, wanted);
+  forward_lost_.emplace(lock_->lost(), [this] {
+    call_.out.error("the lock on the repository could not be kept, stopping");
+    stop_.request_stop();
+  });
+}
+
+bool session::recovers_from_kill() const {
+  return lock_ && lock_->found_stale() && repo_->list(file_type::lock).size() == 1;
+}
+
+void session::load_index() {
+  counter files(call_.signals, call_.screen, call_.out.level() > 0 && call_.screen.output_is_tty(), "index files loaded");
+  index_load_observer observer;
+  observer.on_progress = [&](std::size_t done, std::size_t total) {
+    files.set_total(total);
+    files.set(done);
+  };
+  repo_->load_index(observer);
+  files.finish();
+}
+
+}  // namespace recoup::cli

@@ -1,0 +1,54 @@
+// An open repository and the lock on it, for as long as a command needs them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include <recoup/repo/lock.hpp>
+#include <recoup/repo/repository.hpp>
+
+#include "command.hpp"
+
+namespace recoup::cli {
+
+enum class lock_mode { none, shared, exclusive };
+
+/// Where the options say that the repository is, opened but not looked into.
+[[nodiscard]] std::shared_ptr<backend> open_storage(const global_options& options);
+[[nodiscard]] repository_options engine_options(const context& call);
+
+class session {
+public:
+  /// Asks for the password if need be. With `dry_run` there is no lock and nothing is stored.
+  session(context& call, lock_mode mode, bool dry_run = false);
+  session(const session&) = delete;
+  session& operator=(const session&) = delete;
+
+  [[nodiscard]] repository& repo() const noexcept { return *repo_; }
+  [[nodiscard]] std::shared_ptr<repository> share() const noexcept { return repo_; }
+  /// Requested when the user asks to stop, or when the lock could not be kept.
+  [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
+  /// Whether a killed program's lock was found and ours is now the only one.
+  [[nodiscard]] bool recovers_from_kill() const;
+
+  /// Reads the index, showing how far it is on a terminal.
+  void load_index();
+
+private:
+  context& call_;
+  std::shared_ptr<repository> repo_;
+  std::optional<repository_lock> lock_;
+  std::stop_source stop_;
+  using forward = std::stop_callback<std::function<void()>>;
+  std::optional<forward> forward_signal_, forward_lost_;
+};
+
+/// The lock that a command which only reads takes: none with --no-lock.
+[[nodiscard]] inline lock_mode unless_no_lock(const context& call, lock_mode mode) {
+  return call.options.no_lock ? lock_mode::none : mode;
+}
+
+}  // namespace recoup::cli
