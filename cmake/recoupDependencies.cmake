@@ -43,5 +43,6 @@ endfunction()
 
 recoup_import(sodium HEADER sodium.h LIBRARY sodium PKG_CONFIG libsodium PACKAGE libsodium-dev)
 recoup_import(zstd HEADER zstd.h LIBRARY zstd PKG_CONFIG libzstd PACKAGE libzstd-dev)
+recoup_import(zlib HEADER zlib.h LIBRARY z PKG_CONFIG zlib PACKAGE zlib1g-dev)
 recoup_import(simdjson HEADER simdjson.h LIBRARY simdjson PKG_CONFIG simdjson PACKAGE libsimdjson-dev)
 recoup_import(xxhash HEADER xxhash.h PKG_CONFIG libxxhash PACKAGE libxxhash-dev)

@@ -3,8 +3,8 @@
 #   tools/packages.sh build|test|fuzz|bench...
 set -euo pipefail
 
-group_build="build-essential cmake ninja-build pkg-config libsodium-dev libssl-dev libzstd-dev libsimdjson-dev
-             libxxhash-dev libcli11-dev libgtest-dev"
+group_build="build-essential cmake ninja-build pkg-config libsodium-dev libssl-dev libzstd-dev zlib1g-dev
+             libsimdjson-dev libxxhash-dev libcli11-dev libgtest-dev"
 group_test="ccache attr acl rsync python3 python3-venv"
 group_fuzz="clang"
 group_bench="libbenchmark-dev"
