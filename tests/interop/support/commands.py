@@ -24,7 +24,7 @@ class Backup:
         return self.snapshot["tree"]
 
 
-def backup(program: Program, repo: Repository, *args: Any, code: int = 0, host: str | None = HOST, **run: Any) -> Backup:
+def backup(program: Program, repo: Repository, *args: Any, code: int | tuple[int, ...] = 0, host: str | None = HOST, **run: Any) -> Backup:
     """`backup --json`; the snapshot is read by our own reader, not by the program that wrote it."""
     hosted = ["--host", host] if host else []
     result = program.run("backup", "--json", *hosted, *args, repo=repo, code=code, **run)
