@@ -9,8 +9,8 @@ namespace {
 const std::string name(64, 'a');
 
 std::string json(std::string_view version, std::string_view repository, std::string_view polynomial) {
-  return "{\"version\":" + std::string(version) + ",\"id\":\"" + std::string(repository) + "\",\"chunker_polynomial\":\"" +
-         std::string(polynomial) + "\"}";
+  return "{\"version\":" + std::string(version) + ",\"id\":\"" + std::string(repository) +
+         "\",\"chunker_polynomial\":\"" + std::string(polynomial) + "\"}";
 }
 
 TEST(config, encodes_as_restic_does) {

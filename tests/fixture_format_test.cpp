@@ -1,5 +1,5 @@
-// Every file of the repositories that restic and rustic wrote: opened, decoded, encoded again. What restic wrote must come
-// out with the same bytes, but for what its oldest versions did differently.
+// Every file of the repositories that restic and rustic wrote: opened, decoded, encoded again. What restic wrote must
+// come out with the same bytes, but for what its oldest versions did differently.
 #include <recoup/compress/zstd.hpp>
 #include <recoup/hash/sha256.hpp>
 #include <recoup/repo/config.hpp>

@@ -62,14 +62,15 @@ TEST(go_quote, every_byte_comes_back) {
 TEST(go_quote, printable_runes_at_the_edges_of_the_tables) {
   for (const char32_t rune : {0x20, 0x7e, 0xa1, 0xff, 0x377, 0xfffd, 0x10000, 0x1f600, 0x20000, 0x323af, 0xe01ef})
     EXPECT_TRUE(is_go_printable(rune)) << std::hex << static_cast<std::uint32_t>(rune);
-  for (const char32_t rune : {0x0, 0x1f, 0x7f, 0x80, 0xa0, 0xad, 0x378, 0xe000, 0xfffe, 0xffff, 0x323b0, 0xe0001, 0x10ffff})
+  for (const char32_t rune :
+       {0x0, 0x1f, 0x7f, 0x80, 0xa0, 0xad, 0x378, 0xe000, 0xfffe, 0xffff, 0x323b0, 0xe0001, 0x10ffff})
     EXPECT_FALSE(is_go_printable(rune)) << std::hex << static_cast<std::uint32_t>(rune);
 }
 
 TEST(utf8, what_is_not_valid_counts_one_byte_at_a_time) {
-  for (const std::string_view bad : {"\x80", "\xc0\xaf", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xed\xbf\xbf",
-                                     "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xc3", "\xe2\x82",
-                                     "\xf0\x9f\x98", "\xc3("}) {
+  for (const std::string_view bad :
+       {"\x80", "\xc0\xaf", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80",
+        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xc3("}) {
     const auto next = decode_rune(bad);
     EXPECT_FALSE(next.valid) << to_hex(as_bytes(bad));
     EXPECT_EQ(next.width, 1u);

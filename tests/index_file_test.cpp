@@ -29,14 +29,15 @@ void refuse(std::string_view json, std::string_view part) {
 }
 
 TEST(index_file, encodes_as_restic_does) {
-  indexed_pack first{id_with(1), {{{blob_type::data, id_with(2)}, 0, 38, 0}, {{blob_type::tree, id_with(3)}, 38, 100, 500}}};
+  indexed_pack first{id_with(1),
+                     {{{blob_type::data, id_with(2)}, 0, 38, 0}, {{blob_type::tree, id_with(3)}, 38, 100, 500}}};
   indexed_pack second{id_with(4), {}};
   const std::vector<indexed_pack> packs{first, second};
   const auto json = encode_index(packs);
   EXPECT_EQ(json, "{\"packs\":[{\"id\":\"" + hex(1) + "\",\"blobs\":[{\"id\":\"" + hex(2) +
                       "\",\"type\":\"data\",\"offset\":0,\"length\":38},{\"id\":\"" + hex(3) +
-                      "\",\"type\":\"tree\",\"offset\":38,\"length\":100,\"uncompressed_length\":500}]},{\"id\":\"" + hex(4) +
-                      "\",\"blobs\":[]}]}\n");
+                      "\",\"type\":\"tree\",\"offset\":38,\"length\":100,\"uncompressed_length\":500}]},{\"id\":\"" +
+                      hex(4) + "\",\"blobs\":[]}]}\n");
   const auto decoded = decode(json);
   ASSERT_EQ(decoded.size(), 2u);
   EXPECT_EQ(decoded[0].pack, first.pack);
@@ -45,8 +46,9 @@ TEST(index_file, encodes_as_restic_does) {
 }
 
 TEST(index_file, passes_over_what_others_add) {
-  const auto packs = decode("{\"supersedes\":[\"" + hex(9) + "\"],\"packs\":[{\"size\":7,\"blobs\":null,\"id\":\"" + hex(1) +
-                            "\",\"time\":null}],\"packs_to_delete\":[{\"id\":\"" + hex(5) + "\",\"blobs\":[]}]}");
+  const auto packs =
+      decode("{\"supersedes\":[\"" + hex(9) + "\"],\"packs\":[{\"size\":7,\"blobs\":null,\"id\":\"" + hex(1) +
+             "\",\"time\":null}],\"packs_to_delete\":[{\"id\":\"" + hex(5) + "\",\"blobs\":[]}]}");
   ASSERT_EQ(packs.size(), 1u);
   EXPECT_EQ(packs[0].pack, id_with(1));
   EXPECT_TRUE(packs[0].blobs.empty());
@@ -55,7 +57,8 @@ TEST(index_file, passes_over_what_others_add) {
 }
 
 TEST(index_file, the_largest_pack) {
-  const auto packs = decode(with_blob("\"id\":\"" + hex(2) + "\",\"type\":\"data\",\"offset\":4294967263,\"length\":32"));
+  const auto packs =
+      decode(with_blob("\"id\":\"" + hex(2) + "\",\"type\":\"data\",\"offset\":4294967263,\"length\":32"));
   EXPECT_EQ(packs[0].blobs[0].offset, 4294967263u);
   refuse(with_blob("\"id\":\"" + hex(2) + "\",\"type\":\"data\",\"offset\":4294967264,\"length\":32"), "beyond 4 GiB");
 }
@@ -66,7 +69,8 @@ TEST(index_file, refuses_impossible_blobs) {
   refuse(with_blob(start + "\"offset\":4294967296,\"length\":32"), "packs[0].blobs[0].offset: must be an integer");
   refuse(with_blob(start + "\"offset\":-1,\"length\":32"), "offset: must be an integer");
   refuse(with_blob(start + "\"offset\":0,\"length\":4294967296"), "length: must be an integer");
-  refuse(with_blob(start + "\"offset\":0,\"length\":32,\"uncompressed_length\":4294967296"), "uncompressed_length: must be");
+  refuse(with_blob(start + "\"offset\":0,\"length\":32,\"uncompressed_length\":4294967296"),
+         "uncompressed_length: must be");
   refuse(with_blob(start + "\"offset\":0"), "is missing");
   refuse(with_blob("\"type\":\"data\",\"offset\":0,\"length\":32"), "is missing");
   refuse(with_blob("\"id\":\"" + hex(2) + "\",\"offset\":0,\"length\":32"), "is missing");

@@ -30,7 +30,8 @@ TEST(json_writer, values_of_all_kinds) {
   json.strings("s", std::vector<std::string>{"<", ""}).field("id", id{}).key("raw").raw("{}");
   EXPECT_EQ(json.end_object().take(),
             R"({"u":18446744073709551615,"i":-9223372036854775808,"t":"1970-01-01T01:00:00+01:00","b":"AP8=","e":"",)"
-            R"("s":["\u003c",""],"id":")" + std::string(64, '0') + R"(","raw":{}})");
+            R"("s":["\u003c",""],"id":")" +
+                std::string(64, '0') + R"(","raw":{}})");
   EXPECT_TRUE(json.text().empty());
 }
 
@@ -90,9 +91,10 @@ everything read_all(std::string_view json) {
 }
 
 TEST(json_reader, reads_values_of_all_kinds) {
-  const auto all = read_all(" {\"text\":\"a\\u20ac\\n\", \"big\" : 18446744073709551615,\"small\":255,\"with_sign\":-2147483648,"
-                            "\"truth\":false,\"time\":\"1970-01-01T00:00:01Z\",\"data\":\"AP8=\",\"name\":\"" +
-                            std::string(64, 'a') + "\",\"list\":[\"x\",\"\"]} \n");
+  const auto all = read_all(
+      " {\"text\":\"a\\u20ac\\n\", \"big\" : 18446744073709551615,\"small\":255,\"with_sign\":-2147483648,"
+      "\"truth\":false,\"time\":\"1970-01-01T00:00:01Z\",\"data\":\"AP8=\",\"name\":\"" +
+      std::string(64, 'a') + "\",\"list\":[\"x\",\"\"]} \n");
   EXPECT_EQ(all.text, "a\u20ac\n");
   EXPECT_EQ(all.big, std::numeric_limits<std::uint64_t>::max());
   EXPECT_EQ(all.small, 255);
@@ -105,8 +107,9 @@ TEST(json_reader, reads_values_of_all_kinds) {
 }
 
 TEST(json_reader, null_changes_nothing_but_empties_lists) {
-  const auto all = read_all(R"({"text":null,"big":null,"small":null,"with_sign":null,"truth":null,"time":null,"data":null,)"
-                            R"("name":null,"list":null})");
+  const auto all =
+      read_all(R"({"text":null,"big":null,"small":null,"with_sign":null,"truth":null,"time":null,"data":null,)"
+               R"("name":null,"list":null})");
   EXPECT_EQ(all.text, "old");
   EXPECT_EQ(all.big, 7u);
   EXPECT_TRUE(all.truth);
@@ -154,9 +157,28 @@ TEST(json_reader, says_which_field_is_wrong) {
 }
 
 TEST(json_reader, refuses_what_is_not_one_object) {
-  for (const std::string_view text : {"", " ", "{", "}", "[]", "1", "null", "\"a\"", "{}{}", "{} x", "{},", "{\"a\"}",
-                                      "{\"a\":}", "{\"a\":1,}", "{\"a\":1 \"b\":2}", "{a:1}", "{\"a\":1", "{\"a\":[1}",
-                                      "{\"a\":\"", "{\"a\":\"\x01\"}", "{\"a\":\"\xff\"}", "\xef\xbb\xbf{}x"})
+  for (const std::string_view text : {"",
+                                      " ",
+                                      "{",
+                                      "}",
+                                      "[]",
+                                      "1",
+                                      "null",
+                                      "\"a\"",
+                                      "{}{}",
+                                      "{} x",
+                                      "{},",
+                                      "{\"a\"}",
+                                      "{\"a\":}",
+                                      "{\"a\":1,}",
+                                      "{\"a\":1 \"b\":2}",
+                                      "{a:1}",
+                                      "{\"a\":1",
+                                      "{\"a\":[1}",
+                                      "{\"a\":\"",
+                                      "{\"a\":\"\x01\"}",
+                                      "{\"a\":\"\xff\"}",
+                                      "\xef\xbb\xbf{}x"})
     expect_error(error_code::damaged, "thing is damaged", [text] { (void)read_all(text); });
   EXPECT_NO_THROW((void)read_all("{}"));
 }

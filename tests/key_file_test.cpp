@@ -27,14 +27,15 @@ box_key appendix_key() {
   return box_key::from(raw);
 }
 
-constexpr std::string_view appendix_json =
-    R"({"mac":{"k":"ICEiIyQlJicoKSorLC0uLw==","r":"MDEyMzQ1Njc4OTo7PD0+Pw=="},)"
-    R"("encrypt":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="})";
+constexpr std::string_view appendix_json = R"({"mac":{"k":"ICEiIyQlJicoKSorLC0uLw==","r":"MDEyMzQ1Njc4OTo7PD0+Pw=="},)"
+                                           R"("encrypt":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="})";
 
 TEST(key_file, encodes_as_restic_does) {
   const auto json = encode_key_file(sample());
-  EXPECT_EQ(json, R"({"created":"2024-01-02T03:04:05Z","username":"u","hostname":"h","kdf":"scrypt","N":128,"r":8,"p":1,"salt":")" +
-                      to_base64(sample().salt) + R"(","data":")" + to_base64(sample().data) + "\"}");
+  EXPECT_EQ(
+      json,
+      R"({"created":"2024-01-02T03:04:05Z","username":"u","hostname":"h","kdf":"scrypt","N":128,"r":8,"p":1,"salt":")" +
+          to_base64(sample().salt) + R"(","data":")" + to_base64(sample().data) + "\"}");
   EXPECT_EQ(decode_key_file(as_bytes(json)), sample());
 }
 
@@ -63,8 +64,9 @@ TEST(master_key, encodes_as_restic_does) {
 }
 
 TEST(master_key, order_and_blanks_do_not_matter) {
-  const std::string other = " { \"encrypt\" : \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\" , \"x\":1, \"mac\" : "
-                            "{\"r\":\"MDEyMzQ1Njc4OTo7PD0+Pw==\", \"k\":\"ICEiIyQlJicoKSorLC0uLw==\" } }\n";
+  const std::string other =
+      " { \"encrypt\" : \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\" , \"x\":1, \"mac\" : "
+      "{\"r\":\"MDEyMzQ1Njc4OTo7PD0+Pw==\", \"k\":\"ICEiIyQlJicoKSorLC0uLw==\" } }\n";
   EXPECT_EQ(to_hex(decode_master_key(as_bytes(other)).raw()), to_hex(appendix_key().raw()));
 }
 

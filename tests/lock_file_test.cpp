@@ -8,11 +8,14 @@ namespace {
 
 TEST(lock_file, encodes_as_restic_does) {
   lock_file lock{{1704164645, 5, 0}, true, "host", "root", 4711, 0, 0};
-  EXPECT_EQ(encode_lock_file(lock),
-            R"({"time":"2024-01-02T03:04:05.000000005Z","exclusive":true,"hostname":"host","username":"root","pid":4711})");
+  EXPECT_EQ(
+      encode_lock_file(lock),
+      R"({"time":"2024-01-02T03:04:05.000000005Z","exclusive":true,"hostname":"host","username":"root","pid":4711})");
   lock.exclusive = false, lock.uid = 1, lock.gid = 2, lock.hostname = lock.username = "";
-  EXPECT_EQ(encode_lock_file(lock),
-            R"({"time":"2024-01-02T03:04:05.000000005Z","exclusive":false,"hostname":"","username":"","pid":4711,"uid":1,"gid":2})");
+  EXPECT_EQ(
+      encode_lock_file(lock),
+      R"({"time":"2024-01-02T03:04:05.000000005Z","exclusive":false,"hostname":"","username":"",)"
+      R"("pid":4711,"uid":1,"gid":2})");
   EXPECT_EQ(decode_lock_file(as_bytes(encode_lock_file(lock))), lock);
 }
 

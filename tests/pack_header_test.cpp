@@ -33,11 +33,16 @@ TEST(pack_header, bytes_are_those_of_the_format) {
   packed_blob blob{{blob_type::tree, {}}, 0, 0x01020304, 0x05060708};
   blob.handle.id.value.fill(0xaa);
   EXPECT_EQ(to_hex(encode_pack_header(std::span(&blob, 1))),
-            "03" "04030201" "08070605" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+            "03"
+            "04030201"
+            "08070605"
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
   blob.uncompressed_length = 0;
   blob.handle.type = blob_type::data;
   EXPECT_EQ(to_hex(encode_pack_header(std::span(&blob, 1))),
-            "00" "04030201" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+            "00"
+            "04030201"
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 }
 
 TEST(pack_header, comes_back_with_offsets) {

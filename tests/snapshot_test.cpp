@@ -23,14 +23,16 @@ snapshot full() {
 }
 
 TEST(snapshot, encodes_in_restic_s_order) {
-  EXPECT_EQ(encode_snapshot(full()),
-            R"({"time":"2024-01-02T04:04:05.123456789+01:00","parent":")" + zeros + R"(","tree":")" + std::string(64, '1') +
-                R"(","paths":["/home/u\u0026v","/"],"hostname":"host","username":"user","uid":1,"gid":2,)"
-                R"("excludes":["*.o"],"tags":["a","b"],"original":")" + zeros +
-                R"(","program_version":"recoup 1","summary":{"backup_start":"1970-01-01T00:00:01Z",)"
-                R"("backup_end":"1970-01-01T00:00:02Z","files_new":3,"files_changed":4,"files_unmodified":5,"dirs_new":6,)"
-                R"("dirs_changed":7,"dirs_unmodified":8,"data_blobs":9,"tree_blobs":10,"data_added":11,)"
-                R"("data_added_packed":12,"total_files_processed":13,"total_bytes_processed":18446744073709551615}})");
+  EXPECT_EQ(
+      encode_snapshot(full()),
+      R"({"time":"2024-01-02T04:04:05.123456789+01:00","parent":")" + zeros + R"(","tree":")" + std::string(64, '1') +
+          R"(","paths":["/home/u\u0026v","/"],"hostname":"host","username":"user","uid":1,"gid":2,)"
+          R"("excludes":["*.o"],"tags":["a","b"],"original":")" +
+          zeros +
+          R"(","program_version":"recoup 1","summary":{"backup_start":"1970-01-01T00:00:01Z",)"
+          R"("backup_end":"1970-01-01T00:00:02Z","files_new":3,"files_changed":4,"files_unmodified":5,"dirs_new":6,)"
+          R"("dirs_changed":7,"dirs_unmodified":8,"data_blobs":9,"tree_blobs":10,"data_added":11,)"
+          R"("data_added_packed":12,"total_files_processed":13,"total_bytes_processed":18446744073709551615}})");
   EXPECT_EQ(decode_snapshot(as_bytes(encode_snapshot(full()))), full());
 }
 
@@ -55,7 +57,8 @@ TEST(snapshot, takes_what_other_versions_and_programs_write) {
   const auto read = decode_snapshot(as_bytes(
       "{\"time\":\"2015-01-02T18:10:50.895208559+01:00\",\"tree\":\"" + zeros +
       R"(","dir":"/tmp","paths":["/tmp"],"hostname":"k","tags":null,"excludes":null,"parent":null,"summary":null,)"
-      R"("label":"x","delete":"NotSet","description":"d","program_version":"rustic 0.11"})" "\n"));
+      R"("label":"x","delete":"NotSet","description":"d","program_version":"rustic 0.11"})"
+      "\n"));
   EXPECT_TRUE(read.tags.empty());
   EXPECT_FALSE(read.parent || read.summary || read.original);
   EXPECT_EQ(read.time.nanoseconds, 895208559);

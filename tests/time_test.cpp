@@ -62,8 +62,8 @@ TEST(time, calendar) {
 }
 
 TEST(time, reads_what_it_prints) {
-  for (const std::int64_t seconds : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1704164645}, std::int64_t{-62167219200},
-                                     std::int64_t{253402300799}, std::int64_t{951868799}})
+  for (const std::int64_t seconds : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1704164645},
+                                     std::int64_t{-62167219200}, std::int64_t{253402300799}, std::int64_t{951868799}})
     for (const std::int32_t nanoseconds : {0, 1, 10, 123'456'789, 900'000'000})
       for (const std::int32_t offset : {0, 60, 3600, -12600, 20700, -86340}) {
         const timestamp stamp{seconds - offset, nanoseconds, offset};
@@ -78,11 +78,27 @@ TEST(time, reads_other_spellings) {
 }
 
 TEST(time, refuses_what_is_none) {
-  for (const auto* text : {"", "1970", "1970-01-01", "1970-01-01T00:00:00", "1970-01-01 00:00:00Z", "1970-13-01T00:00:00Z",
-                           "1970-00-01T00:00:00Z", "1970-02-30T00:00:00Z", "1900-02-29T00:00:00Z", "1970-01-01T24:00:00Z",
-                           "1970-01-01T00:60:00Z", "1970-01-01T00:00:60Z", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00Zx",
-                           "1970-01-01T00:00:00+1:00", "1970-01-01T00:00:00+01:60", "1970-01-01T00:00:00+25:00",
-                           "-970-01-01T00:00:00Z", "+1970-01-01T00:00:00Z", "19700-01-01T00:00:00Z", "1970-1-01T00:00:00Z"})
+  for (const auto* text : {"",
+                           "1970",
+                           "1970-01-01",
+                           "1970-01-01T00:00:00",
+                           "1970-01-01 00:00:00Z",
+                           "1970-13-01T00:00:00Z",
+                           "1970-00-01T00:00:00Z",
+                           "1970-02-30T00:00:00Z",
+                           "1900-02-29T00:00:00Z",
+                           "1970-01-01T24:00:00Z",
+                           "1970-01-01T00:60:00Z",
+                           "1970-01-01T00:00:60Z",
+                           "1970-01-01T00:00:00.Z",
+                           "1970-01-01T00:00:00Zx",
+                           "1970-01-01T00:00:00+1:00",
+                           "1970-01-01T00:00:00+01:60",
+                           "1970-01-01T00:00:00+25:00",
+                           "-970-01-01T00:00:00Z",
+                           "+1970-01-01T00:00:00Z",
+                           "19700-01-01T00:00:00Z",
+                           "1970-1-01T00:00:00Z"})
     EXPECT_FALSE(parse_rfc3339(text)) << text;
 }
 
@@ -122,7 +138,8 @@ TEST(time, the_29th_of_february_of_a_far_year_becomes_the_1st_of_march) {
 TEST(time, any_number_of_seconds_gives_a_time_that_can_be_read) {
   for (const auto* zone : {"UTC", "America/St_Johns", "Pacific/Kiritimati"}) {
     const local_zone set(zone);
-    for (const std::int64_t seconds : {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()})
+    for (const std::int64_t seconds :
+         {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()})
       for (const std::int64_t nudge : {0, 1, 86400, 12345678})
         EXPECT_TRUE(parse_rfc3339(to_rfc3339(local_timestamp(seconds < 0 ? seconds + nudge : seconds - nudge, 5))));
   }
@@ -142,7 +159,8 @@ TEST(bytes, hexadecimal) {
   std::array<std::uint8_t, 2> two{};
   EXPECT_TRUE(from_hex("fFa0", two));
   EXPECT_EQ(two, (std::array<std::uint8_t, 2>{0xff, 0xa0}));
-  for (const auto* text : {"", "ff", "ffa", "ffa00", "ffag", "ff a", " ffa", "ff:a"}) EXPECT_FALSE(from_hex(text, two)) << text;
+  for (const auto* text : {"", "ff", "ffa", "ffa00", "ffag", "ff a", " ffa", "ff:a"})
+    EXPECT_FALSE(from_hex(text, two)) << text;
 }
 
 TEST(bytes, base64) {

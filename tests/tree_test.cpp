@@ -103,13 +103,14 @@ TEST(tree, every_field_in_its_place) {
   all.device = 9, all.content = {id{}, id{}}, all.subtree = id{}, all.error = "e";
   const std::string zeros(64, '0');
   const auto json = to_json(all);
-  EXPECT_EQ(json, R"({"name":"n","type":"irregular","mode":1,"mtime":"1970-01-01T01:00:01+01:00",)"
-                  R"("atime":"1969-12-31T20:30:02.000000001-03:30","ctime":"1970-01-01T00:00:03.0000005Z",)"
-                  R"("uid":4294967295,"gid":5,"user":"u","group":"g","inode":6,"device_id":7,)"
-                  R"("size":18446744073709551615,"links":8,"linktarget":"\ufffd","linktarget_raw":"/w==",)"
-                  R"("extended_attributes":[{"name":"x","value":null},{"name":"y","value":""},{"name":"z","value":"AQ=="}],)"
-                  R"("generic_attributes":{"windows.file_attributes":32},"device":9,"content":[")" + zeros + "\",\"" + zeros +
-                  R"("],"subtree":")" + zeros + R"(","error":"e"})");
+  EXPECT_EQ(json,
+            R"({"name":"n","type":"irregular","mode":1,"mtime":"1970-01-01T01:00:01+01:00",)"
+            R"("atime":"1969-12-31T20:30:02.000000001-03:30","ctime":"1970-01-01T00:00:03.0000005Z",)"
+            R"("uid":4294967295,"gid":5,"user":"u","group":"g","inode":6,"device_id":7,)"
+            R"("size":18446744073709551615,"links":8,"linktarget":"\ufffd","linktarget_raw":"/w==",)"
+            R"("extended_attributes":[{"name":"x","value":null},{"name":"y","value":""},{"name":"z","value":"AQ=="}],)"
+            R"("generic_attributes":{"windows.file_attributes":32},"device":9,"content":[")" +
+                zeros + "\",\"" + zeros + R"("],"subtree":")" + zeros + R"(","error":"e"})");
   EXPECT_EQ(first_node(json.substr(1, json.size() - 2)), all);
 }
 
@@ -153,7 +154,8 @@ TEST(tree, unknown_types_are_kept_apart) {
 }
 
 TEST(tree, times_that_are_not_there_are_go_s_zero_time) {
-  EXPECT_NE(to_json(first_node(R"("name":"a","mtime":null)")).find(R"("mtime":"0001-01-01T00:00:00Z")"), std::string::npos);
+  EXPECT_NE(to_json(first_node(R"("name":"a","mtime":null)")).find(R"("mtime":"0001-01-01T00:00:00Z")"),
+            std::string::npos);
 }
 
 TEST(tree, numbers_beyond_their_range_are_refused) {
@@ -172,7 +174,8 @@ TEST(tree, fields_of_the_wrong_kind_are_named) {
   refuse_field(R"("content":[null])", "nodes[1].content[0]: must be 64");
   refuse_field(R"("content":{})", "nodes[1].content: must be an array");
   refuse_field(R"("subtree":"ab")", "nodes[1].subtree: must be 64");
-  refuse_field(R"("extended_attributes":[{"name":"a","value":"*"}])", "nodes[1].extended_attributes[0].value: must be base64");
+  refuse_field(R"("extended_attributes":[{"name":"a","value":"*"}])",
+               "nodes[1].extended_attributes[0].value: must be base64");
   refuse_field(R"("extended_attributes":[3])", "nodes[1].extended_attributes[0]: must be an object");
   refuse_field(R"("linktarget_raw":"*")", "nodes[1].linktarget_raw: must be base64");
 }
@@ -264,9 +267,10 @@ TEST(tree, a_visitor_can_stop_and_can_read_other_trees) {
 }
 
 TEST(tree, safe_names) {
-  for (const std::string_view name : {"a", "...", " ", "\xff", "a.b", "-", "~"}) EXPECT_TRUE(is_safe_name(name)) << name;
+  for (const std::string_view name : {"a", "...", " ", "\xff", "a.b", "-", "~"})
+    EXPECT_TRUE(is_safe_name(name)) << name;
   for (const auto& name : {std::string(), std::string("."), std::string(".."), std::string("/"), std::string("a/b"),
-                          std::string("../x"), std::string("a\0b", 3)})
+                           std::string("../x"), std::string("a\0b", 3)})
     EXPECT_FALSE(is_safe_name(name)) << name;
 }
 

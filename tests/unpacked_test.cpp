@@ -27,14 +27,16 @@ TEST(unpacked, version_2_is_compressed) {
   EXPECT_EQ(as_text(decode_body(body, json.size(), unzstd)), json);
   expect_error(error_code::damaged, "longer than", [&] { (void)decode_body(body, json.size() - 1, unzstd); });
   for (std::size_t length = 1; length < body.size(); ++length)
-    EXPECT_THROW((void)decode_body({body.begin(), body.begin() + static_cast<std::ptrdiff_t>(length)}, 1 << 20, unzstd), error);
+    EXPECT_THROW((void)decode_body({body.begin(), body.begin() + static_cast<std::ptrdiff_t>(length)}, 1 << 20, unzstd),
+                 error);
 }
 
 TEST(unpacked, other_encodings_are_unsupported_and_nothing_stays_nothing) {
   decompressor unzstd;
   EXPECT_TRUE(decode_body({}, 100, unzstd).empty());
   for (const auto* body : {"\x01{}", "\x03", " {}", "x"})
-    expect_error(error_code::unsupported, "the content begins with byte", [&] { (void)decode_body(to_bytes(body), 100, unzstd); });
+    expect_error(error_code::unsupported, "the content begins with byte",
+                 [&] { (void)decode_body(to_bytes(body), 100, unzstd); });
 }
 
 }  // namespace

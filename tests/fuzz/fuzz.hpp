@@ -1,5 +1,5 @@
-// What the fuzz targets share. A target gives its input to one decoder. The decoder may refuse it with recoup::error and
-// must do nothing else; what it accepts must survive being encoded and decoded again.
+// What the fuzz targets share. A target gives its input to one decoder. The decoder may refuse it with recoup::error
+// and must do nothing else; what it accepts must survive being encoded and decoded again.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
-// Runs a fuzz target over files and directories of files, where there is no libFuzzer: regressions, and other compilers.
+// Runs a fuzz target over files and directories of files, where there is no libFuzzer: regressions, and other
+// compilers.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

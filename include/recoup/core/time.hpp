@@ -82,8 +82,10 @@ namespace civil_time {
   const auto shown = within + local_zone_offset(within);
   const auto day = (shown >= 0 ? shown : shown - seconds_per_day + 1) / seconds_per_day;
   const std::chrono::year_month_day date{std::chrono::sys_days{std::chrono::days{day}}};
-  const auto moved = days_from_civil(early ? 0 : 9999, static_cast<unsigned>(date.month()),
-                                     static_cast<unsigned>(date.day())) * seconds_per_day + (shown - day * seconds_per_day);
+  const auto moved =
+      days_from_civil(early ? 0 : 9999, static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day())) *
+          seconds_per_day +
+      (shown - day * seconds_per_day);
   // As Go's time.Date finds the zone of a local time.
   auto offset = local_zone_offset(moved);
   offset = local_zone_offset(moved - offset);

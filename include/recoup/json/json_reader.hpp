@@ -58,8 +58,8 @@ private:
   std::string path_, reason_;
 };
 
-/// A parser and its padded copy of the text, lent from a thread's own store and given back at the end: trees come by the
-/// hundred thousand, and allocating anew for each costs more than reading it. Several can be out at once, because
+/// A parser and its padded copy of the text, lent from a thread's own store and given back at the end: trees come by
+/// the hundred thousand, and allocating anew for each costs more than reading it. Several can be out at once, because
 /// what a visitor does with one tree may be to read another.
 class json_document {
 public:
@@ -67,8 +67,8 @@ public:
   explicit json_document(byte_view text, bool secret = false) : tools_(borrow(text.size())), secret_(secret) {
     if (!text.empty()) std::memcpy(tools_->text.data(), text.data(), text.size());
     std::memset(tools_->text.data() + text.size(), ' ', simdjson::SIMDJSON_PADDING);
-    document_ = tools_->parser.iterate(reinterpret_cast<const char*>(tools_->text.data()), text.size(),
-                                       tools_->text.size());
+    document_ =
+        tools_->parser.iterate(reinterpret_cast<const char*>(tools_->text.data()), text.size(), tools_->text.size());
   }
   json_document(const json_document&) = delete;
   json_document& operator=(const json_document&) = delete;
@@ -121,7 +121,8 @@ private:
 /// The text of a scalar as it stands, without blanks after it. For objects and arrays only the opening bracket.
 [[nodiscard]] inline std::string_view raw_token(json_value& value) {
   std::string_view token = value.raw_json_token();
-  while (!token.empty() && (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t'))
+  while (!token.empty() &&
+         (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t'))
     token.remove_suffix(1);
   return token;
 }
@@ -288,9 +289,9 @@ inline void read(json_value& value, std::vector<std::string>& into) {
   for_each_element(value, [&into](json_value& element) { read(element, into.emplace_back()); });
 }
 
-/// Runs `body(json_object)` on the root of `text`, which must be one object and nothing after it. What does not parse or
-/// does not fit is thrown as recoup::error(damaged, "<what> is damaged: field …: …"). `what` names the object in messages.
-/// Of a `secret` text no copy stays behind, as long as `body` takes strings with `raw_string`.
+/// Runs `body(json_object)` on the root of `text`, which must be one object and nothing after it. What does not parse
+/// or does not fit is thrown as recoup::error(damaged, "<what> is damaged: field …: …"). `what` names the object in
+/// messages. Of a `secret` text no copy stays behind, as long as `body` takes strings with `raw_string`.
 template <class Body>
 void read_json(byte_view text, std::string_view what, Body&& body, bool secret = false) {
   const auto fail = [what](const std::string& reason) {

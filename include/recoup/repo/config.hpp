@@ -28,8 +28,8 @@ struct repository_config {
   return json.field("chunker_polynomial", config.chunker_polynomial.hex()).end_object().take();
 }
 
-/// Throws unsupported for versions other than 1 and 2, damaged for everything else that cannot be right. What rustic adds
-/// is passed over: it has no bearing on reading, and restic drops it too.
+/// Throws unsupported for versions other than 1 and 2, damaged for everything else that cannot be right. What rustic
+/// adds is passed over: it has no bearing on reading, and restic drops it too.
 [[nodiscard]] inline repository_config decode_config(byte_view json) {
   repository_config config;
   config.version = 0;

@@ -3,8 +3,8 @@
 //   {"packs":[{"id":…,"blobs":[{"id":…,"type":"data","offset":0,"length":38,"uncompressed_length":12}]}]}\n
 //
 // "uncompressed_length" is left out for blobs that are stored uncompressed. Old files have "supersedes", rustic's have
-// "packs_to_delete": both are passed over, as restic does. The union of all index files counts, in any order; a blob may
-// be in several packs.
+// "packs_to_delete": both are passed over, as restic does. The union of all index files counts, in any order; a blob
+// may be in several packs.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,8 @@ inline constexpr std::size_t most_blobs_per_index_file = 50'000;
       if (json.back() != '[') json.push_back(',');
       json.append("{\"id\":");
       append_json_id(json, blob.handle.id);
-      json.append(blob.handle.type == blob_type::data ? ",\"type\":\"data\",\"offset\":" : ",\"type\":\"tree\",\"offset\":");
+      json.append(blob.handle.type == blob_type::data ? ",\"type\":\"data\",\"offset\":"
+                                                      : ",\"type\":\"tree\",\"offset\":");
       append_json_number(json, blob.offset);
       json.append(",\"length\":");
       append_json_number(json, blob.length);
@@ -109,7 +110,8 @@ template <class Visitor>
 void decode_index(byte_view json, Visitor&& visit) {
   if (!json.empty() && json.front() == '[')
     throw error(error_code::unsupported,
-                "this index has the format of restic before 0.3; let restic 0.16 rebuild it with `restic repair index`");
+                "this index has the oldest format, a bare list, which restic reads no longer either; restic 0.16 can "
+                "rebuild it: `restic repair index`");
   indexed_pack entry;
   read_json(json, "index", [&](json_object root) {
     for_each_field(root, [&](std::string_view key, json_value& value) {

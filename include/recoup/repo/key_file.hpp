@@ -3,8 +3,8 @@
 //
 //   {"created":…,"username":…,"hostname":…,"kdf":"scrypt","N":32768,"r":8,"p":1,"salt":<64 bytes>,"data":<box>}
 //
-// and in the box: {"mac":{"k":<16 bytes>,"r":<16 bytes>},"encrypt":<32 bytes>}, all bytes in base64. Every key file of a
-// repository holds the same master key.
+// and in the box: {"mac":{"k":<16 bytes>,"r":<16 bytes>},"encrypt":<32 bytes>}, all bytes in base64. Every key file of
+// a repository holds the same master key.
 #pragma once
 
 #include <sodium.h>
@@ -42,8 +42,8 @@ struct key_file {
   return json.field("salt", key.salt).field("data", key.data).end_object().take();
 }
 
-/// Throws unsupported for a way of deriving keys that is not scrypt, damaged if the file cannot be a key: after this the
-/// parameters may be given to derive_key and the data to a box.
+/// Throws unsupported for a way of deriving keys that is not scrypt, damaged if the file cannot be a key: after this
+/// the parameters may be given to derive_key and the data to a box.
 [[nodiscard]] inline key_file decode_key_file(byte_view json) {
   key_file key;
   std::string kdf;
@@ -68,8 +68,8 @@ struct key_file {
     throw error(error_code::damaged, "key file is damaged: its salt has " + std::to_string(key.salt.size()) +
                                          " bytes and must have " + std::to_string(key_salt_size));
   if (key.data.size() < box_overhead)
-    throw error(error_code::damaged, "key file is damaged: the sealed master key has only " +
-                                         std::to_string(key.data.size()) + " bytes");
+    throw error(error_code::damaged,
+                "key file is damaged: the sealed master key has only " + std::to_string(key.data.size()) + " bytes");
   return key;
 }
 

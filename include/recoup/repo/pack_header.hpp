@@ -59,7 +59,9 @@ inline constexpr std::size_t smallest_pack = empty_box + plain_entry + empty_box
 /// `pack_size` bytes exactly.
 [[nodiscard]] inline std::vector<packed_blob> decode_pack_header(byte_view plaintext, std::uint64_t pack_size) {
   using namespace pack_format;
-  const auto damaged = [](const std::string& why) { return error(error_code::damaged, "pack header is damaged: " + why); };
+  const auto damaged = [](const std::string& why) {
+    return error(error_code::damaged, "pack header is damaged: " + why);
+  };
 
   std::vector<packed_blob> blobs;
   blobs.reserve(plaintext.size() / plain_entry);

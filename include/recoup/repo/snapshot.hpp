@@ -37,7 +37,7 @@ struct snapshot {
   std::string hostname, username;
   std::uint32_t uid = 0, gid = 0;
   std::vector<std::string> excludes, tags;
-  std::optional<id> original;  ///< the first ancestor of a snapshot whose tags or tree were changed afterwards
+  std::optional<id> original;   ///< the first ancestor of a snapshot whose tags or tree were changed afterwards
   std::string program_version;  ///< "restic 0.19.1"
   std::optional<snapshot_summary> summary;  ///< not before restic 0.17
 
