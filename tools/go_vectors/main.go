@@ -23,8 +23,8 @@ var source = rand.New(rand.NewSource(20261123))
 
 // Runes at which Go's quoting or JSON's escaping changes its mind.
 var edges = []rune{0, 7, 8, 9, 10, 11, 12, 13, 0x1b, 0x1f, 0x20, '"', '\\', '\'', '<', '>', '&', '/', 0x7e, 0x7f,
-	0x80, 0x85, 0x9f, 0xa0, 0xa1, 0xad, 0xff, 0x34f, 0x378, 0x61c, 0x180e, 0x1680, 0x2000, 0x200b, 0x200f, 0x2027, 0x2028, 0x2029,
-	0x202e, 0x2060, 0x3000, 0xd7ff, 0xe000, 0xf8ff, 0xfdd0, 0xfeff, 0xfffd, 0xfffe, 0xffff, 0x10000, 0x1f600, 0x1faf8,
+	0x80, 0x85, 0x9f, 0xa0, 0xa1, 0xad, 0xff, 0x34f, 0x378, 0x61c, 0x180e, 0x1680, 0x2000, 0x200b, 0x200f, 0x2027, 0x2028,
+	0x2029, 0x202e, 0x2060, 0x3000, 0xd7ff, 0xe000, 0xf8ff, 0xfdd0, 0xfeff, 0xfffd, 0xfffe, 0xffff, 0x10000, 0x1f600, 0x1faf8,
 	0x2a6df, 0x2a6e0, 0x323af, 0xe0001, 0xe0100, 0xe01ef, 0x10ffff}
 
 func piece() []byte {
@@ -75,8 +75,8 @@ func printStrings(out *bufio.Writer) {
 
 func printUnquote(out *bufio.Writer) {
 	parts := []string{`\`, `\\`, `\"`, `\'`, `"`, `'`, "\n", "\r", "\t", `\a`, `\b`, `\f`, `\n`, `\r`, `\t`, `\v`, `\x`,
-		`\x4`, `\xff`, `\xC3`, `\u`, `\u00`, `\u20AC`, `\ud800`, `\udfff`, `\ufffd`, `\U0001F600`, `\U00110000`, `\Uffffffff`, `\0`, `\18`,
-		`\101`, `\377`, `\400`, `\8`, `\q`, `\/`, "a", "é", "€", "😀", "/", "`"}
+		`\x4`, `\xff`, `\xC3`, `\u`, `\u00`, `\u20AC`, `\ud800`, `\udfff`, `\ufffd`, `\U0001F600`, `\U00110000`, `\Uffffffff`, `\0`,
+		`\18`, `\101`, `\377`, `\400`, `\8`, `\q`, `\/`, "a", "é", "€", "😀", "/", "`"}
 	show := func(text string) {
 		raw, err := strconv.Unquote(`"` + text + `"`)
 		if err != nil {
