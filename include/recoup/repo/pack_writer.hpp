@@ -60,8 +60,9 @@ public:
     for (auto& thread : threads_) thread.join();
   }
 
-  /// Adds one sealed blob. Throws what an earlier pack's storing threw.
-  void add(const blob_handle& handle, byte_view sealed, std::uint32_t uncompressed_length) {
+  /// Adds one sealed blob. Returns by how many bytes the repository grows: the blob's box, its entry in the header, and the
+  /// header's own frame if this blob completes a pack, as restic counts it. Throws what an earlier pack's storing threw.
+  std::size_t add(const blob_handle& handle, byte_view sealed, std::uint32_t uncompressed_length) {
     // Two packs of each type are open and chance decides: who sees the packs' sizes must not learn from consecutive
     // chunk lengths which polynomial cuts them (restic #5291).
     auto& slot = open_[static_cast<std::size_t>(handle.type)][randombytes_random() & 1];
@@ -77,7 +78,10 @@ public:
         if (slot.pack->is_full(pack_size_)) full = std::move(slot.pack);
       }
     }
-    if (full) enqueue(std::move(full));
+    const auto grown = sealed.size() + (uncompressed_length != 0 ? pack_format::compressed_entry : pack_format::plain_entry);
+    if (!full) return grown;
+    enqueue(std::move(full));
+    return grown + pack_format::empty_box + pack_format::length_field;
   }
 
   /// Stores what is open, waits until all of it is durable, and writes the index. Throws what storing threw.

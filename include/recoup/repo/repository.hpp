@@ -284,8 +284,7 @@ inline saved_blob repository::save_blob(const blob_handle& handle, byte_view pla
   if (!claim(handle)) return {handle.id, false, 0};
   auto codec = codecs_.take();
   const auto sealed = codec->seal(handle, plaintext);
-  writer().add(handle, sealed.box, sealed.uncompressed_length);
-  return {handle.id, true, sealed.box.size()};
+  return {handle.id, true, writer().add(handle, sealed.box, sealed.uncompressed_length)};
 }
 
 inline pack_writer& repository::writer() {

@@ -15,8 +15,8 @@ namespace recoup {
 
 /// Length of a complete pack with these blobs, bytes (restic.md section 2.6).
 [[nodiscard]] inline std::uint64_t pack_size_of(const std::vector<packed_blob>& blobs) {
-  std::uint64_t size = 4 + box_overhead;
-  for (const auto& blob : blobs) size += blob.length + (blob.is_compressed() ? 41u : 37u);
+  std::uint64_t size = pack_format::empty_box + pack_format::length_field;
+  for (const auto& blob : blobs) size += blob.length + pack_format::entry_size(blob);
   return size;
 }
 
