@@ -13,7 +13,9 @@ for directory in /usr/include /usr/share/doc /usr/share/zoneinfo "$PWD/include";
   [ ! -d "$directory" ] || sources+=("$directory")
 done
 
-step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+bold='' plain=''
+[ ! -t 1 ] || bold=$'\033[1m' plain=$'\033[0m'
+step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 show() { printf '$ recoup %s\n' "$*"; "$recoup" "$@"; }
 
 if [ ! -e "$RESTIC_REPOSITORY/config" ]; then
