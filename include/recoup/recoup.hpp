@@ -75,6 +75,15 @@
 #include <recoup/ops/check/tree_check.hpp>
 
 #include <recoup/ops/diff.hpp>
+#include <recoup/ops/dump.hpp>
+
+#include <recoup/ops/dump/acl_text.hpp>
+#include <recoup/ops/dump/archive_entry.hpp>
+#include <recoup/ops/dump/blob_read_ahead.hpp>
+#include <recoup/ops/dump/tar_writer.hpp>
+#include <recoup/ops/dump/zip_writer.hpp>
+
+#include <recoup/ops/file_reader.hpp>
 #include <recoup/ops/find.hpp>
 
 #include <recoup/ops/find/object_search.hpp>
@@ -102,6 +111,7 @@
 #include <recoup/ops/restore/target_file.hpp>
 #include <recoup/ops/restore/tree_walk.hpp>
 
+#include <recoup/ops/snapshot_groups.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/ops/stats.hpp>
 #include <recoup/ops/used_blobs.hpp>
@@ -117,6 +127,7 @@
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/lock_file.hpp>
 #include <recoup/repo/node.hpp>
+#include <recoup/repo/node_json.hpp>
 #include <recoup/repo/pack_builder.hpp>
 #include <recoup/repo/pack_header.hpp>
 #include <recoup/repo/pack_reader.hpp>
