@@ -1,0 +1,83 @@
+"""recoup: backups in restic's repository format, from Python.
+
+    import recoup
+
+    repository = recoup.init("/srv/backup", password="secret")    # or recoup.open(…)
+    repository.backup("/home/u", exclude=["*.tmp"], tags=["nightly"])
+
+    snapshot = repository.snapshot("latest")
+    for path, node in snapshot.walk("/home/u"):
+        print(path, node.size)
+    with snapshot.open("/home/u/notes.txt", "r") as file:
+        text = file.read()
+    snapshot.restore("/tmp/back", include=["/home/u/notes.txt"])
+
+Repositories are the same ones that the commands `recoup` and `restic` use. Long calls release the GIL, can be ended with
+Ctrl-C, and tell their progress to a function if one is given. What goes wrong raises a subclass of `recoup.Error`, whose
+`exit_code` is the one that the command would have; what is odd but stops nothing goes to the logger "recoup".
+
+File names that are not UTF-8 are str with surrogate escapes, as everywhere in Python: `os.fsencode` gives the bytes back.
+"""
+
+from ._engine import (
+    DamagedError,
+    Error,
+    IncompleteError,
+    InvalidArgumentError,
+    LockedError,
+    Node,
+    NoSpaceError,
+    NotFoundError,
+    RepositoryMissingError,
+    StoppedError,
+    StorageError,
+    UnsupportedError,
+    WrongPasswordError,
+)
+from ._engine import version as __version__
+from .chunking import DEFAULT_POLYNOMIAL, Chunk, chunk
+from .repository import Repository, init, open
+from .results import (
+    BackupProgress,
+    BackupResult,
+    CheckProgress,
+    CheckResult,
+    ItemError,
+    RestoreProgress,
+    RestoreResult,
+    SnapshotSummary,
+)
+from .snapshot import Snapshot, SnapshotFile
+
+__all__ = [
+    "DEFAULT_POLYNOMIAL",
+    "BackupProgress",
+    "BackupResult",
+    "CheckProgress",
+    "CheckResult",
+    "Chunk",
+    "DamagedError",
+    "Error",
+    "IncompleteError",
+    "InvalidArgumentError",
+    "ItemError",
+    "LockedError",
+    "NoSpaceError",
+    "Node",
+    "NotFoundError",
+    "Repository",
+    "RepositoryMissingError",
+    "RestoreProgress",
+    "RestoreResult",
+    "Snapshot",
+    "SnapshotFile",
+    "SnapshotSummary",
+    "StoppedError",
+    "StorageError",
+    "UnsupportedError",
+    "WrongPasswordError",
+    "__version__",
+    "chunk",
+    "init",
+    "open",
+]

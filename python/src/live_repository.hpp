@@ -1,0 +1,143 @@
+// What a Python `Repository` stands for, which may live for days beside other programs that add and remove packs.
+//
+// An index that was read once is therefore never trusted with more than one operation:
+//   backup, restore, check   each has a repository object of its own and reads the index when it holds its lock. A backup
+//                            that relied on blobs which a prune has taken away meanwhile would make a broken snapshot
+//   reading trees and files  share one object; its index is compared with the list of index files after each listing of
+//                            snapshots, and when something is not found
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <recoup/core/error.hpp>
+#include <recoup/repo/lock.hpp>
+#include <recoup/repo/repository.hpp>
+#include <recoup/storage/dry_run.hpp>
+
+namespace recoup::python {
+
+struct lock_settings {
+  std::chrono::seconds retry_for{0};
+  bool none = false;  ///< as --no-lock: only for what does not write
+};
+
+/// Members may be called from any thread, without the GIL.
+class live_repository {
+public:
+  live_repository(std::shared_ptr<backend> storage, std::shared_ptr<repository> opened, lock_settings locks)
+      : storage_(std::move(storage)), facts_(std::move(opened)), locks_(locks) {}
+
+  /// For config, keys and small files: no index.
+  [[nodiscard]] repository& facts() const noexcept { return *facts_; }
+  [[nodiscard]] const lock_settings& locks() const noexcept { return locks_; }
+
+  /// Another object for the same repository, without an index yet. With `dry_run` nothing that it stores goes anywhere.
+  [[nodiscard]] std::shared_ptr<repository> another(bool dry_run = false) const {
+    auto storage = dry_run ? std::make_shared<dry_run_backend>(storage_) : storage_;
+    return std::make_shared<repository>(std::move(storage), opened_key{facts_->key_id(), facts_->master_key().copy()},
+                                        facts_->config(), facts_->options());
+  }
+
+  /// What is to be read next may be newer than the index at hand.
+  void expect_news() {
+    const std::lock_guard lock(mutex_);
+    may_be_old_ = true;
+  }
+
+  /// Calls `read(std::shared_ptr<repository>)` with an index; once more with a newer one if there is, and something was
+  /// not found.
+  template <class Read>
+  auto read(Read&& read) {
+    const auto first = with_index();
+    try {
+      return read(first);
+    } catch (const error& problem) {
+      if (problem.code() != error_code::not_found && problem.code() != error_code::damaged) throw;
+      expect_news();
+      const auto second = with_index();
+      if (second == first) throw;
+      return read(second);
+    }
+  }
+
+private:
+  [[nodiscard]] std::shared_ptr<repository> with_index() {
+    const std::lock_guard lock(mutex_);
+    if (reader_ && !may_be_old_) return reader_;
+    auto files = facts_->list(file_type::index);
+    if (!reader_ || !std::ranges::equal(files, loaded_, {}, &listed_file::name, &listed_file::name)) {
+      auto fresh = another();
+      fresh->load_index();
+      reader_ = std::move(fresh);
+      loaded_ = std::move(files);
+    }
+    may_be_old_ = false;
+    return reader_;
+  }
+
+  const std::shared_ptr<backend> storage_;
+  const std::shared_ptr<repository> facts_;
+  const lock_settings locks_;
+
+  std::mutex mutex_;  // guards what follows
+  std::shared_ptr<repository> reader_;
+  std::vector<listed_file> loaded_;  // listed just before reader_'s index was read
+  bool may_be_old_ = false;
+};
+
+enum class lock_mode { none, shared, exclusive };
+
+/// A repository object and the lock on it, for one operation.
+class operation {
+public:
+  operation(live_repository& live, lock_mode mode, const std::stop_token& caller, bool dry_run = false)
+      : repo_(live.another(dry_run)), forward_caller_(caller, [this] { stop_.request_stop(); }) {
+    if (mode == lock_mode::none) return;
+    lock_options wanted;
+    wanted.exclusive = mode == lock_mode::exclusive;
+    wanted.retry_for = live.locks().retry_for;
+    wanted.stop = caller;
+    wanted.on_wait = [this](const std::string& reason) { repo_->warn("waiting for a lock: " + reason); };
+    lock_.emplace(*repo_, wanted);
+    forward_lost_.emplace(lock_->lost(), [this] { stop_.request_stop(); });
+  }
+
+  [[nodiscard]] repository& repo() const noexcept { return *repo_; }
+  /// Requested by the caller, or because the lock could not be kept.
+  [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
+  /// Whether a killed program's lock was found and ours is now the only one.
+  [[nodiscard]] bool recovers_from_kill() const {
+    return lock_ && lock_->found_stale() && repo_->list(file_type::lock).size() == 1;
+  }
+
+  /// Calls `work()`; says so if it was stopped because of the lock.
+  template <class Work>
+  auto run(Work&& work) {
+    try {
+      return work();
+    } catch (const error& problem) {
+      if (problem.code() != error_code::interrupted || !lock_ || !lock_->lost().stop_requested()) throw;
+      throw error(error_code::locked, "the lock on the repository could not be kept, so the work was stopped");
+    }
+  }
+
+private:
+  using forward = std::stop_callback<std::function<void()>>;
+
+  const std::shared_ptr<repository> repo_;
+  std::stop_source stop_;
+  forward forward_caller_;
+  std::optional<repository_lock> lock_;
+  std::optional<forward> forward_lost_;
+};
+
+}  // namespace recoup::python

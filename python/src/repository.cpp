@@ -1,0 +1,280 @@
+#include "repository.hpp"
+
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <recoup/ops/file_reader.hpp>
+#include <recoup/ops/find.hpp>
+#include <recoup/ops/snapshots.hpp>
+#include <recoup/repo/tree.hpp>
+#include <recoup/storage/open_backend.hpp>
+
+#include "conversions.hpp"
+#include "interruptible.hpp"
+
+namespace recoup::python {
+
+namespace {
+
+/// The engine warns from its own threads, and from where nothing may be thrown. The last copy of the function may also
+/// go on such a thread.
+std::function<void(const std::string&)> warning_sink(const py::object& warn) {
+  const auto shared = std::shared_ptr<py::object>(new py::object(warn), [](py::object* held) {
+    const py::gil_scoped_acquire acquire;
+    delete held;
+  });
+  return [shared](const std::string& message) {
+    const py::gil_scoped_acquire acquire;
+    try {
+      (*shared)(to_path_text(message));
+    } catch (py::error_already_set& problem) {
+      problem.discard_as_unraisable("recoup's warnings");
+    }
+  };
+}
+
+repository_options options_from(const py::kwargs& chosen) {
+  repository_options options;
+  const auto mode = py::object(chosen["compression"]).cast<std::string>();
+  const auto parsed = parse_compression(mode);
+  if (!parsed)
+    throw error(error_code::invalid_argument, "compression \"" + mode + "\" is not one of auto, off, fastest, better, max");
+  options.mode = *parsed;
+  constexpr std::size_t mebibyte = std::size_t{1} << 20;
+  options.pack_size = py::object(chosen["pack_size"]).cast<std::size_t>();
+  if (options.pack_size < 4 * mebibyte || options.pack_size > 128 * mebibyte)
+    throw error(error_code::invalid_argument, "a pack has 4 to 128 MiB, not " + std::to_string(options.pack_size) + " bytes");
+  options.extra_verify = py::object(chosen["extra_verify"]).cast<bool>();
+  options.key_hint = py::object(chosen["key_hint"]).cast<std::string>();
+  options.on_warning = warning_sink(chosen["warn"]);
+  return options;
+}
+
+lock_settings locks_from(const py::kwargs& chosen) {
+  lock_settings locks;
+  locks.retry_for = std::chrono::seconds(py::object(chosen["retry_lock"]).cast<std::int64_t>());
+  locks.none = py::object(chosen["no_lock"]).cast<bool>();
+  return locks;
+}
+
+std::shared_ptr<backend> storage_from(const std::string& location, const py::kwargs& chosen) {
+  return open_backend(location, py::object(chosen["options"]).cast<backend_options>());
+}
+
+std::unique_ptr<live_repository> init(const py::object& location, const py::object& password, const py::kwargs& chosen) {
+  const auto place = from_path(location);
+  const password_view secret(password);
+  const auto options = options_from(chosen);
+  create_options choice;
+  choice.version = py::object(chosen["version"]).cast<unsigned>();
+  choice.username = local_username();
+  choice.hostname = local_hostname();
+  if (const auto text = py::object(chosen["chunker_polynomial"]).cast<std::optional<std::string>>()) {
+    choice.chunker_polynomial = polynomial::parse(*text);
+    if (!choice.chunker_polynomial || !choice.chunker_polynomial->is_irreducible())
+      throw error(error_code::invalid_argument, "\"" + *text + "\" is not an irreducible polynomial in hexadecimal");
+  }
+  // For tests only, which cannot spend half a second on each repository.
+  if (chosen.contains("scrypt")) {
+    const auto [n, r, p] = py::object(chosen["scrypt"]).cast<std::tuple<std::uint64_t, std::uint32_t, std::uint32_t>>();
+    choice.kdf = scrypt_parameters{n, r, p};
+  }
+  const auto storage = storage_from(place, chosen);
+  const auto locks = locks_from(chosen);
+  const py::gil_scoped_release release;
+  return std::make_unique<live_repository>(storage, repository::create(storage, secret.text(), choice, options), locks);
+}
+
+std::unique_ptr<live_repository> open(const py::object& location, const py::object& password, const py::kwargs& chosen) {
+  const auto place = from_path(location);
+  const password_view secret(password);
+  const auto options = options_from(chosen);
+  const auto storage = storage_from(place, chosen);
+  const auto locks = locks_from(chosen);
+  const py::gil_scoped_release release;
+  return std::make_unique<live_repository>(storage, repository::open(storage, secret.text(), options), locks);
+}
+
+// --- snapshots ---
+
+snapshot_filter filter_from(const py::object& hosts, const py::object& tags, const py::object& paths) {
+  snapshot_filter filter;
+  filter.hosts = from_texts(hosts);
+  for (const auto& list : tags) filter.tags.push_back(from_texts(list));
+  for (const auto& path : from_paths(paths)) filter.paths.push_back(absolute_path(path));
+  return filter;
+}
+
+std::vector<found_snapshot> snapshots(live_repository& live, const py::object& hosts, const py::object& tags,
+                                      const py::object& paths) {
+  const auto filter = filter_from(hosts, tags, paths);
+  return run_interruptible([&](const std::stop_token&) {
+    std::vector<found_snapshot> found;
+    auto& repo = live.facts();
+    for (auto& [name, value] : repo.load_snapshots([&](const id& unreadable, const error& problem) {
+           repo.warn("snapshot " + unreadable.short_hex() + " is passed over: " + problem.what());
+         }))
+      if (filter.matches(value)) found.push_back({name, std::move(value), {}});
+    live.expect_news();
+    return found;
+  });
+}
+
+found_snapshot snapshot_named(live_repository& live, const std::string& text, const py::object& hosts,
+                              const py::object& tags, const py::object& paths) {
+  const auto filter = filter_from(hosts, tags, paths);
+  if (text.find(':') != text.npos)
+    throw error(error_code::invalid_argument,
+                "\"" + text + "\" names a folder too; give it apart, where a path or a subfolder is asked for");
+  return run_interruptible([&](const std::stop_token&) {
+    auto found = find_snapshot(live.facts(), text, filter);
+    live.expect_news();
+    return found;
+  });
+}
+
+// --- trees ---
+
+std::vector<node> tree_of(live_repository& live, const std::string& tree) {
+  const auto name = parse_id(tree);
+  const py::gil_scoped_release release;
+  return live.read([&](const auto& repo) { return decode_tree(repo->load_blob(blob_type::tree, name)); });
+}
+
+std::string subtree(live_repository& live, const std::string& tree, const py::object& folder) {
+  const auto name = parse_id(tree);
+  const auto path = from_path(folder);
+  const py::gil_scoped_release release;
+  return live.read([&](const auto& repo) { return find_subtree(*repo, name, path).hex(); });
+}
+
+/// The node that a path in a tree leads to.
+node lookup(live_repository& live, const std::string& tree, const py::object& path) {
+  const auto root = parse_id(tree);
+  const auto cleaned = clean_path("/" + from_path(path));
+  if (cleaned == "/") throw error(error_code::invalid_argument, "the root of a snapshot has no node");
+  const auto slash = cleaned.rfind('/');
+  const auto name = cleaned.substr(slash + 1);
+  const py::gil_scoped_release release;
+  return live.read([&](const auto& repo) {
+    const auto directory = find_subtree(*repo, root, std::string_view(cleaned).substr(0, slash));
+    auto nodes = decode_tree(repo->load_blob(blob_type::tree, directory));
+    const auto at = std::ranges::find(nodes, name, &node::name);
+    if (at == nodes.end()) throw error(error_code::not_found, "path " + cleaned + ": not found in the snapshot");
+    return std::move(*at);
+  });
+}
+
+py::list find(live_repository& live, const std::string& tree, const py::object& patterns, bool ignore_case,
+              const py::object& oldest, const py::object& newest) {
+  find_options options;
+  options.patterns = from_paths(patterns);
+  options.ignore_case = ignore_case;
+  if (!oldest.is_none()) options.oldest = from_datetime(oldest);
+  if (!newest.is_none()) options.newest = from_datetime(newest);
+  const auto root = parse_id(tree);
+  auto matches = run_interruptible([&](std::stop_token stop) {
+    options.stop = std::move(stop);
+    return live.read([&](const auto& repo) {
+      std::vector<std::pair<std::string, node>> found;
+      file_search(options).run(*repo, root, [&](walked_node& at) { found.emplace_back(at.path, std::move(at.node)); });
+      return found;
+    });
+  });
+  py::list list;
+  for (auto& [path, entry] : matches) list.append(py::make_tuple(to_path_text(path), std::move(entry)));
+  return list;
+}
+
+// --- contents ---
+
+py::bytes load_blob(live_repository& live, const std::string& type, const std::string& name) {
+  if (type != "data" && type != "tree")
+    throw error(error_code::invalid_argument, "a blob is of type data or tree, not \"" + type + "\"");
+  const blob_handle handle{type == "data" ? blob_type::data : blob_type::tree, parse_id(name)};
+  bytes content;
+  {
+    const py::gil_scoped_release release;
+    content = live.read([&](const auto& repo) { return repo->load_blob(handle); });
+  }
+  return to_bytes(content);
+}
+
+std::unique_ptr<file_reader> open_node(live_repository& live, const node& entry) {
+  const py::gil_scoped_release release;
+  return live.read([&](const auto& repo) { return std::make_unique<file_reader>(repo, entry); });
+}
+
+/// Reads without the GIL; between pieces that take some 10 ms, Ctrl-C gets its chance.
+std::size_t read_interruptibly(file_reader& file, std::uint64_t offset, byte_span into) {
+  constexpr std::size_t piece = std::size_t{16} << 20;
+  std::size_t filled = 0;
+  for (;;) {
+    const auto wanted = into.subspan(filled, std::min(piece, into.size() - filled));
+    std::size_t got = 0;
+    {
+      const py::gil_scoped_release release;
+      got = file.read(offset + filled, wanted);
+    }
+    filled += got;
+    if (got < wanted.size() || filled == into.size()) return filled;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  }
+}
+
+std::size_t read_into(file_reader& file, std::uint64_t offset, const py::object& into) {
+  const buffer_view target(into, buffer_view::access::write);
+  return read_interruptibly(file, offset, target.span());
+}
+
+/// Up to `count` bytes, fewer only at the end of the file: straight into the object that is returned.
+py::bytes read_bytes(file_reader& file, std::uint64_t offset, std::uint64_t count) {
+  const auto length = offset >= file.size() ? 0 : std::min(count, file.size() - offset);
+  PyObject* made = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(length));
+  if (made == nullptr) throw py::error_already_set();
+  auto content = py::reinterpret_steal<py::bytes>(made);
+  read_interruptibly(file, offset, {reinterpret_cast<std::uint8_t*>(PyBytes_AS_STRING(made)), length});
+  return content;
+}
+
+}  // namespace
+
+repository_class bind_repository(py::module_& module) {
+  py::class_<file_reader>(module, "FileReader", "Random access to a file in a snapshot. Threads may share one.")
+      .def_property_readonly("size", &file_reader::size)
+      .def("readinto", &read_into, py::arg("offset"), py::arg("buffer"))
+      .def("read", &read_bytes, py::arg("offset"), py::arg("count"));
+
+  repository_class bound(module, "Repository", "An open repository.");
+  const auto config = [](const live_repository& live) -> const repository_config& { return live.facts().config(); };
+  bound.def_property_readonly("id", [=](const live_repository& live) { return config(live).id; })
+      .def_property_readonly("version", [=](const live_repository& live) { return config(live).version; })
+      .def_property_readonly("chunker_polynomial", [=](const live_repository& live) { return config(live).chunker_polynomial.hex(); })
+      .def_property_readonly("location", [](const live_repository& live) { return to_path_text(live.facts().storage().location()); })
+      .def_property_readonly("key_id", [](const live_repository& live) { return live.facts().key_id().hex(); })
+      .def("snapshots", &snapshots, py::arg("hosts"), py::arg("tags"), py::arg("paths"))
+      .def("snapshot", &snapshot_named, py::arg("name"), py::arg("hosts"), py::arg("tags"), py::arg("paths"))
+      .def("tree", &tree_of, py::arg("tree"))
+      .def("subtree", &subtree, py::arg("tree"), py::arg("folder"))
+      .def("lookup", &lookup, py::arg("tree"), py::arg("path"))
+      .def("find", &find, py::arg("tree"), py::arg("patterns"), py::arg("ignore_case"), py::arg("oldest"), py::arg("newest"))
+      .def("load_blob", &load_blob, py::arg("type"), py::arg("id"))
+      .def("open_node", &open_node, py::arg("node"))
+      .def("unlock", [](live_repository& live, bool all) {
+        const py::gil_scoped_release release;
+        return remove_locks(live.facts(), all).removed;
+      }, py::arg("all"));
+
+  module.def("init", &init, py::arg("location"), py::arg("password"));
+  module.def("open", &open, py::arg("location"), py::arg("password"));
+  return bound;
+}
+
+}  // namespace recoup::python
