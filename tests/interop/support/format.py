@@ -336,12 +336,12 @@ class Repo:
                  "username": "root"}
         return self.save("snapshots", value | fields)
 
-    def save_lock(self, exclusive: bool = False, host: str | None = None, pid: int | None = None,
-                  age: float = 0, **fields: Any) -> str:
+    def save_lock(self, pid: int, exclusive: bool = False, host: str | None = None, age: float = 0, **fields: Any) -> str:
+        """`pid` is no default: restic sends SIGHUP to a process of this host to see whether it lives."""
         when = time.gmtime(time.time() - age)
         value = {"time": time.strftime("%Y-%m-%dT%H:%M:%S.5Z", when), "exclusive": exclusive,
                  "hostname": os.uname().nodename if host is None else host, "username": "root",
-                 "pid": os.getpid() if pid is None else pid}
+                 "pid": pid}
         return self.save("locks", value | fields)
 
     # -- judging

@@ -47,7 +47,7 @@ class Repository:
         return found
 
     def ids(self, kind: str) -> set[str]:
-        return {pathlib.PurePath(name).name for name in self.files(kind)}
+        return {name for name in (pathlib.PurePath(path).name for path in self.files(kind)) if len(name) == 64}
 
 
 @dataclasses.dataclass
