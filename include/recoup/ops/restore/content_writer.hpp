@@ -62,7 +62,7 @@ private:
     parallel_for_each(context_.threads, std::views::iota(std::uint32_t{0}, context_.plan.files.size()),
                       [this](std::uint32_t number) {
                         auto& file = context_.plan.files[number];
-                        if (file.remaining == 0 && !file.is(planned_file::unchanged)) finish(number, nullptr);
+                        if (file.remaining == 0 && !file.is(planned_file::unchanged)) finish(number, {});
                       },
                       context_.reporter.token());
   }
@@ -139,12 +139,11 @@ private:
       write_at(descriptor, content, position, path_of(file));
   }
 
-  /// The last step, for a file that is open as `slot` or not open.
-  void finish(std::uint32_t number, const open_files::handle& slot) {
+  /// The last step, for a file that is open or not.
+  void finish(std::uint32_t number, file_descriptor opened) {
     auto& file = context_.plan.files[number];
     if (file.is(planned_file::unusable)) return;
     try {
-      file_descriptor opened = slot ? std::move(slot->descriptor) : file_descriptor();
       if (!opened) {
         if (file.is(planned_file::failed) && !file.is(planned_file::created)) return;
         opened = open(file);
@@ -238,43 +237,48 @@ private:
 
   void place(const blob_reference& reference, const std::optional<byte_view>& content) {
     auto& file = context_.plan.files[reference.file];
-    open_files::handle slot;
     if (!content) {
       writer_.fail(file, *problem_);
     } else if (!file.is(planned_file::unusable)) {
       try {
         if (file.blobs == 1) return write_whole(reference.file, *content);
-        slot = opened_slot(reference.file);
-        writer_.write(file, slot->descriptor.get(), *content, reference.position);
-        context_.reporter.counters().bytes_restored += content->size();
+        write_part(reference, *content);
       } catch (const error& problem) {
         file.set(planned_file::unusable);
         writer_.fail(file, problem);
       }
     }
-    slot = nullptr;
     if (file.remaining.fetch_sub(1) != 1) return;
-    writer_.finish(reference.file, writer_.open_files_.take(reference.file));
+    const auto slot = writer_.open_files_.take(reference.file);
+    writer_.finish(reference.file, slot ? std::move(slot->descriptor) : file_descriptor());
   }
 
   /// Made, written, given its metadata and closed in one go: nearly all files have one blob.
   void write_whole(std::uint32_t number, byte_view content) {
     auto& file = context_.plan.files[number];
-    const auto slot = std::make_shared<open_files::slot>(number);
-    slot->descriptor = writer_.open(file);
-    writer_.write(file, slot->descriptor.get(), content, 0);
+    auto opened = writer_.open(file);
+    writer_.write(file, opened.get(), content, 0);
     context_.reporter.counters().bytes_restored += content.size();
     file.remaining = 0;
-    writer_.finish(number, slot);
+    writer_.finish(number, std::move(opened));
   }
 
-  [[nodiscard]] open_files::handle opened_slot(std::uint32_t number) {
-    evicted_.clear();
-    auto slot = writer_.open_files_.find(number, evicted_);
-    for (auto& each : evicted_) writer_.close(*each);
-    const std::lock_guard lock(slot->opening);
-    if (!slot->descriptor) slot->descriptor = writer_.open(context_.plan.files[number]);
-    return slot;
+  void write_part(const blob_reference& reference, byte_view content) {
+    auto& file = context_.plan.files[reference.file];
+    auto& slot = writer_.open_files_.acquire(reference.file);
+    std::optional<error> problem;
+    try {
+      {
+        const std::lock_guard lock(slot.opening);
+        if (!slot.descriptor) slot.descriptor = writer_.open(file);
+      }
+      writer_.write(file, slot.descriptor.get(), content, reference.position);
+      context_.reporter.counters().bytes_restored += content.size();
+    } catch (const error& thrown) {
+      problem = thrown;
+    }
+    for (auto& evicted : writer_.open_files_.release(slot)) writer_.close(*evicted);
+    if (problem) throw error(*problem);
   }
 
   content_writer& writer_;
@@ -282,7 +286,6 @@ private:
   codec_pool::lease codec_;
   bytes sealed_, content_;
   std::optional<error> problem_;
-  std::vector<open_files::handle> evicted_;
 };
 
 inline void content_writer::run() {

@@ -1,7 +1,6 @@
 // Files that are being written by several threads, or that wait for blobs from another pack.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -23,27 +22,45 @@ public:
     const std::uint32_t file;
     std::mutex opening;
     file_descriptor descriptor;  ///< set once, under `opening`
+
+  private:
+    friend open_files;
+    unsigned users = 0;  ///< under the cache's mutex
   };
-  using handle = std::shared_ptr<slot>;
 
   explicit open_files(std::size_t capacity) : capacity_(capacity) {}
 
-  /// The file's slot, possibly not open yet. Slots that had to make room are given to `evicted`, for the caller to close.
-  [[nodiscard]] handle find(std::uint32_t file, std::vector<handle>& evicted) {
+  /// The file's slot, possibly not open yet. It stays where it is until it is released.
+  [[nodiscard]] slot& acquire(std::uint32_t file) {
     const std::lock_guard lock(mutex_);
     if (const auto found = by_file_.find(file); found != by_file_.end()) {
       recent_.splice(recent_.begin(), recent_, found->second);
-      return *found->second;
+    } else {
+      recent_.push_front(std::make_unique<slot>(file));
+      by_file_[file] = recent_.begin();
     }
-    recent_.push_front(std::make_shared<slot>(file));
-    by_file_[file] = recent_.begin();
-    auto made = recent_.front();
-    evict(evicted);
-    return made;
+    ++recent_.front()->users;
+    return *recent_.front();
   }
 
-  /// Forgets the file; the caller has the last reference once all other users are done.
-  [[nodiscard]] handle take(std::uint32_t file) {
+  /// The other half of acquire. Slots that nobody uses and for which there is no room any more are returned, for the
+  /// caller to close.
+  [[nodiscard]] std::vector<std::unique_ptr<slot>> release(slot& used) {
+    std::vector<std::unique_ptr<slot>> evicted;
+    const std::lock_guard lock(mutex_);
+    --used.users;
+    for (auto each = recent_.end(); recent_.size() > capacity_ && each != recent_.begin();) {
+      --each;
+      if ((*each)->users != 0) continue;
+      by_file_.erase((*each)->file);
+      evicted.push_back(std::move(*each));
+      each = recent_.erase(each);
+    }
+    return evicted;
+  }
+
+  /// Forgets the file, which nobody may be using. Null if it is not here.
+  [[nodiscard]] std::unique_ptr<slot> take(std::uint32_t file) {
     const std::lock_guard lock(mutex_);
     const auto found = by_file_.find(file);
     if (found == by_file_.end()) return nullptr;
@@ -53,32 +70,21 @@ public:
     return taken;
   }
 
-  /// All of them, when no thread uses any.
-  [[nodiscard]] std::vector<handle> take_all() {
+  /// All of them, when nobody uses any.
+  [[nodiscard]] std::vector<std::unique_ptr<slot>> take_all() {
     const std::lock_guard lock(mutex_);
-    std::vector<handle> all(std::make_move_iterator(recent_.begin()), std::make_move_iterator(recent_.end()));
+    std::vector<std::unique_ptr<slot>> all;
+    for (auto& each : recent_) all.push_back(std::move(each));
     recent_.clear();
     by_file_.clear();
     return all;
   }
 
 private:
-  /// Slots in use stay: a second descriptor of the same file could be opened before the first has made it.
-  void evict(std::vector<handle>& evicted) {
-    for (auto each = recent_.end(); recent_.size() > capacity_ && each != recent_.begin();) {
-      --each;
-      if (each->use_count() > 1) continue;
-      std::atomic_thread_fence(std::memory_order_acquire);  // what the last user wrote, before it let go
-      by_file_.erase((*each)->file);
-      evicted.push_back(std::move(*each));
-      each = recent_.erase(each);
-    }
-  }
-
   const std::size_t capacity_;
   std::mutex mutex_;
-  std::list<handle> recent_;
-  std::unordered_map<std::uint32_t, std::list<handle>::iterator> by_file_;
+  std::list<std::unique_ptr<slot>> recent_;
+  std::unordered_map<std::uint32_t, std::list<std::unique_ptr<slot>>::iterator> by_file_;
 };
 
 }  // namespace recoup
