@@ -62,6 +62,62 @@ inline constexpr scrypt_parameters fast_kdf{128, 8, 1};
   return found;
 }
 
+// --- trees made by hand, also such as no file system has ---
+
+[[nodiscard]] inline node make_node(std::string name, node_type type) {
+  node made;
+  made.name = std::move(name);
+  made.type = type;
+  made.mode = type == node_type::dir ? go_mode::dir | 0755 : 0644;
+  made.mtime = made.atime = made.ctime = {1'600'000'000, 0, 0};
+  made.links = 1;
+  made.user = made.group = "u";
+  return made;
+}
+
+/// Stores the content as one blob for each part.
+[[nodiscard]] inline node make_file(repository& repo, std::string name, const std::vector<std::string>& parts) {
+  auto made = make_node(std::move(name), node_type::file);
+  made.content.emplace();
+  for (const auto& part : parts) {
+    made.content->push_back(repo.save_blob(blob_type::data, as_bytes(part)).id);
+    made.size += part.size();
+  }
+  return made;
+}
+
+[[nodiscard]] inline node make_symlink(std::string name, std::string target) {
+  auto made = make_node(std::move(name), node_type::symlink);
+  made.mode = go_mode::symlink | 0777;
+  made.link_target = std::move(target);
+  return made;
+}
+
+[[nodiscard]] inline id save_tree(repository& repo, std::vector<node> nodes) {
+  std::ranges::sort(nodes, {}, &node::name);
+  tree_writer writer;
+  for (const auto& each : nodes) writer.add(each);
+  return repo.save_blob(blob_type::tree, writer.finish_view()).id;
+}
+
+[[nodiscard]] inline node make_directory(repository& repo, std::string name, std::vector<node> nodes) {
+  auto made = make_node(std::move(name), node_type::dir);
+  made.subtree = save_tree(repo, std::move(nodes));
+  return made;
+}
+
+/// A snapshot of this tree, after everything was made durable.
+inline found_snapshot save_snapshot(repository& repo, const id& tree, std::int64_t seconds = 1'700'000'000) {
+  repo.flush();
+  snapshot made;
+  made.time = {seconds, 0, 0};
+  made.tree = tree;
+  made.paths = {"/"};
+  made.hostname = "test";
+  const auto name = repo.save_snapshot(made);
+  return {name, made, {}};
+}
+
 /// Keeps what a check reports.
 class recording_check : public check_observer {
 public:

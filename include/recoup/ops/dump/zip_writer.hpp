@@ -40,6 +40,7 @@ public:
       throw error(error_code::unsupported,
                   "a zip archive holds no names of more than 65535 bytes: " + path.substr(0, 100) + "…");
     current_.offset = written_;
+    announced_ = of.type == node_type::file ? size : 0;
     current_.external = external_attributes(of);
     put_time(of.mtime);
     const bool is_ascii =
@@ -50,7 +51,6 @@ public:
       current_.method = Z_DEFLATED;
       current_.is_large = size >= large;
       ::deflateReset(&deflate_);
-      announced_ = size;
     } else if (of.type == node_type::symlink) {
       const auto target = as_bytes(of.link_target);
       current_.crc = checksum(0, target);
@@ -61,6 +61,7 @@ public:
   }
 
   void write(byte_view content) {
+    if (content.empty()) return;
     if (content.size() > announced_ - current_.size)
       throw error(error_code::damaged, "the content is longer than its blobs are said to be");
     current_.crc = checksum(current_.crc, content);
