@@ -75,10 +75,6 @@ session::session(context& call, lock_mode mode, bool dry_run) : call_(call) {
   });
 }
 
-bool session::recovers_from_kill() const {
-  return lock_ && lock_->found_stale() && repo_->list(file_type::lock).size() == 1;
-}
-
 void session::load_index() {
   counter files(call_.signals, call_.screen, call_.out.level() > 0 && call_.screen.output_is_tty(), "index files loaded");
   index_load_observer observer;

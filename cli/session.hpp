@@ -31,8 +31,8 @@ public:
   [[nodiscard]] std::shared_ptr<repository> share() const noexcept { return repo_; }
   /// Requested when the user asks to stop, or when the lock could not be kept.
   [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
-  /// Whether a killed program's lock was found and ours is now the only one.
-  [[nodiscard]] bool recovers_from_kill() const;
+  /// False in a dry run and with --no-lock.
+  [[nodiscard]] bool is_locked() const noexcept { return lock_.has_value(); }
 
   /// Reads the index, showing how far it is on a terminal.
   void load_index();

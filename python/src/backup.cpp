@@ -150,9 +150,9 @@ py::dict run_backup(live_repository& live, const py::kwargs& chosen) {
         operation locked(live, dry_run ? lock_mode::none : lock_mode::shared, stop, dry_run);
         return locked.run([&] {
           options.stop = locked.token();
-          options.adopt_unindexed_packs = locked.recovers_from_kill();
-          locked.repo().load_index();
+          options.adopt_unindexed_packs = locked.is_locked();
           if (!force) choose_parent(locked.repo(), options, parent);
+          locked.repo().refresh_index();
           return backup(locked.repo(), options, observer);
         });
       },
@@ -196,9 +196,9 @@ py::dict run_stream_backup(live_repository& live, const py::object& readinto, co
         operation locked(live, lock_mode::shared, stop);
         return locked.run([&] {
           options.stop = locked.token();
-          options.adopt_unindexed_packs = locked.recovers_from_kill();
-          locked.repo().load_index();
+          options.adopt_unindexed_packs = locked.is_locked();
           choose_parent(locked.repo(), options, parent);
+          locked.repo().refresh_index();
           return backup(locked.repo(), options, stream, observer);
         });
       },

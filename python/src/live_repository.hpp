@@ -114,10 +114,7 @@ public:
   [[nodiscard]] repository& repo() const noexcept { return *repo_; }
   /// Requested by the caller, or because the lock could not be kept.
   [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
-  /// Whether a killed program's lock was found and ours is now the only one.
-  [[nodiscard]] bool recovers_from_kill() const {
-    return lock_ && lock_->found_stale() && repo_->list(file_type::lock).size() == 1;
-  }
+  [[nodiscard]] bool is_locked() const noexcept { return lock_.has_value(); }
 
   /// Calls `work()`; says so if it was stopped because of the lock.
   template <class Work>

@@ -13,7 +13,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -26,6 +26,7 @@
 #include <utility>
 
 #include <recoup/core/error.hpp>
+#include <recoup/core/interrupt.hpp>
 #include <recoup/core/time.hpp>
 #include <recoup/repo/lock_file.hpp>
 #include <recoup/repo/repository.hpp>
@@ -95,7 +96,7 @@ class repository_lock {
 public:
   repository_lock(repository& repo, const lock_options& options) : repo_(repo), exclusive_(options.exclusive) {
     acquire(options);
-    refreshed_ = std::chrono::steady_clock::now();
+    refreshed_ = std::chrono::system_clock::now();
     refresher_ = std::jthread([this](const std::stop_token& stop) { keep_fresh(stop); });
   }
 
@@ -110,9 +111,6 @@ public:
 
   /// Requested when the lock could not be kept; whoever works under it must stop then.
   [[nodiscard]] std::stop_token lost() const noexcept { return lost_.get_token(); }
-
-  /// Whether a stale lock was seen: somebody was killed, so there may be packs that no index lists.
-  [[nodiscard]] bool found_stale() const noexcept { return found_stale_; }
 
 private:
   static constexpr std::chrono::milliseconds settle_time{200};
@@ -156,7 +154,6 @@ private:
       if (own && file.name == *own) continue;
       const auto other = load_patiently(file.name);
       if (!other) continue;
-      found_stale_ = found_stale_ || is_stale(*other, now);
       if (belongs_to_dead_process(*other)) {
         remove_dead(file.name, *other);
         continue;
@@ -215,33 +212,42 @@ private:
   }
 
   static void wait(std::chrono::milliseconds duration, const std::stop_token& stop) {
-    std::mutex mutex;
-    std::condition_variable_any changed;
-    std::unique_lock lock(mutex);
-    changed.wait_for(lock, stop, duration, [] { return false; });
-    if (stop.stop_requested()) throw error(error_code::interrupted, "interrupted while waiting for a lock");
+    if (!sleep_unless_stopped(stop, duration)) throw error(error_code::interrupted, "interrupted while waiting for a lock");
   }
 
   void keep_fresh(const std::stop_token& stop) {
-    using namespace std::chrono;
-    std::mutex mutex;
-    std::condition_variable_any changed;
-    std::unique_lock lock(mutex);
-    // The wall clock jumps while a machine sleeps and the steady clock does not count that time, so both are watched.
-    auto wall = system_clock::now();
-    while (!stop.stop_requested()) {
-      changed.wait_for(lock, stop, seconds{1}, [] { return false; });
-      if (stop.stop_requested()) return;
-      const auto asleep = system_clock::now() - wall;
-      wall = system_clock::now();
-      const bool slept_through = asleep > lock_stale_after;
-      const auto age = steady_clock::now() - refreshed_;
-      if (slept_through || age > lock_lost_after) {
+    while (sleep_unless_stopped(stop, std::chrono::seconds{1})) {
+      // Others judge the lock by the wall clock, which goes on while a machine sleeps.
+      const auto age = std::chrono::system_clock::now() - refreshed_;
+      if (age > lock_lost_after && !rescue()) {
         lost_.request_stop();
         return;
       }
-      if (age > lock_refresh_every && steady_clock::now() >= next_attempt_) refresh();
+      if (age > lock_refresh_every && std::chrono::steady_clock::now() >= next_attempt_) refresh();
     }
+  }
+
+  /// For a lock that others may call stale: it is still ours if nobody has taken it away, neither before nor shortly
+  /// after we renewed it.
+  [[nodiscard]] bool rescue() noexcept {
+    try {
+      const auto old = name_;
+      if (!exists(old)) return false;
+      const auto renewed = write_own();
+      std::this_thread::sleep_for(settle_time);
+      name_ = renewed;
+      if (!exists(old)) return false;
+      repo_.remove(file_type::lock, old);
+      refreshed_ = std::chrono::system_clock::now();
+      return true;
+    } catch (const std::exception& problem) {
+      repo_.warn(std::string("the repository's lock is too old and could not be renewed: ") + problem.what());
+      return false;
+    }
+  }
+
+  [[nodiscard]] bool exists(const id& lock) {
+    return std::ranges::any_of(repo_.list(file_type::lock), [&](const listed_file& file) { return file.name == lock; });
   }
 
   /// Writes a new lock before it takes the old one away, so that there is no moment without one.
@@ -249,7 +255,7 @@ private:
     try {
       const auto old = name_;
       name_ = write_own();
-      refreshed_ = std::chrono::steady_clock::now();
+      refreshed_ = std::chrono::system_clock::now();
       repo_.remove(file_type::lock, old);
     } catch (const std::exception& problem) {
       next_attempt_ = std::chrono::steady_clock::now() + std::chrono::seconds{30};
@@ -259,9 +265,8 @@ private:
 
   repository& repo_;
   const bool exclusive_;
-  bool found_stale_ = false;
   id name_{};
-  std::chrono::steady_clock::time_point refreshed_{};
+  std::chrono::system_clock::time_point refreshed_{};
   std::chrono::steady_clock::time_point next_attempt_{};
   std::stop_source lost_;
   std::jthread refresher_;

@@ -104,7 +104,8 @@ private:
   void finish_open(std::array<open_pack, 2>& pair) {
     const std::scoped_lock lock(pair[0].mutex, pair[1].mutex);
     auto first = std::move(pair[0].pack), second = std::move(pair[1].pack);
-    if (first && second && first->size() + second->size() <= pack_size_) {
+    if (first && second && first->size() + second->size() <= pack_size_ &&
+        first->blobs().size() + second->blobs().size() <= pack_builder::max_blobs) {
       first->merge(*second);
       second.reset();
     }

@@ -103,6 +103,9 @@ public:
   /// Reads all index files; later calls do nothing. A damaged index file is an error unless the observer takes it.
   void load_index(const index_load_observer& observer = {});
 
+  /// Reads index files that came since.
+  void refresh_index(const index_load_observer& observer = {});
+
   [[nodiscard]] blob_index& index() noexcept { return index_; }
   [[nodiscard]] const blob_index& index() const noexcept { return index_; }
 
@@ -152,7 +155,8 @@ private:
   codec_pool codecs_;
 
   std::mutex index_load_mutex_;
-  bool index_loaded_ = false;
+  std::atomic<bool> index_loaded_{false};
+  std::unordered_set<id> loaded_indexes_;
   blob_index index_;
 
   std::mutex pending_mutex_;
@@ -224,15 +228,21 @@ inline std::shared_ptr<repository> repository::open(std::shared_ptr<backend> sto
 }
 
 inline void repository::load_index(const index_load_observer& observer) {
-  const std::lock_guard only_once(index_load_mutex_);
-  if (index_loaded_) return;
-  const auto files = list(file_type::index);
+  if (!index_loaded_) refresh_index(observer);
+}
+
+inline void repository::refresh_index(const index_load_observer& observer) {
+  const std::lock_guard one_at_a_time(index_load_mutex_);
+  auto files = list(file_type::index);
+  std::erase_if(files, [this](const listed_file& file) { return loaded_indexes_.contains(file.name); });
   std::mutex report;
   std::size_t done = 0;
   const auto threads = std::max(storage_->connections(), processor_count());
   parallel_for_each(threads, files, [&](const listed_file& file) {
     try {
       decode_index(load_unpacked(file_type::index, file.name), [&](const indexed_pack& pack) {
+        if (config_.version < 2 && std::ranges::any_of(pack.blobs, &packed_blob::is_compressed))
+          throw error(error_code::damaged, "it lists a compressed blob, which a repository of version 1 cannot hold");
         index_.add_pack(pack.pack, pack.blobs);
         if (!observer.on_pack) return;
         const std::lock_guard lock(report);
@@ -249,6 +259,7 @@ inline void repository::load_index(const index_load_observer& observer) {
     ++done;
     if (observer.on_progress) observer.on_progress(done, files.size());
   });
+  for (const auto& file : files) loaded_indexes_.insert(file.name);
   index_loaded_ = true;
 }
 

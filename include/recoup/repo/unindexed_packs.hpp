@@ -24,18 +24,21 @@ struct adopted_packs {
 };
 
 /// Finds packs that no index lists, reads them whole, and indexes those that are intact and hold blobs we do not have
-/// otherwise, so that they need not be stored again. Others are left for prune.
+/// otherwise, so that they need not be stored again. Others are left for prune. The caller holds a lock.
 ///
-/// A running backup's fresh packs are in no index either, and must stay its own. So the caller must have held the only
-/// lock when it loaded the index, and nothing is done if there is another one after the packs were listed: whoever writes
-/// packs locks first, so all that were listed are older than its lock.
+/// A running backup's fresh packs are in no index either, and must stay its own. Whoever writes packs locks first and
+/// indexes them before it unlocks. So if ours is the only lock after the packs were listed, then all that were listed are
+/// either abandoned or in an index by now.
 inline adopted_packs adopt_unindexed_packs(repository& repo, const std::stop_token& stop = {}) {
   std::vector<listed_file> unknown;
+  const auto is_known = [&](const listed_file& file) { return repo.index().contains_pack(file.name); };
   repo.storage().list(file_type::pack, [&](const listed_file& file) {
-    if (!repo.index().contains_pack(file.name)) unknown.push_back(file);
+    if (!is_known(file)) unknown.push_back(file);
   });
   adopted_packs result;
   if (unknown.empty() || repo.list(file_type::lock).size() > 1) return result;
+  repo.refresh_index();
+  std::erase_if(unknown, is_known);
   std::mutex mutex;
   std::vector<indexed_pack> intact;
   parallel_for_each(processor_count(), unknown, [&](const listed_file& file) {
