@@ -174,7 +174,6 @@ backup_result back_up_stream(context& call, repository& repo, const backup_flags
 
 backup_result back_up_targets(context& call, repository& repo, const backup_flags& flags, const backup_options& options,
                               backup_progress& progress) {
-  call.out.detail("start backup on " + bracketed(options.targets));
   std::jthread scanner;
   if (!flags.no_scan && progress.wants_totals()) {
     call.out.detail("start scan on " + bracketed(options.targets));
@@ -183,6 +182,7 @@ backup_result back_up_targets(context& call, repository& repo, const backup_flag
       if (!stop.stop_requested()) progress.set_totals(totals);
     });
   }
+  call.out.detail("start backup on " + bracketed(options.targets));
   return backup(repo, options, progress);
 }
 
@@ -204,7 +204,7 @@ void run(context& call, const backup_flags& flags) {
   session open(call, lock_mode::shared, flags.dry_run);
   auto& repo = open.repo();
   options.stop = open.token();
-  options.adopt_unindexed_packs = open.recovers_from_kill();
+  options.adopt_unindexed_packs = open.is_locked();
   if (!flags.from_stdin) {
     options.parent = choose_parent(repo, flags, options);
     call.out.info(options.parent ? "using parent snapshot " + options.parent->id.short_hex()
