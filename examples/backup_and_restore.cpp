@@ -32,7 +32,7 @@ std::shared_ptr<recoup::repository> open_or_create(const std::string& location, 
 int run(const std::string& location, const std::string& password, const std::string& source, const std::string& target) {
   const auto repo = open_or_create(location, password);
   // Shared: others may back up meanwhile, but nobody may remove what this backup counts on.
-  const recoup::repository_lock lock(*repo, false);
+  const recoup::repository_lock lock(*repo, {});
 
   recoup::backup_options what;
   what.targets = {source};
