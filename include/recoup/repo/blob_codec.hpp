@@ -61,9 +61,20 @@ public:
   /// Opens a stored blob into `into`. Throws damaged if the MAC, the length or the hash is wrong.
   void open(const packed_blob& blob, byte_view sealed, bytes& into) {
     open_unchecked(blob.uncompressed_length, sealed, into);
-    if (sha256(into) != blob.handle.id)
-      throw error(error_code::damaged, std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.short_hex() +
-                                           ": its content does not have the hash it is named by");
+    check_name(blob.handle, into);
+  }
+
+  /// The same in less memory: `sealed` is overwritten, and the result lies there or, if it had to be decompressed, in the
+  /// codec until its next call.
+  [[nodiscard]] byte_view open_in_place(const packed_blob& blob, byte_span sealed) {
+    byte_view content = box_.open_in_place(sealed);
+    if (blob.is_compressed()) {
+      opened_.resize(blob.uncompressed_length);
+      decompressor_.decompress(content, opened_);
+      content = opened_;
+    }
+    check_name(blob.handle, content);
+    return content;
   }
 
   [[nodiscard]] recoup::box& box() noexcept { return box_; }
@@ -72,6 +83,12 @@ public:
 
 private:
   static constexpr std::size_t max_blob_size = UINT32_MAX - (64u << 20);  // leaves room for expansion and box
+
+  static void check_name(const blob_handle& handle, byte_view content) {
+    if (sha256(content) != handle.id)
+      throw error(error_code::damaged, std::string(name_of(handle.type)) + " blob " + handle.id.short_hex() +
+                                           ": its content does not have the hash it is named by");
+  }
 
   void open_unchecked(std::uint32_t uncompressed_length, byte_view sealed, bytes& into) {
     if (sealed.size() < box_overhead) throw error(error_code::damaged, "a stored blob is shorter than an empty one");

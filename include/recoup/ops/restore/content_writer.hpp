@@ -71,6 +71,7 @@ private:
     std::sort(context_.plan.references.begin(), context_.plan.references.end(), [](const auto& a, const auto& b) {
       if (a.pack != b.pack) return a.pack < b.pack;
       if (a.offset != b.offset) return a.offset < b.offset;
+      if (a.blob != b.blob) return a.blob < b.blob;
       return a.file != b.file ? a.file < b.file : a.position < b.position;
     });
   }
@@ -185,7 +186,7 @@ public:
     const bool loaded = load(pack, todo);
     for (std::size_t first = todo.first; first < todo.end;) {
       std::size_t end = first + 1;
-      while (end < todo.end && references[end].offset == references[first].offset) ++end;
+      while (end < todo.end && references[end].blob == references[first].blob) ++end;
       if (context_.reporter.token().stop_requested()) return;
       const auto content = open_blob(references[first], todo, loaded);
       for (std::size_t i = first; i < end; ++i) place(references[i], content);
@@ -210,10 +211,8 @@ private:
   std::optional<byte_view> open_blob(const blob_reference& reference, const part& todo, bool loaded) {
     const auto blob = context_.repo.index().at(reference.blob).blob;
     try {
-      if (loaded) {
-        codec_->open(blob, byte_view(sealed_).subspan(reference.offset - todo.offset, blob.length), content_);
-        return byte_view(content_);
-      }
+      if (loaded)
+        return codec_->open_in_place(blob, byte_span(sealed_).subspan(reference.offset - todo.offset, blob.length));
     } catch (const error&) {
       // Another copy may be intact.
     } catch (const std::bad_alloc&) {

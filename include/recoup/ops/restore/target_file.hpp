@@ -2,7 +2,9 @@
 #pragma once
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -89,6 +91,14 @@ inline void remove_what_is_there(int directory, const char* name, bool with_cont
   return file;
 }
 
+/// Keeps a file that several threads write in one piece on the disk. File systems may not know how; no matter. In memory
+/// nothing is gained: all pages would be taken at once, by one thread while the others wait.
+inline void preallocate(int file, off_t size) noexcept {
+  struct statfs system {};
+  if (::fstatfs(file, &system) == 0 && system.f_type != TMPFS_MAGIC)
+    (void)::fallocate(file, FALLOC_FL_KEEP_SIZE, 0, size);
+}
+
 }  // namespace target_files
 
 /// Opens a file for writing; it is made, or takes the place of what is there, if need be. A file that is too long is cut.
@@ -109,8 +119,7 @@ inline void remove_what_is_there(int directory, const char* name, bool with_cont
   struct stat status {};
   if (!is_new && (::fstat(file.get(), &status) != 0 || (status.st_size > size && ::ftruncate(file.get(), size) != 0)))
     throw system_error(errno, "cannot set the size of " + path);
-  // Keeps a file that several threads write in one piece on the disk. File systems may not know how; no matter.
-  if (request.preallocate) (void)::fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, size);
+  if (request.preallocate) target_files::preallocate(file.get(), size);
   return file;
 }
 
