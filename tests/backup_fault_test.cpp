@@ -125,6 +125,39 @@ TEST_P(backup_fault_test, at_every_operation) {
   EXPECT_GT(failures, 10);
 }
 
+/// A program that catches the error and tries again with the repository it has open: what the failed backup left in
+/// memory must not pass for stored.
+TEST_P(backup_fault_test, and_the_same_repository_object_is_used_again) {
+  for (std::uint64_t nth = 1;; ++nth) {
+    const auto storage = base_->copy();
+    const auto faulty = std::make_shared<fault_backend>(storage);
+    repository_options small;
+    small.pack_size = 1 << 20;
+    const auto repo = open_repository(faulty, small);
+    auto options = options_for({source()});
+    options.threads = options.read_concurrency = GetParam().threads;
+    options.parent = find_parent(*repo, options);
+    recording_backup observer;
+    fault_plan plan;
+    plan.faults.push_back({.kind = GetParam().kind, .nth = nth});
+    faulty->set_plan(plan);
+    try {
+      (void)backup(*repo, options, observer);
+    } catch (const error&) {
+    }
+    if (faulty->count() < nth) break;
+    SCOPED_TRACE("operation " + std::to_string(nth));
+    faulty->set_plan({});
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      const auto next = backup(*repo, options, observer);
+      expect_whole(storage);
+      const auto stored = open_repository(storage);
+      EXPECT_EQ(all_of(*stored, find_subtree(*stored, next.snapshot.tree, source())).size(), 15u);
+    }
+    if (HasFailure()) return;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(kinds, backup_fault_test,
                          testing::Values(disturbance{fault_kind::fail_before}, disturbance{fault_kind::fail_after},
                                          disturbance{fault_kind::cut_off}, disturbance{fault_kind::fail_before, 4},

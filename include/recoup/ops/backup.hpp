@@ -18,6 +18,7 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -60,19 +61,20 @@ struct parent_grouping {
 
 namespace backup_steps {
 
-/// Runs `save`, and when it is interrupted puts what was stored so far into an index before passing that on.
+/// Runs `save`. When that fails or is interrupted, what was stored so far is put into an index before the error is passed
+/// on: the next backup finds it, and none of it is left over in the repository object.
 template <class Save>
 [[nodiscard]] id save_and_flush(repository& repo, Save&& save) {
   id tree;
   try {
     tree = save();
-  } catch (const error& problem) {
-    if (problem.code() == error_code::interrupted) {
-      try {
-        repo.flush();
-      } catch (const std::exception& second) {
-        repo.warn(std::string("what was stored until the interruption could not be indexed: ") + second.what());
-      }
+  } catch (const std::exception& first) {
+    try {
+      repo.flush();
+    } catch (const std::exception& second) {
+      // Mostly it is the storage that fails: then it says the same twice.
+      if (std::string_view(first.what()) != second.what())
+        repo.warn(std::string("what was stored until then could not be indexed: ") + second.what());
     }
     throw;
   }

@@ -50,14 +50,14 @@ public:
   pack_writer(const pack_writer&) = delete;
   pack_writer& operator=(const pack_writer&) = delete;
 
-  ~pack_writer() {
-    {
-      const std::lock_guard lock(mutex_);
-      closing_ = true;
-      waiting_.clear();
-    }
-    changed_.notify_all();
-    for (auto& thread : threads_) thread.join();
+  ~pack_writer() { stop(); }
+
+  /// Gives up after an error: what is in no durable pack by now is dropped. Returns the packs that are durable but stand in
+  /// no index file yet.
+  [[nodiscard]] std::vector<indexed_pack> abandon() {
+    stop();
+    const std::lock_guard lock(index_mutex_);
+    return std::exchange(indexed_, {});
   }
 
   /// Adds one sealed blob. Returns by how many bytes the repository grows: the blob's box, its entry in the header, and the
@@ -96,6 +96,17 @@ public:
   }
 
 private:
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      closing_ = true;
+      waiting_.clear();
+    }
+    changed_.notify_all();
+    for (auto& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
   struct open_pack {
     std::mutex mutex;
     std::unique_ptr<pack_builder> pack;
@@ -196,7 +207,14 @@ private:
   }
 
   void write_index(const std::vector<indexed_pack>& packs) {
-    if (!packs.empty()) on_index_(encode_index(packs));
+    if (packs.empty()) return;
+    try {
+      on_index_(encode_index(packs));
+    } catch (...) {
+      const std::lock_guard lock(index_mutex_);
+      indexed_.insert(indexed_.end(), packs.begin(), packs.end());
+      throw;
+    }
   }
 
   backend& storage_;

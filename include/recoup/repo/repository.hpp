@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -121,7 +122,9 @@ public:
   /// The same when the caller has hashed the blob already.
   saved_blob save_blob(const blob_handle& handle, byte_view plaintext);
 
-  /// Waits until every blob saved so far is durable and indexed. Not at the same time as save_blob().
+  /// Waits until every blob saved so far is durable and indexed. If it throws, blobs saved since the last flush may have
+  /// to be saved again; also after save_blob() threw, this must be called before blobs count as stored. Not at the same
+  /// time as save_blob().
   void flush();
 
   // --- small files: index, snapshot, lock ---
@@ -161,6 +164,8 @@ private:
 
   std::mutex pending_mutex_;
   std::unordered_set<blob_handle, blob_handle_hash> pending_;  // saved, but in no durable pack yet
+
+  std::vector<indexed_pack> unindexed_;  // durable, and in index_, but in no index file; flush() writes one
 
   std::mutex writer_mutex_;
   std::unique_ptr<pack_writer> writer_;  // last: its threads use what is above
@@ -293,9 +298,15 @@ inline bool repository::claim(const blob_handle& handle) {
 
 inline saved_blob repository::save_blob(const blob_handle& handle, byte_view plaintext) {
   if (!claim(handle)) return {handle.id, false, 0};
-  auto codec = codecs_.take();
-  const auto sealed = codec->seal(handle, plaintext);
-  return {handle.id, true, writer().add(handle, sealed.box, sealed.uncompressed_length)};
+  try {
+    auto codec = codecs_.take();
+    const auto sealed = codec->seal(handle, plaintext);
+    return {handle.id, true, writer().add(handle, sealed.box, sealed.uncompressed_length)};
+  } catch (...) {
+    const std::lock_guard lock(pending_mutex_);
+    pending_.erase(handle);
+    throw;
+  }
 }
 
 inline pack_writer& repository::writer() {
@@ -319,7 +330,21 @@ inline void repository::flush() {
     const std::lock_guard lock(writer_mutex_);
     finished = std::move(writer_);
   }
-  if (finished) finished->finish();
+  try {
+    // Durable packs that an earlier, failed flush could not put into an index any more.
+    if (!unindexed_.empty()) save_unpacked(file_type::index, encode_index(unindexed_));
+    unindexed_.clear();
+    if (finished) finished->finish();
+  } catch (...) {
+    if (finished) {
+      auto durable = finished->abandon();
+      unindexed_.insert(unindexed_.end(), std::make_move_iterator(durable.begin()), std::make_move_iterator(durable.end()));
+    }
+    // The rest is lost with the writer. It must not pass for stored when this object is used again.
+    const std::lock_guard lock(pending_mutex_);
+    pending_.clear();
+    throw;
+  }
 }
 
 inline bytes repository::load_unpacked(file_type type, const id& name) {
