@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -85,7 +86,8 @@ struct found_snapshot {
   auto rest = name.substr(latest.size());
   if (!rest.empty()) {
     const auto* end = rest.data() + rest.size();
-    if (rest.front() != '~' || std::from_chars(rest.data() + 1, end, back).ptr != end || rest.size() == 1)
+    const auto [stopped, problem] = std::from_chars(rest.data() + 1, end, back);
+    if (rest.front() != '~' || stopped != end || problem != std::errc())
       throw error(error_code::invalid_argument, "\"" + std::string(name) + "\" names no snapshot; say latest, latest~1 for the one before, or an id");
   }
   auto all = repo.load_snapshots([&](const id& unreadable, const error& problem) {

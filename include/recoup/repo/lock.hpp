@@ -5,8 +5,8 @@
 //
 // A shared lock excludes only exclusive ones. A lock is stale when it is 30 minutes old, or when its process is known to
 // be dead (same host). The dead one's lock is taken away here, so that nobody has to unlock by hand after a crash; an
-// old lock of another host stays in the way, because its owner may only be asleep. Ours is rewritten every five minutes; when that has not worked for 22.5 minutes, others may soon
-// take us for dead, so the operation is told to stop.
+// old lock of another host stays in the way, because its owner may only be asleep. Ours is rewritten every five minutes;
+// when that has not worked for 22.5 minutes, others may soon take us for dead, so the operation is told to stop.
 #pragma once
 
 #include <csignal>
@@ -89,12 +89,15 @@ struct lock_options {
   std::stop_token stop{};
   /// Told once when waiting begins, with the reason.
   std::function<void(const std::string&)> on_wait = [](const std::string&) {};
+  /// Not to be changed but for tests: other programs count on these.
+  std::chrono::milliseconds refresh_every = lock_refresh_every, lost_after = lock_lost_after;
 };
 
 /// Held from construction to destruction. Throws `locked` if others hold a lock that conflicts.
 class repository_lock {
 public:
-  repository_lock(repository& repo, const lock_options& options) : repo_(repo), exclusive_(options.exclusive) {
+  repository_lock(repository& repo, const lock_options& options)
+      : repo_(repo), exclusive_(options.exclusive), refresh_every_(options.refresh_every), lost_after_(options.lost_after) {
     acquire(options);
     refreshed_ = std::chrono::system_clock::now();
     refresher_ = std::jthread([this](const std::stop_token& stop) { keep_fresh(stop); });
@@ -219,11 +222,11 @@ private:
     while (sleep_unless_stopped(stop, std::chrono::seconds{1})) {
       // Others judge the lock by the wall clock, which goes on while a machine sleeps.
       const auto age = std::chrono::system_clock::now() - refreshed_;
-      if (age > lock_lost_after && !rescue()) {
+      if (age > lost_after_ && !rescue()) {
         lost_.request_stop();
         return;
       }
-      if (age > lock_refresh_every && std::chrono::steady_clock::now() >= next_attempt_) refresh();
+      if (age > refresh_every_ && std::chrono::steady_clock::now() >= next_attempt_) refresh();
     }
   }
 
@@ -265,6 +268,7 @@ private:
 
   repository& repo_;
   const bool exclusive_;
+  const std::chrono::milliseconds refresh_every_, lost_after_;
   id name_{};
   std::chrono::system_clock::time_point refreshed_{};
   std::chrono::steady_clock::time_point next_attempt_{};

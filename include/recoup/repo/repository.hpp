@@ -377,6 +377,9 @@ inline std::vector<listed_file> repository::list(file_type type) const {
   std::vector<listed_file> files;
   storage_->list(type, [&](const listed_file& file) { files.push_back(file); });
   std::ranges::sort(files, {}, &listed_file::name);
+  // Object stores may show a file twice when they are asked for a page again.
+  const auto repeated = std::ranges::unique(files, {}, &listed_file::name);
+  files.erase(repeated.begin(), repeated.end());
   return files;
 }
 
