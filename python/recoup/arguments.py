@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any, Union
+from typing import Any, Literal, Optional, Protocol, Union
 
 from ._engine import InvalidArgumentError
 
@@ -15,6 +15,18 @@ Paths = Union[Path, Iterable[Path]]
 Strings = Union[str, Iterable[str]]
 #: Lists of tags: "a,b" or ("a", "b") is one of two tags.
 TagLists = Union[str, Iterable[Union[str, Iterable[str]]]]
+
+#: How hard to compress. "auto" finds what does not shrink and leaves it.
+Compression = Literal["auto", "off", "fastest", "better", "max"]
+#: What a restore does about files that exist: "always" rewrites the parts that differ; "if-changed" does too, but takes
+#: equal size and modification time for equal content; "if-newer" writes what is newer in the snapshot.
+Overwrite = Literal["always", "if-changed", "if-newer", "never"]
+
+
+class Readable(Protocol):
+    """A binary file: what `open(…, "rb")` gives."""
+
+    def readinto(self, buffer: memoryview, /) -> Optional[int]: ...
 
 
 def paths(given: Paths) -> list[Path]:

@@ -37,11 +37,14 @@ def chunk(buffer: ReadableBuffer, polynomial: str = DEFAULT_POLYNOMIAL) -> Itera
     Raises BufferError for a buffer with gaps, InvalidArgumentError or UnsupportedError for the polynomial.
     """
     cutter = _engine.Chunker(polynomial)
-    with memoryview(buffer) as shaped:
-        if not shaped.c_contiguous:
-            raise BufferError("only C-contiguous buffers can be cut")
-    # raw() gives the bytes of any element type; memoryview.cast knows only those of the struct module.
-    return _cut(PickleBuffer(buffer).raw(), cutter)
+    view = memoryview(buffer)
+    if not view.c_contiguous:
+        raise BufferError("only C-contiguous buffers can be cut")
+    try:
+        view = view.cast("B")
+    except TypeError:  # cast() knows the element types of the struct module only
+        view = PickleBuffer(buffer).raw()
+    return _cut(view, cutter)
 
 
 def _cut(view: memoryview, cutter: _engine.Chunker) -> Iterator[Chunk]:

@@ -5,11 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Literal, Union
 
 from . import _engine
 from ._engine import Node
-from .arguments import Path, Paths, Strings, TagLists, at_least, paths, strings, tag_lists
+from .arguments import (
+    Compression,
+    Overwrite,
+    Path,
+    Paths,
+    Readable,
+    Strings,
+    TagLists,
+    at_least,
+    paths,
+    strings,
+    tag_lists,
+)
 from .results import (
     BackupProgress,
     BackupResult,
@@ -20,18 +32,6 @@ from .results import (
     RestoreResult,
 )
 from .snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from typing import Literal, Protocol
-
-    Compression = Literal["auto", "off", "fastest", "better", "max"]
-    Overwrite = Literal["always", "if-changed", "if-newer", "never"]
-
-    class Readable(Protocol):
-        """A binary file: what `open(…, "rb")` gives."""
-
-        def readinto(self, buffer: memoryview, /) -> int | None: ...
-
 
 OnBackupProgress = Callable[[BackupProgress], Any]
 OnRestoreProgress = Callable[[RestoreProgress], Any]
@@ -171,7 +171,8 @@ class Repository:
 
         For the output of a program: `repository.backup_stream(process.stdout, "/database.sql")`. The stream is read
         from another thread. If it raises, so does this, and there is no snapshot. For a program that may fail halfway,
-        pass a stream that checks its exit code at the end: half an output looks like a whole one.
+        pass a stream that checks its exit code at the end: half an output looks like a whole one. A stream that gives
+        nothing at all is listed in the result's `errors`.
         """
         made = self._engine.backup_stream(
             stream.readinto,

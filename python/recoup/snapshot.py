@@ -8,19 +8,17 @@ import os
 import posixpath
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from . import _engine
 from ._engine import InvalidArgumentError, Node
-from .arguments import Path, Paths
+from .arguments import Overwrite, Path, Paths
 from .results import SnapshotSummary
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     from _typeshed import WriteableBuffer
 
-    from .repository import OnRestoreProgress, Overwrite, Repository
+    from .repository import OnRestoreProgress, Repository
     from .results import RestoreResult
 
 
@@ -168,13 +166,15 @@ class Snapshot:
                 levels.append((path, iter(self._engine.tree(node.subtree))))
 
     @overload
-    def open(self, path: Path, mode: Literal["rb"] = "rb") -> io.BufferedReader: ...
+    def open(self, path: Path, mode: Literal["rb"] = "rb", buffering: Literal[-1] = -1) -> io.BufferedReader: ...
+    @overload
+    def open(self, path: Path, mode: Literal["rb"], buffering: Literal[0]) -> SnapshotFile: ...
     @overload
     def open(
         self,
         path: Path,
         mode: Literal["r"],
-        *,
+        buffering: Literal[-1] = -1,
         encoding: str | None = None,
         errors: str | None = None,
         newline: str | None = None,
@@ -183,22 +183,29 @@ class Snapshot:
         self,
         path: Path,
         mode: Literal["rb", "r"] = "rb",
-        *,
+        buffering: int = -1,
         encoding: str | None = None,
         errors: str | None = None,
         newline: str | None = None,
-    ) -> io.BufferedReader | io.TextIOWrapper:
-        """Opens a file for reading, as bytes or with mode "r" as text (UTF-8 unless `encoding` says otherwise).
+    ) -> SnapshotFile | io.BufferedReader | io.TextIOWrapper:
+        """Opens a file for reading, as the built-in `open` does, but as bytes unless `mode` is "r", and text is UTF-8
+        unless `encoding` says otherwise. Without buffering (0) it is the `SnapshotFile` itself.
 
         Raises NotFoundError, or InvalidArgumentError if it is not a file. Reading raises DamagedError or StorageError.
         """
         if mode not in ("rb", "r"):
             raise InvalidArgumentError(f'mode is "rb" or "r", not {mode!r}')
+        if mode == "rb" and (encoding is not None or errors is not None or newline is not None):
+            raise InvalidArgumentError("encoding, errors and newline are for text; say mode \"r\"")
+        if buffering not in (-1, 0) or (mode == "r" and buffering == 0):
+            raise InvalidArgumentError("buffering is -1, or for bytes 0")
         node = self.stat(path)
         if node.type != "file":
             raise InvalidArgumentError(f"{_absolute(path)} is not a file but a {node.type}")
         raw = SnapshotFile(self._engine.open_node(node), _absolute(path))
-        binary = io.BufferedReader(raw, _BUFFER_SIZE)
+        if buffering == 0:
+            return raw
+        binary: io.BufferedReader = io.BufferedReader(raw, _BUFFER_SIZE)
         if mode == "rb":
             return binary
         return io.TextIOWrapper(binary, encoding or "utf-8", errors, newline)
