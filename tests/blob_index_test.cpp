@@ -18,14 +18,18 @@ id name_of_number(std::uint64_t number) {
 }
 
 packed_blob blob_of(std::uint64_t number, blob_type type = blob_type::data, std::uint32_t offset = 0) {
-  return {{type, name_of_number(number)}, offset, static_cast<std::uint32_t>(number % 1000 + 32), number % 2 == 0 ? 77u : 0u};
+  return {{type, name_of_number(number)},
+          offset,
+          static_cast<std::uint32_t>(number % 1000 + 32),
+          number % 2 == 0 ? 77u : 0u};
 }
 
 using places = std::multiset<std::tuple<id, std::uint32_t, std::uint32_t, std::uint32_t>>;
 
 places as_set(const std::vector<blob_location>& found) {
   places result;
-  for (const auto& each : found) result.emplace(each.pack, each.blob.offset, each.blob.length, each.blob.uncompressed_length);
+  for (const auto& each : found)
+    result.emplace(each.pack, each.blob.offset, each.blob.length, each.blob.uncompressed_length);
   return result;
 }
 
@@ -94,7 +98,8 @@ TEST(blob_index, ids_that_begin_alike) {
 
 TEST(blob_index, a_pack_that_two_index_files_list_in_parts) {
   blob_index index;
-  const std::vector first{blob_of(1, blob_type::data, 0)}, second{blob_of(2, blob_type::data, 500), blob_of(1, blob_type::data, 0)};
+  const std::vector first{blob_of(1, blob_type::data, 0)},
+      second{blob_of(2, blob_type::data, 500), blob_of(1, blob_type::data, 0)};
   index.add_pack(name_of_number(9), first);
   index.add_pack(name_of_number(9), second);
   EXPECT_EQ(index.size(), 2u);

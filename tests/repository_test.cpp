@@ -17,7 +17,9 @@ class repository_test : public testing::TestWithParam<unsigned> {
 protected:
   repository_test() : storage_(std::make_shared<memory_backend>()), repo_(make_repository(storage_, GetParam())) {}
 
-  [[nodiscard]] std::string load(blob_type type, const id& name) { return std::string(as_text(repo_->load_blob(type, name))); }
+  [[nodiscard]] std::string load(blob_type type, const id& name) {
+    return std::string(as_text(repo_->load_blob(type, name)));
+  }
   void reopen() { repo_ = open_repository(storage_); }
 
   /// Applies `change` to a stored file's bytes.
@@ -60,7 +62,9 @@ TEST_P(repository_test, what_is_compressed) {
   const auto tree = repo_->save_blob(blob_type::tree, as_bytes(text)).id;
   const auto empty = repo_->save_blob(blob_type::data, {}).id;
   repo_->flush();
-  const auto is_compressed = [&](blob_type type, const id& name) { return repo_->index().find({type, name})->blob.is_compressed(); };
+  const auto is_compressed = [&](blob_type type, const id& name) {
+    return repo_->index().find({type, name})->blob.is_compressed();
+  };
   EXPECT_EQ(is_compressed(blob_type::data, data), GetParam() == 2);
   EXPECT_EQ(is_compressed(blob_type::tree, tree), GetParam() == 2);
   EXPECT_FALSE(is_compressed(blob_type::data, empty));
@@ -70,7 +74,8 @@ TEST_P(repository_test, what_is_compressed) {
   off.mode = compression::off;
   repo_ = open_repository(storage_, off);
   const std::string other(5000, 'y');
-  const auto more = repo_->save_blob(blob_type::data, as_bytes(other)).id, more_tree = repo_->save_blob(blob_type::tree, as_bytes(other)).id;
+  const auto more = repo_->save_blob(blob_type::data, as_bytes(other)).id,
+             more_tree = repo_->save_blob(blob_type::tree, as_bytes(other)).id;
   repo_->flush();
   EXPECT_FALSE(is_compressed(blob_type::data, more));
   EXPECT_EQ(is_compressed(blob_type::tree, more_tree), GetParam() == 2);
@@ -114,7 +119,8 @@ TEST_P(repository_test, many_threads_with_the_same_blobs) {
       std::ranges::shuffle(order, random);
       for (const auto number : order) {
         const auto content = std::string(number * 3, 'x') + std::to_string(number);
-        if (repo_->save_blob(number % 5 == 0 ? blob_type::tree : blob_type::data, as_bytes(content)).is_new) ++new_ones[number];
+        if (repo_->save_blob(number % 5 == 0 ? blob_type::tree : blob_type::data, as_bytes(content)).is_new)
+          ++new_ones[number];
       }
     });
   for (auto& worker : workers) worker.join();
@@ -150,11 +156,13 @@ TEST_P(repository_test, made_with_what_was_asked_for) {
   EXPECT_EQ(other->config().chunker_polynomial, repo_->config().chunker_polynomial);
   EXPECT_NE(other->config().id, repo_->config().id);
   for (const unsigned version : {0u, 3u})
-    expect_error(error_code::unsupported, "is not known", [&] { (void)make_repository(std::make_shared<memory_backend>(), version); });
+    expect_error(error_code::unsupported, "is not known",
+                 [&] { (void)make_repository(std::make_shared<memory_backend>(), version); });
 }
 
 TEST_P(repository_test, wrong_password_and_no_repository) {
-  expect_error(error_code::wrong_password, "wrong password or no key found", [&] { (void)repository::open(storage_, "wrong"); });
+  expect_error(error_code::wrong_password, "wrong password or no key found",
+               [&] { (void)repository::open(storage_, "wrong"); });
   expect_error(error_code::repository_missing, "Is there a repository at the following location?",
                [&] { (void)repository::open(std::make_shared<memory_backend>(), test_password); });
   storage_->remove({file_type::key, repo_->key_id()});
@@ -168,9 +176,11 @@ TEST_P(repository_test, the_hinted_key_is_tried_first) {
   hinted.key_hint = repo_->key_id().hex().substr(0, 10);
   (void)repository::open(counting, test_password, hinted);
   const auto log = counting->log();
-  EXPECT_EQ(std::ranges::count_if(log, [](const storage_event& event) {
-              return event.file.type == file_type::key && event.operation == storage_operation::load_all;
-            }),
+  EXPECT_EQ(std::ranges::count_if(log,
+                                  [](const storage_event& event) {
+                                    return event.file.type == file_type::key &&
+                                           event.operation == storage_operation::load_all;
+                                  }),
             1);
 }
 
@@ -191,7 +201,8 @@ TEST_P(repository_test, truncated_or_flipped_keys_and_configs) {
       expect_error(error_code::damaged, file.type == file_type::key ? "restore the directory `keys`" : "config",
                    [&] { (void)repository::open(storage_, test_password); });
     };
-    for (const std::size_t length : {std::size_t{0}, std::size_t{1}, std::size_t{31}, std::size_t{32}, whole.size() / 2, whole.size() - 1}) {
+    for (const std::size_t length :
+         {std::size_t{0}, std::size_t{1}, std::size_t{31}, std::size_t{32}, whole.size() / 2, whole.size() - 1}) {
       storage_->save(file, byte_view(whole).first(length));
       refused();
     }
@@ -208,8 +219,9 @@ TEST_P(repository_test, truncated_or_flipped_keys_and_configs) {
 
 TEST_P(repository_test, a_config_from_the_future) {
   box sealer(repo_->master_key());
-  storage_->save({file_type::config}, sealer.seal(as_bytes(R"({"version":3,"id":")" + repo_->config().id + R"(","chunker_polynomial":")" +
-                                                           repo_->config().chunker_polynomial.hex() + "\"}")));
+  storage_->save({file_type::config},
+                 sealer.seal(as_bytes(R"({"version":3,"id":")" + repo_->config().id + R"(","chunker_polynomial":")" +
+                                      repo_->config().chunker_polynomial.hex() + "\"}")));
   expect_error(error_code::unsupported, "format version 3", [&] { (void)repository::open(storage_, test_password); });
 }
 

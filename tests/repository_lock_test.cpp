@@ -1,0 +1,262 @@
+// Who may work beside whom, and what becomes of locks that nobody holds any more.
+#include <recoup/repo/lock.hpp>
+#include <recoup/storage/fault.hpp>
+
+#include <sys/wait.h>
+
+#include <atomic>
+#include <thread>
+
+#include "test_data.hpp"
+#include "test_repository.hpp"
+
+namespace recoup {
+namespace {
+
+int pid_of_dead_process() {
+  const auto child = ::fork();
+  if (child == 0) ::_exit(0);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return child;
+}
+
+class repository_lock_test : public testing::Test {
+protected:
+  repository_lock_test() : storage_(std::make_shared<fault_backend>(std::make_shared<memory_backend>())) {
+    repository_options options;
+    options.on_warning = [this](const std::string& text) { warnings_.push_back(text); };
+    repo_ = make_repository(storage_, 2, options);
+  }
+
+  static lock_options exclusive(bool yes = true) {
+    lock_options options;
+    options.exclusive = yes;
+    return options;
+  }
+
+  id save_lock(bool is_exclusive, const std::string& host, int pid, std::int64_t age = 0) {
+    lock_file lock;
+    lock.time = current_time();
+    lock.time.seconds -= age;
+    lock.exclusive = is_exclusive;
+    lock.hostname = host;
+    lock.username = "somebody";
+    lock.pid = pid;
+    return repo_->save_unpacked(file_type::lock, encode_lock_file(lock));
+  }
+
+  [[nodiscard]] std::vector<id> locks() const {
+    std::vector<id> names;
+    for (const auto& file : repo_->list(file_type::lock)) names.push_back(file.name);
+    return names;
+  }
+
+  void expect_locked(bool is_exclusive, std::string_view part) {
+    expect_error(error_code::locked, part, [&] { const repository_lock lock(*repo_, exclusive(is_exclusive)); });
+  }
+
+  std::shared_ptr<fault_backend> storage_;
+  std::shared_ptr<repository> repo_;
+  std::vector<std::string> warnings_;
+};
+
+TEST_F(repository_lock_test, exists_while_it_is_held) {
+  {
+    const repository_lock lock(*repo_, exclusive());
+    ASSERT_EQ(locks().size(), 1u);
+    const auto stored = load_lock(*repo_, locks().front());
+    EXPECT_TRUE(stored->exclusive);
+    EXPECT_EQ(stored->pid, ::getpid());
+    EXPECT_EQ(stored->hostname, local_hostname());
+    EXPECT_LE(std::abs(stored->time.seconds - current_time().seconds), 5);
+    EXPECT_FALSE(lock.lost().stop_requested());
+  }
+  EXPECT_TRUE(locks().empty());
+}
+
+TEST_F(repository_lock_test, shared_ones_exclude_only_exclusive_ones) {
+  {
+    const repository_lock first(*repo_, exclusive(false));
+    const repository_lock second(*repo_, exclusive(false));
+    EXPECT_EQ(locks().size(), 2u);
+    expect_locked(true, "already locked by PID " + std::to_string(::getpid()));
+    EXPECT_EQ(locks().size(), 2u);
+  }
+  const repository_lock alone(*repo_, exclusive());
+  expect_locked(true, "already locked exclusively by");
+  expect_locked(false, "already locked exclusively by");
+  EXPECT_EQ(locks().size(), 1u);
+}
+
+TEST_F(repository_lock_test, the_message_says_who_holds_it) {
+  const auto name = save_lock(true, "far-away", 4711);
+  for (const auto* part : {"PID 4711 on host far-away by somebody", "lock was created at", "`unlock`"})
+    expect_locked(false, part);
+  expect_locked(false, name.short_hex());
+}
+
+TEST_F(repository_lock_test, of_two_at_the_same_moment_at_most_one_gets_it) {
+  for (int round = 0; round < 3; ++round) {
+    std::atomic<int> held{0}, failed{0}, most{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i)
+      threads.emplace_back([&] {
+        try {
+          const repository_lock lock(*repo_, exclusive());
+          most = std::max(most.load(), ++held);
+          std::this_thread::sleep_for(std::chrono::milliseconds(50));
+          --held;
+        } catch (const error& problem) {
+          EXPECT_EQ(problem.code(), error_code::locked);
+          ++failed;
+        }
+      });
+    for (auto& thread : threads) thread.join();
+    EXPECT_LE(most, 1);
+    EXPECT_GE(failed, 3);
+    EXPECT_TRUE(locks().empty());
+  }
+}
+
+TEST_F(repository_lock_test, the_lock_of_a_dead_process_is_removed) {
+  const auto dead = save_lock(true, local_hostname(), pid_of_dead_process());
+  const repository_lock lock(*repo_, exclusive());
+  EXPECT_EQ(std::ranges::count(locks(), dead), 0);
+  ASSERT_FALSE(warnings_.empty());
+  EXPECT_NE(warnings_[0].find(dead.short_hex()), std::string::npos);
+}
+
+TEST_F(repository_lock_test, other_hosts_processes_cannot_be_seen) {
+  const auto foreign = save_lock(true, "far-away", pid_of_dead_process(), 31 * 60);
+  expect_locked(true, "far-away");  // old, but its owner may only be asleep
+  EXPECT_EQ(locks(), std::vector{foreign});
+}
+
+TEST_F(repository_lock_test, a_lock_that_cannot_be_read_is_in_the_way) {
+  const auto junk = repo_->save_unpacked(file_type::lock, "{\"time\":\"yesterday\"}");
+  expect_locked(false, "lock " + junk.hex() + " cannot be read");
+  EXPECT_EQ(locks(), std::vector{junk});
+}
+
+TEST_F(repository_lock_test, an_empty_file_is_no_lock) {
+  storage_->save({file_type::lock, id{}}, {});
+  const repository_lock lock(*repo_, exclusive());
+  EXPECT_EQ(locks().size(), 2u);
+}
+
+TEST_F(repository_lock_test, waiting_for_it) {
+  auto options = exclusive();
+  options.retry_for = std::chrono::seconds(3);
+  int told = 0;
+  options.on_wait = [&](const std::string& why) {
+    ++told;
+    EXPECT_NE(why.find("already locked"), std::string::npos);
+  };
+  std::optional<repository_lock> other;
+  other.emplace(*repo_, exclusive());
+  std::thread releasing([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    other.reset();
+  });
+  {
+    const repository_lock lock(*repo_, options);
+    EXPECT_EQ(told, 1);
+  }
+  releasing.join();
+}
+
+TEST_F(repository_lock_test, waiting_can_be_interrupted) {
+  const repository_lock other(*repo_, exclusive());
+  std::stop_source stop;
+  auto options = exclusive();
+  options.retry_for = std::chrono::minutes(10);
+  options.stop = stop.get_token();
+  options.on_wait = [&](const std::string&) { stop.request_stop(); };
+  expect_error(error_code::interrupted, "waiting for a lock", [&] { const repository_lock lock(*repo_, options); });
+  EXPECT_EQ(locks().size(), 1u);
+}
+
+TEST_F(repository_lock_test, is_renewed_and_there_is_no_moment_without_one) {
+  std::atomic<bool> missing{false}, watching{true};
+  auto options = exclusive();
+  options.refresh_every = std::chrono::milliseconds(100);
+  id first{};
+  {
+    const repository_lock lock(*repo_, options);
+    first = locks().front();
+    std::thread watcher([&] {
+      while (watching) missing = missing || locks().empty();
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+    watching = false;
+    watcher.join();
+    EXPECT_EQ(locks().size(), 1u);
+    EXPECT_NE(locks().front(), first);
+    EXPECT_FALSE(lock.lost().stop_requested());
+  }
+  EXPECT_FALSE(missing);
+  EXPECT_TRUE(locks().empty());
+}
+
+TEST_F(repository_lock_test, who_cannot_renew_it_is_told_to_stop) {
+  auto options = exclusive();
+  options.refresh_every = std::chrono::milliseconds(100);
+  options.lost_after = std::chrono::milliseconds(1500);
+  const repository_lock lock(*repo_, options);
+  fault_plan plan;
+  plan.faults.push_back({.operation = storage_operation::save, .times = fault::forever});
+  storage_->set_plan(plan);
+  for (int i = 0; i < 60 && !lock.lost().stop_requested(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_TRUE(lock.lost().stop_requested());
+  storage_->set_plan({});
+}
+
+TEST_F(repository_lock_test, a_lock_that_somebody_took_away_is_lost) {
+  auto options = exclusive();
+  options.refresh_every = std::chrono::hours(1);
+  options.lost_after = std::chrono::milliseconds(100);
+  const repository_lock lock(*repo_, options);
+  repo_->remove(file_type::lock, locks().front());
+  for (int i = 0; i < 60 && !lock.lost().stop_requested(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_TRUE(lock.lost().stop_requested());
+}
+
+TEST_F(repository_lock_test, no_lock_stays_after_a_failed_attempt) {
+  for (std::uint64_t nth = 1;; ++nth) {
+    fault_plan plan;
+    plan.faults.push_back({.nth = nth});
+    storage_->set_plan(plan);
+    bool got_it = true;
+    try {
+      const repository_lock lock(*repo_, exclusive());
+    } catch (const error&) {
+      got_it = false;
+    }
+    const auto last = storage_->count() < nth;
+    storage_->set_plan({});
+    // The one failing operation may be the removal itself.
+    EXPECT_LE(locks().size(), got_it ? 1u : 0u);
+    (void)remove_locks(*repo_, true);
+    if (last) break;
+  }
+}
+
+TEST_F(repository_lock_test, unlock_removes_what_is_stale) {
+  const auto fresh = save_lock(false, "far-away", 1, 29 * 60), mine = save_lock(true, local_hostname(), ::getpid());
+  (void)save_lock(true, "far-away", 1, 31 * 60);
+  (void)save_lock(false, local_hostname(), pid_of_dead_process());
+  const auto junk = repo_->save_unpacked(file_type::lock, "junk");
+  EXPECT_EQ(remove_locks(*repo_, false).removed, 2u);
+  auto left = std::vector{fresh, mine, junk};
+  std::ranges::sort(left);
+  EXPECT_EQ(locks(), left);
+  EXPECT_EQ(warnings_.size(), 1u);  // of the one that cannot be read
+  EXPECT_EQ(remove_locks(*repo_, true).removed, 3u);
+  EXPECT_TRUE(locks().empty());
+}
+
+}  // namespace
+}  // namespace recoup
