@@ -1,8 +1,12 @@
 #include "command.hpp"
 
+#include <CLI/CLI.hpp>
+
 namespace recoup::cli {
 
-command_tree::command_tree() : root("Back up files into a restic repository, and get them back", "recoup") {
+command_tree::command_tree()
+    : owned_root(std::make_unique<CLI::App>("Back up files into a restic repository, and get them back", "recoup")),
+      root(*owned_root) {
   root.set_help_flag();  // ours, in command_line.cpp, comes without an argument parser of its own
   add_global_options(root, options);
   add_backup_command(*this);
@@ -10,6 +14,7 @@ command_tree::command_tree() : root("Back up files into a restic repository, and
   add_cat_command(*this);
   add_check_command(*this);
   add_diff_command(*this);
+  add_dump_command(*this);
   add_find_command(*this);
   add_generate_command(*this);
   add_init_command(*this);
@@ -22,6 +27,8 @@ command_tree::command_tree() : root("Back up files into a restic repository, and
   add_unlock_command(*this);
   add_version_command(*this);
 }
+
+command_tree::~command_tree() = default;
 
 command& command_tree::add(CLI::App& parent, const std::string& name, const std::string& usage,
                            const std::string& summary) {

@@ -47,7 +47,8 @@ struct command {
 };
 
 struct command_tree {
-  CLI::App root;
+  const std::unique_ptr<CLI::App> owned_root;
+  CLI::App& root;
   global_options options;
   std::vector<std::unique_ptr<command>> commands;
 
@@ -55,6 +56,7 @@ struct command_tree {
   command_tree();
   command_tree(const command_tree&) = delete;
   command_tree& operator=(const command_tree&) = delete;
+  ~command_tree();
 
   command& add(CLI::App& parent, const std::string& name, const std::string& usage, const std::string& summary);
   [[nodiscard]] const command* find(const CLI::App* app) const;

@@ -1,5 +1,7 @@
 #include "command_line.hpp"
 
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <utility>
 

@@ -89,7 +89,6 @@ void run(context& call, const snapshots_flags& flags) {
   for (auto& each : found) std::sort(each.snapshot.paths.begin(), each.snapshot.paths.end());
   auto groups = group_snapshots(std::move(found), flags.group_by);
   const bool grouped = flags.group_by.any();
-  if (groups.empty() && !grouped) groups.emplace_back();
   for (auto& group : groups) {
     const auto count = flags.latest != 0 ? flags.latest : flags.last ? 1u : 0u;
     if (count != 0) group.snapshots = newest_snapshots(std::move(group.snapshots), count, !grouped);
@@ -104,7 +103,7 @@ void run(context& call, const snapshots_flags& flags) {
       for (const auto& group : groups) write_group(json, group);
       json.end_array();
     } else {
-      write_list(json, groups.front().snapshots);
+      write_list(json, groups.empty() ? std::vector<found_snapshot>{} : groups.front().snapshots);
     }
     return call.out.result(json.take());
   }

@@ -1,5 +1,7 @@
 #include "completion.hpp"
 
+#include <CLI/CLI.hpp>
+
 #include <recoup/core/version.hpp>
 #include <recoup/fs/pattern_file.hpp>
 

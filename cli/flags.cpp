@@ -1,5 +1,7 @@
 #include "flags.hpp"
 
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <charconv>
 #include <utility>

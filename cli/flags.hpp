@@ -2,12 +2,16 @@
 // value. A flag that takes one value may be given again, the last one counts.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
+
+// Not included: it would double the time that each command takes to compile.
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace recoup::cli {
 
