@@ -27,7 +27,10 @@ public:
   void set_totals(const scan_totals& totals);
 
   void on_file_started(const std::string& path) override;
-  void on_bytes_done(std::uint64_t count) override { bytes_done_ += count; }
+  void on_bytes_done(std::uint64_t count) override {
+    bytes_done_ += count;
+    started_ = true;
+  }
   void on_item_done(const backup_item& item) override;
   void on_excluded(const std::string& path) override;
   void on_error(const std::string& path, const error& problem) override;

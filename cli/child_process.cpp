@@ -129,12 +129,16 @@ child_process::~child_process() {
 }
 
 std::string child_process::wait() {
+  if (process_ < 0) return problem_;
   int status = 0;
   while (::waitpid(process_, &status, 0) < 0)
-    if (errno != EINTR) return "its end could not be waited for";
+    if (errno != EINTR) return problem_ = "its end could not be waited for";
   process_ = -1;
-  if (WIFSIGNALED(status)) return std::string("signal: ") + ::strsignal(WTERMSIG(status));
-  return WEXITSTATUS(status) == 0 ? "" : "exit status " + std::to_string(WEXITSTATUS(status));
+  if (WIFSIGNALED(status))
+    problem_ = std::string("signal: ") + ::strsignal(WTERMSIG(status));
+  else if (WEXITSTATUS(status) != 0)
+    problem_ = "exit status " + std::to_string(WEXITSTATUS(status));
+  return problem_;
 }
 
 }  // namespace recoup::cli

@@ -31,12 +31,13 @@ public:
   /// The end of the pipe that its stdout goes to.
   [[nodiscard]] int output() const noexcept { return output_.get(); }
 
-  /// Waits for its end. "" if it succeeded, otherwise "exit status 3" or "signal: killed".
+  /// Waits for its end. "" if it succeeded, otherwise "exit status 3" or "signal: killed". May be asked again.
   [[nodiscard]] std::string wait();
 
 private:
   file_descriptor output_;
   pid_t process_ = -1;
+  std::string problem_;
 };
 
 }  // namespace recoup::cli

@@ -42,7 +42,7 @@ public:
   }
 
   void finish() {
-    if (!file_.close()) throw system_error(errno, "cannot write " + path_);
+    if (file_ && !file_.close()) throw system_error(errno, "cannot write " + path_);
   }
 
 private:
