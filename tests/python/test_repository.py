@@ -360,7 +360,7 @@ def test_locks(new_location, tree, caplog):
     repository.backup(tree, force=True, progress=while_backing_up)
     assert seen == [11]
     assert list((location / "locks").iterdir()) == []
-    patient = recoup.open(location, PASSWORD, retry_lock=20)
+    patient = recoup.open(location, PASSWORD, retry_lock=3)
     results = []
     checking = threading.Thread(target=lambda: results.append(patient.check()))
 
