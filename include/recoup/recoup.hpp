@@ -100,6 +100,7 @@
 #include <recoup/ops/restore/content_writer.hpp>
 #include <recoup/ops/restore/context.hpp>
 #include <recoup/ops/restore/directories.hpp>
+#include <recoup/ops/restore/file_planning.hpp>
 #include <recoup/ops/restore/finishing.hpp>
 #include <recoup/ops/restore/open_files.hpp>
 #include <recoup/ops/restore/options.hpp>

@@ -49,7 +49,6 @@ struct planned_directory {
   id tree{};
   kept_metadata metadata{};
   std::uint32_t parent = 0, depth = 0;
-  bool selected = false;
   std::atomic<directory_state> state{directory_state::unknown};
   /// Its tree could not be read to the end, so nobody knows what belongs in it.
   std::atomic<bool> incomplete{false};
@@ -66,13 +65,12 @@ public:
   directory_table(file_descriptor target, const id& tree, bool dry_run, restore_reporter& reporter)
       : root_(target ? std::make_shared<const file_descriptor>(std::move(target)) : nullptr), dry_run_(dry_run),
         capacity_(cache_capacity()), reporter_(reporter) {
-    add(root, "", tree, {}, true);
+    add(root, "", tree, {});
     entries_[root].state = root_ ? directory_state::existing : directory_state::missing;
   }
 
   /// One at a time. `name` must stay.
-  std::uint32_t add(std::uint32_t parent, const char* name, const id& tree, const kept_metadata& metadata,
-                    bool selected) {
+  std::uint32_t add(std::uint32_t parent, const char* name, const id& tree, const kept_metadata& metadata) {
     const auto number = entries_.append();
     auto& entry = entries_[number];
     entry.name = name;
@@ -80,7 +78,6 @@ public:
     entry.metadata = metadata;
     entry.parent = parent;
     entry.depth = number == root ? 0 : entries_[parent].depth + 1;
-    entry.selected = selected;
     return number;
   }
 

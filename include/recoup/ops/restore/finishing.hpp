@@ -97,7 +97,7 @@ private:
     if (number == directory_table::root) return;
     const bool good = context_.reporter.attempt(path, [&] { apply(number); });
     if (!good) return;
-    if (!directory.selected) ++context_.reporter.counters().total_files;
+    // Directories that only lead to what was selected are in no total, but they count here: so does restic.
     ++context_.reporter.counters().files_restored;
     context_.reporter.item(restore_action::directory_restored, path);
   }

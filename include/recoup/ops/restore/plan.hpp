@@ -123,6 +123,24 @@ struct link_key_hash {
   }
 };
 
+/// What becomes of a file in view of what is in the target.
+enum class file_fate : std::uint8_t {
+  absent,   ///< nothing that could be kept is there
+  exists,   ///< a regular file is there, to be compared
+  trusted,  ///< it is there with equal size and time, and that is enough; it gets its metadata only
+  spared,   ///< what is there must not be touched
+};
+
+/// A file as the walk finds it.
+struct file_entry {
+  std::uint32_t directory = 0;
+  file_fate fate = file_fate::absent;
+  const char* name = nullptr;
+  std::uint64_t size = 0;  ///< as the tree says
+  kept_metadata metadata{};
+  std::vector<id> content{};
+};
+
 struct restore_plan {
   std::mutex mutex;  ///< while trees are read, guards everything that grows
 
@@ -132,7 +150,6 @@ struct restore_plan {
   std::vector<blob_reference> references;
   std::vector<comparison> comparisons;
   std::vector<planned_link> links;
-  std::unordered_map<link_key, std::pair<std::uint32_t, const char*>, link_key_hash> first_links;
   std::unordered_map<id, std::uint32_t, id_hash> packs;
   /// A tree held a name that no directory can hold. Somebody tampered with the repository, so nothing is deleted on the
   /// word of its trees.

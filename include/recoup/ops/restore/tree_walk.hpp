@@ -4,7 +4,7 @@
 // first; the walk is depth-first and needs no recursion. What is decided where:
 //   directory   made before its tree is read; metadata comes last of all, when nothing in it changes any more
 //   file        planned; whether an existing one can be kept is found out by reading it in the second pass
-//   hard link   the first entry met of an inode is the file, the others are planned as links to it
+//   hard link   of all names of an inode the first is the file, the others are planned as links to it
 //   others      made here: they have no content, and nothing ever follows a symlink that we make
 //   socket      passed over, as restic does
 #pragma once
@@ -25,6 +25,7 @@
 #include <recoup/fs/apply_metadata.hpp>
 #include <recoup/json/go_quote.hpp>
 #include <recoup/ops/restore/context.hpp>
+#include <recoup/ops/restore/file_planning.hpp>
 #include <recoup/ops/restore/overwrite.hpp>
 #include <recoup/ops/restore/target_file.hpp>
 #include <recoup/repo/tree.hpp>
@@ -33,13 +34,14 @@ namespace recoup {
 
 class restore_walk {
 public:
-  explicit restore_walk(restore_context& context) : context_(context) {}
+  explicit restore_walk(restore_context& context) : context_(context), files_(context) {}
 
   void run() {
     stack_.push([](restore_walk& walk) { walk.read_directory(directory_table::root); });
     worker_group group(context_.reporter.token());
     group.add(context_.threads, [this](const std::stop_token& stop) { stack_.run(*this, stop); });
     group.join();
+    files_.settle_links();
   }
 
 private:
@@ -119,7 +121,7 @@ private:
     {
       const std::lock_guard lock(context_.plan.mutex);
       number = context_.directories.add(here.number, context_.plan.names.add(entry.name), *entry.subtree,
-                                        context_.plan.keep(entry, context_.options.ownership_by_name), choice.selected);
+                                        context_.plan.keep(entry, context_.options.ownership_by_name));
     }
     bool usable = true;
     if (choice.selected) {
@@ -140,108 +142,31 @@ private:
     return status_of(descriptor_of(here), entry.name.c_str(), here.path + entry.name);
   }
 
-  void skip(visit& here, const node& entry, std::uint64_t size) {
-    ++context_.reporter.counters().files_skipped;
-    context_.reporter.counters().bytes_skipped += size;
-    context_.reporter.item(restore_action::file_unchanged, [&] { return here.path + entry.name; }, size);
-  }
-
-  void apply(visit& here, const node& entry) {
-    if (context_.options.dry_run) return;
-    apply_metadata(descriptor_of(here), entry.name, -1, entry, here.path + entry.name, context_.metadata,
-                   context_.on_metadata_problem);
-  }
-
-  // --- files ---
-
-  void plan_file(visit& here, const node& entry) {
+  void plan_file(visit& here, node& entry) {
     const auto found = existing(here, entry);
-    const bool spared = !may_overwrite(context_.options.overwrite, entry, found);
-    if (entry.links > 1 && is_another_link(here, entry, spared)) return;
-    if (spared) return skip(here, entry, entry.size);
-    const bool is_file = found && S_ISREG(found->st_mode);
-    if (is_file && context_.options.overwrite == overwrite_mode::if_changed &&
-        static_cast<std::uint64_t>(found->st_size) == entry.size && same_instant(mtime_of(*found), entry.mtime)) {
-      skip(here, entry, entry.size);
-      return apply(here, entry);
-    }
-    add_file(here, entry, is_file);
-  }
-
-  /// True if another entry restores this inode.
-  bool is_another_link(visit& here, const node& entry, bool spared) {
+    file_entry file;
+    file.directory = here.number;
+    file.fate = fate_of(entry, found);
+    file.size = entry.size;
+    if (entry.content) file.content = std::move(*entry.content);
     {
       const std::lock_guard lock(context_.plan.mutex);
-      auto& plan = context_.plan;
-      const auto* name = plan.names.add(entry.name);
-      const auto [first, is_first] =
-          plan.first_links.try_emplace({entry.inode, entry.device_id}, here.number, name);
-      if (is_first) return false;
-      ++context_.reporter.counters().total_files;
-      if (!spared) plan.links.push_back({here.number, first->second.first, name, first->second.second});
+      file.name = context_.plan.names.add(entry.name);
+      file.metadata = context_.plan.keep(entry, context_.options.ownership_by_name);
     }
-    if (spared) skip(here, entry, 0);
-    return true;
+    if (entry.links > 1)
+      files_.plan_later({entry.inode, entry.device_id}, std::move(file));
+    else
+      files_.plan(file);
   }
 
-  void add_file(visit& here, const node& entry, bool exists) {
-    static const std::vector<id> nothing;
-    const auto& content = entry.content ? *entry.content : nothing;
-    std::vector<std::pair<std::uint32_t, blob_location>> blobs;
-    blobs.reserve(content.size());
-    std::uint64_t size = 0;
-    for (const auto& name : content) {
-      auto place = context_.repo.index().find_numbered({blob_type::data, name});
-      if (!place)
-        throw error(error_code::damaged, "data blob " + name.hex() +
-                                             " of this file is in no index; `check` tells what else is missing");
-      size += place->second.blob.plaintext_length();
-      blobs.push_back(*place);
-    }
-    if (size > static_cast<std::uint64_t>(INT64_MAX))
-      throw error(error_code::damaged, "its blobs have more bytes than a file can hold");
-    if (size != entry.size)
-      context_.reporter.warn(here.path + entry.name,
-                             here.path + entry.name + ": the snapshot says " + std::to_string(entry.size) +
-                                 " bytes, but its content has " + std::to_string(size) + "; all of it is restored");
-    if (!exists) {
-      ++context_.reporter.counters().total_files;
-      context_.reporter.counters().total_bytes += size;
-    }
-
-    auto& plan = context_.plan;
-    const std::lock_guard lock(plan.mutex);
-    const auto number = plan.files.append();
-    auto& file = plan.files[number];
-    file.name = plan.names.add(entry.name);
-    file.size = size;
-    file.metadata = plan.keep(entry, context_.options.ownership_by_name);
-    file.directory = here.number;
-    file.blobs = static_cast<std::uint32_t>(blobs.size());
-    file.remaining = file.blobs;
-    if (exists) {
-      file.set(planned_file::exists);
-      plan_comparisons(number, file.blobs);
-    }
-    std::uint64_t position = 0;
-    for (const auto& [blob, location] : blobs) {
-      const auto next = static_cast<std::uint32_t>(plan.packs.size());
-      const auto pack = plan.packs.try_emplace(location.pack, next).first->second;
-      plan.references.push_back({pack, location.blob.offset, blob, number, position});
-      position += location.blob.plaintext_length();
-    }
-  }
-
-  void plan_comparisons(std::uint32_t file, std::uint32_t blobs) {
-    constexpr std::uint32_t at_once = 16;  // some 24 MB of a large file
-    auto first = context_.plan.references.size();
-    std::uint32_t left = blobs;
-    do {
-      const auto count = std::min(left, at_once);
-      context_.plan.comparisons.push_back({file, count, first});
-      first += count;
-      left -= count;
-    } while (left != 0);
+  [[nodiscard]] file_fate fate_of(const node& entry, const std::optional<struct stat>& found) const noexcept {
+    if (!may_overwrite(context_.options.overwrite, entry, found)) return file_fate::spared;
+    if (!found || !S_ISREG(found->st_mode)) return file_fate::absent;
+    const bool looks_equal = static_cast<std::uint64_t>(found->st_size) == entry.size &&
+                             same_instant(mtime_of(*found), entry.mtime);
+    return looks_equal && context_.options.overwrite == overwrite_mode::if_changed ? file_fate::trusted
+                                                                                    : file_fate::exists;
   }
 
   // --- symlinks, devices, fifos ---
@@ -250,19 +175,24 @@ private:
     if (entry.type == node_type::irregular || entry.type == node_type::unknown)
       throw error(error_code::unsupported, "it is neither a file nor a directory, symlink, device or fifo");
     ++context_.reporter.counters().total_files;
-    if (!may_overwrite(context_.options.overwrite, entry, existing(here, entry))) return skip(here, entry, 0);
+    const auto path = here.path + entry.name;
+    if (!may_overwrite(context_.options.overwrite, entry, existing(here, entry))) {
+      ++context_.reporter.counters().files_skipped;
+      return context_.reporter.item(restore_action::file_unchanged, [&] { return path; });
+    }
     if (!context_.options.dry_run) {
-      const auto path = here.path + entry.name;
       if (context_.directories[here.number].may_hold_others())
         target_files::remove_what_is_there(descriptor_of(here), entry.name.c_str(), false, path);
       create_special(descriptor_of(here), entry.name, entry, path);
     }
     ++context_.reporter.counters().files_restored;
-    context_.reporter.item(restore_action::other_restored, [&] { return here.path + entry.name; });
-    apply(here, entry);
+    context_.reporter.item(restore_action::other_restored, [&] { return path; });
+    if (!context_.options.dry_run)
+      apply_metadata(descriptor_of(here), entry.name, -1, entry, path, context_.metadata, context_.on_metadata_problem);
   }
 
   restore_context& context_;
+  file_planning files_;
   work_stack<restore_walk> stack_;
 };
 
