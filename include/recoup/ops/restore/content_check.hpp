@@ -130,7 +130,7 @@ private:
     ++counters.files_skipped;
     counters.bytes_skipped += file.size;
     context_.reporter.item(restore_action::file_unchanged, path, file.size);
-    context_.reporter.attempt(path, [&] { apply_file_metadata(context_, file, -1); });
+    if (!context_.options.dry_run) context_.reporter.attempt(path, [&] { apply_file_metadata(context_, file, -1); });
   }
 
   // Bits of planned_file::state that mean something here only.
