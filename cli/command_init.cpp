@@ -12,14 +12,20 @@ namespace recoup::cli {
 
 namespace {
 
+/// The variable RESTIC_FROM_<name>, or RESTIC_<name>2 as it was called before restic 0.14.
+std::string from_variable(const std::string& name) {
+  auto value = environment(("RESTIC_FROM_" + name).c_str());
+  return value.empty() ? environment(("RESTIC_" + name + "2").c_str()) : value;
+}
+
 struct init_flags {
   std::string version = "stable";
   bool copy_chunker = false;
-  std::string from_repository = environment("RESTIC_FROM_REPOSITORY");
-  std::string from_repository_file = environment("RESTIC_FROM_REPOSITORY_FILE");
-  std::string from_password_file = environment("RESTIC_FROM_PASSWORD_FILE");
-  std::string from_password_command = environment("RESTIC_FROM_PASSWORD_COMMAND");
-  std::string from_key_hint = environment("RESTIC_FROM_KEY_HINT");
+  std::string from_repository = from_variable("REPOSITORY");
+  std::string from_repository_file = from_variable("REPOSITORY_FILE");
+  std::string from_password_file = from_variable("PASSWORD_FILE");
+  std::string from_password_command = from_variable("PASSWORD_COMMAND");
+  std::string from_key_hint = from_variable("KEY_HINT");
   bool from_insecure_no_password = false;
 };
 
@@ -55,7 +61,7 @@ std::optional<polynomial> copied_polynomial(context& call, const init_flags& fla
   password_source password;
   password.file = flags.from_password_file;
   password.command = flags.from_password_command;
-  password.variable = "RESTIC_FROM_PASSWORD";
+  password.variable = environment("RESTIC_FROM_PASSWORD").empty() ? "RESTIC_PASSWORD2" : "RESTIC_FROM_PASSWORD";
   password.insecure_none = flags.from_insecure_no_password;
   auto choice = engine_options(call);
   choice.key_hint = flags.from_key_hint;
@@ -128,6 +134,12 @@ void add_init_command(command_tree& tree) {
            "key of that repository to try first (default: $RESTIC_FROM_KEY_HINT)", "key");
   add_switch(app, "--from-insecure-no-password", flags->from_insecure_no_password,
              "that repository has an empty password (insecure)");
+  // What these were called before restic 0.14.
+  hidden(add_text(app, "--repo2", flags->from_repository, "use --from-repo"));
+  hidden(add_text(app, "--repository-file2", flags->from_repository_file, "use --from-repository-file"));
+  hidden(add_text(app, "--password-file2", flags->from_password_file, "use --from-password-file"));
+  hidden(add_text(app, "--password-command2", flags->from_password_command, "use --from-password-command"));
+  hidden(add_text(app, "--key-hint2", flags->from_key_hint, "use --from-key-hint"));
   command.run = [flags](context& call) { run(call, *flags); };
 }
 

@@ -40,12 +40,17 @@ new_key_options engine_options_of(const new_key_flags& flags) {
   return options;
 }
 
+/// restic prints this with --json too: there is no other form.
+void print_unless_quiet(const context& call, const std::string& line) {
+  if (!call.options.quiet) call.out.result(line);
+}
+
 void run_add(context& call, const new_key_flags& flags) {
   expect_no_arguments(call, "key add");
   session open(call, lock_mode::shared);
   const auto password = new_password(call, flags);
   const auto added = add_key(open.repo(), as_text(password.view()), engine_options_of(flags));
-  call.out.info("saved new key with ID " + added.hex());
+  print_unless_quiet(call, "saved new key with ID " + added.hex());
 }
 
 void run_passwd(context& call, const new_key_flags& flags) {
@@ -53,7 +58,7 @@ void run_passwd(context& call, const new_key_flags& flags) {
   session open(call, lock_mode::exclusive);
   const auto password = new_password(call, flags);
   const auto added = change_password(open.repo(), as_text(password.view()), engine_options_of(flags));
-  call.out.info("saved new key as " + added.hex());
+  print_unless_quiet(call, "saved new key as " + added.hex());
 }
 
 void run_remove(context& call) {

@@ -86,7 +86,10 @@ void write_group(json_writer& json, const snapshot_group& group) {
 void run(context& call, const snapshots_flags& flags) {
   session open(call, unless_no_lock(call, lock_mode::shared));
   auto found = find_snapshots(open.repo(), call.arguments, flags.choice.filter());
-  for (auto& each : found) std::sort(each.snapshot.paths.begin(), each.snapshot.paths.end());
+  for (auto& each : found) {
+    std::sort(each.snapshot.paths.begin(), each.snapshot.paths.end());
+    if (flags.group_by.tags) std::sort(each.snapshot.tags.begin(), each.snapshot.tags.end());
+  }
   auto groups = group_snapshots(std::move(found), flags.group_by);
   const bool grouped = flags.group_by.any();
   for (auto& group : groups) {

@@ -110,8 +110,8 @@ int run_command(command_tree& tree, const command& what, parsed_command_line lin
   } catch (const std::exception& problem) {
     screen.set_status({});
     const auto reason = describe(problem);
-    const bool told = screen.output_problem() != 0 && reason.code == interrupted_exit_code;
-    code = told ? reason.code : fail(screen, tree.options.json, reason);
+    // If nobody takes our output any more, that is the reason, and run() tells it.
+    code = screen.output_problem() != 0 ? reason.code : fail(screen, tree.options.json, reason);
   }
   signals.on_stop({});
   screen.on_output_lost({});

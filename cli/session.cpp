@@ -79,6 +79,7 @@ void session::load_index() {
   counter files(call_.signals, call_.screen, call_.out.level() > 0 && call_.screen.output_is_tty(), "index files loaded");
   index_load_observer observer;
   observer.on_progress = [&](std::size_t done, std::size_t total) {
+    call_.throw_if_stopped();
     files.set_total(total);
     files.set(done);
   };
