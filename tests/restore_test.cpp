@@ -205,6 +205,24 @@ TEST_F(Restore, JoinsHardLinksByInodeAndDevice) {
   EXPECT_EQ(status(path("one")).st_nlink, 3u);
 }
 
+TEST_F(Restore, WhichNameIsTheFileFollowsFromTheOrderOfTheTrees) {
+  options.threads = 4;
+  const auto named = [&](const std::string& name, const std::string& content) {
+    auto made = snapshot.file(name, {content});
+    made.inode = 7, made.links = 4;
+    return made;
+  };
+  const auto tree = snapshot.tree(
+      {named("e", "no"), snapshot.directory("d", {named("y", "no"), snapshot.directory("a", {named("z", "yes")})}),
+       snapshot.directory("f", {named("a", "no")})});
+  for (int i = 0; i < 5; ++i) {
+    fs::remove_all(out);
+    EXPECT_EQ(restore_tree(tree).errors, 0u);
+    EXPECT_EQ(content("e"), "yes");
+    EXPECT_EQ(status(path("f/a")).st_nlink, 4u);
+  }
+}
+
 TEST_F(Restore, AnExistingFileWithOtherNamesIsReplacedAndTheyKeepTheirContent) {
   const auto half = random_text(700'000, 1);
   put("file", half + "old end");
@@ -430,23 +448,27 @@ TEST_F(Restore, RefusesToDeleteEverythingOutsideTheSnapshotFromTheRoot) {
 }
 
 TEST_F(Restore, ADryRunReportsAndTouchesNothing) {
+  const auto half = random_text(600'000, 1);
   put("same", "same");
   put("changed", "old");
-  const auto before = status(path("changed"));
+  put("half", half + "old");
+  const auto before = status(path("changed")), same_before = status(path("same"));
   options.dry_run = true;
   const auto tree = snapshot.tree({snapshot.file("same", {"same"}), snapshot.file("changed", {"new"}),
-                                   snapshot.file("new", {"new"}), made_snapshot::symlink("link", "x"),
+                                   snapshot.file("half", {half, "new"}), snapshot.file("new", {"new"}),
+                                   made_snapshot::symlink("link", "x"),
                                    snapshot.directory("d", {snapshot.file("f", {"new"})})});
   const auto result = restore_tree(tree);
   EXPECT_EQ(result.errors, 0u);
   EXPECT_EQ(content("changed"), "old");
   EXPECT_EQ(status(path("changed")).st_mtim.tv_nsec, before.st_mtim.tv_nsec);
-  EXPECT_EQ(std::distance(fs::directory_iterator(out), {}), 2);
+  EXPECT_EQ(status(path("same")).st_ctim.tv_nsec, same_before.st_ctim.tv_nsec) << "not even its metadata";
+  EXPECT_EQ(std::distance(fs::directory_iterator(out), {}), 3);
   EXPECT_EQ(observer->items.at("/same"), restore_action::file_unchanged);
   EXPECT_EQ(observer->items.at("/changed"), restore_action::file_updated);
   EXPECT_EQ(observer->items.at("/new"), restore_action::file_restored);
   EXPECT_EQ(observer->items.at("/d/f"), restore_action::file_restored);
-  EXPECT_EQ(result.files_restored, 5u);
+  EXPECT_EQ(result.files_restored, 6u);
   EXPECT_EQ(result.bytes_restored, result.total_bytes);
 
   out = directory / "missing";

@@ -106,7 +106,7 @@ private:
         const auto place = context_.repo.index().at(reference.blob);
         if (file.is(planned_file::replaced))
           reference.pack = plan.packs.at(place.pack);
-        else
+        else if (!context_.options.dry_run)  // which counts files as a whole
           context_.reporter.counters().bytes_restored += place.blob.plaintext_length();
       }
       if (file.is(planned_file::replaced)) file.remaining = file.blobs;
