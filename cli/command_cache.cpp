@@ -27,7 +27,8 @@ void run(context& call, const cache_flags& flags) {
     const auto old = remove_old_cache_directories(
         base, max_age, [&](const cache_directory&, const error& problem) { out.error(problem.what()); });
     if (!quiet)
-      out.result(old.empty() ? "no old cache dirs found" : "remove " + std::to_string(old.size()) + " old cache directories");
+      out.result(old.empty() ? "no old cache dirs found"
+                             : "remove " + std::to_string(old.size()) + " old cache directories");
     return;
   }
 

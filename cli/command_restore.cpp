@@ -136,7 +136,8 @@ void run(context& call, const restore_flags& flags) {
 }
 
 void add_patterns(CLI::App& app, pattern_flags& flags, const std::string& kind, const std::string& short_name) {
-  add_list(app, short_name + ",--" + kind, flags.patterns, kind + " a pattern (can be specified multiple times)", "pattern");
+  add_list(app, short_name + ",--" + kind, flags.patterns, kind + " a pattern (can be specified multiple times)",
+           "pattern");
   add_list(app, "--i" + kind, flags.insensitive, "same as --" + kind + " but ignores the casing of filenames", "pattern");
   add_list(app, "--" + kind + "-file", flags.files,
            "read " + kind + " patterns from a file (can be specified multiple times)", "file");

@@ -169,7 +169,8 @@ std::string zsh_function_name(const CLI::App& app) {
 
 std::string zsh_function(const command_tree& tree, const CLI::App& app, const command* made) {
   const auto below = app.get_subcommands([](const CLI::App*) { return true; });
-  std::string text = zsh_function_name(app) + "() {\n  local curcontext=\"$curcontext\" state line\n  _arguments -C -s -S";
+  std::string text = zsh_function_name(app) + "() {\n  local curcontext=\"$curcontext\" state line\n";
+  text += "  _arguments -C -s -S";
   for (const auto* option : with_global(tree, app)) text += " \\\n    " + zsh_spec(*option);
   text += " \\\n    '(-h --help)'{-h,--help}'[show help]'";
   if (below.empty()) {
