@@ -49,16 +49,20 @@ class backup_test : public testing::Test {
 protected:
   backup_test() : storage_(std::make_shared<memory_backend>()), repo_(make_repository(storage_)) {
     fs::create_directory(source_ / "s");
+    // Relative to it, because the directories above are shared with other processes, whose doings would show in the
+    // tree.
+    fs::current_path(source_.path());
   }
+  ~backup_test() override { fs::current_path("/"); }
 
-  [[nodiscard]] std::string source() const { return source_ / "s"; }
+  [[nodiscard]] std::string source() const { return fs::canonical(source_.path() / "s").string(); }
   std::string write(const std::string& name, std::string_view content) const {
     return source_.write("s/" + name, content);
   }
 
   /// With the newest snapshot as parent; what was reported is in `observed_`.
   backup_result run(std::function<void(backup_options&)> change = {}) {
-    auto options = options_for({source()});
+    auto options = options_for({"s"});
     repo_->load_index();
     options.parent = find_parent(*repo_, options);
     if (change) change(options);
@@ -67,12 +71,12 @@ protected:
     return backup(*repo_, options, *observed_);
   }
 
-  [[nodiscard]] std::map<std::string, std::string> stored(const backup_result& made) {
-    return all_of(*repo_, find_subtree(*repo_, made.snapshot.tree, source()));
+  [[nodiscard]] std::map<std::string, std::string> stored(const backup_result& made, const std::string& folder = "s") {
+    return all_of(*repo_, find_subtree(*repo_, made.snapshot.tree, folder));
   }
 
   [[nodiscard]] node stored_node(const backup_result& made, const std::string& name) {
-    const auto path = source() + "/" + name;
+    const auto path = "/s/" + name;
     const auto parent = find_subtree(*repo_, made.snapshot.tree, fs::path(path).parent_path().string());
     for (const auto& each : decode_tree(repo_->load_blob(blob_type::tree, parent)))
       if (each.name == fs::path(path).filename()) return each;
@@ -200,7 +204,7 @@ TEST_F(backup_test, nothing_changed_means_that_nothing_is_read) {
   EXPECT_NE(second.snapshot_id, first.snapshot_id);
   EXPECT_EQ(second.summary.files_unmodified, 2u);
   EXPECT_EQ(second.summary.data_added, 0u);
-  EXPECT_EQ(observed_->items.at(source() + "/a").change, item_change::unchanged);
+  EXPECT_EQ(observed_->items.at("/s/a").change, item_change::unchanged);
 }
 
 TEST_F(backup_test, without_a_parent_all_is_read_and_nothing_stored) {
@@ -234,7 +238,7 @@ TEST_F(backup_test, another_size_time_or_inode_means_reading_again) {
   const auto all = run();
   EXPECT_EQ(observed_->read, (names{"longer", "touched", "changed", "replaced"}));
   EXPECT_EQ(stored(all).at("/replaced"), "54321");
-  EXPECT_EQ(observed_->items.at(source() + "/touched").change, item_change::modified);
+  EXPECT_EQ(observed_->items.at("/s/touched").change, item_change::modified);
   EXPECT_EQ(all.summary.files_changed, 4u);
 
   storage_ = base->copy();
@@ -333,7 +337,7 @@ TEST_F(backup_test, a_directory_that_vanishes_is_an_error) {
 TEST_F(backup_test, a_file_that_cannot_be_read_is_left_out) {
   recording_backup observer;
   write("a", "1");
-  auto options = options_for({"/proc/self/mem", source()});  // opens, and fails on the first read
+  auto options = options_for({"/proc/self/mem", "s"});  // opens, and fails on the first read
   const auto made = backup(*repo_, options, observer);
   EXPECT_EQ(made.errors, 1u);
   ASSERT_EQ(observer.errors.size(), 1u);
@@ -348,7 +352,7 @@ TEST_F(backup_test, missing_targets) {
   const auto made = backup(*repo_, options_for({source(), source() + "-not"}), observer);
   EXPECT_EQ(made.errors, 1u);
   EXPECT_EQ(made.snapshot.paths, std::vector{source()});
-  EXPECT_EQ(stored(made), (contents{{"/a", "1"}}));
+  EXPECT_EQ(stored(made, source()), (contents{{"/a", "1"}}));
   expect_error(error_code::not_found, "do not exist",
                [&] { (void)backup(*repo_, options_for({source() + "-not"}), observer); });
   expect_error(error_code::invalid_argument, "nothing to backup",
@@ -383,7 +387,7 @@ TEST_F(backup_test, targets_named_explicitly_are_never_excluded) {
   auto options = options_for({path});
   options.excludes_path = [](const std::string&) { return true; };
   const auto made = backup(*repo_, options, observer);
-  EXPECT_EQ(stored(made), (contents{{"/a.tmp", "1"}}));
+  EXPECT_EQ(stored(made, source()), (contents{{"/a.tmp", "1"}}));
 }
 
 // --- streams ---
@@ -432,7 +436,7 @@ TEST_F(backup_test, two_backups_at_the_same_time) {
   for (auto& result : made)
     threads.emplace_back([&] {
       const auto own = open_repository(storage_);
-      result = back_up(*own, options_for({source()}));
+      result = back_up(*own, options_for({"s"}));
     });
   for (auto& thread : threads) thread.join();
   ASSERT_TRUE(made[0] && made[1]);

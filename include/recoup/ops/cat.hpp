@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>

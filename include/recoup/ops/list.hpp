@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <recoup/core/id.hpp>
+#include <recoup/core/interrupt.hpp>
 #include <recoup/ops/used_blobs.hpp>
 #include <recoup/repo/index_file.hpp>
 #include <recoup/repo/repository.hpp>
