@@ -45,6 +45,17 @@ namespace py = pybind11;
 /// Throws invalid_argument unless it is 64 hexadecimal digits.
 [[nodiscard]] id parse_id(const std::string& text);
 
+/// The argument `name` of a call. That it is there is up to our own Python; of which type it is, to our users.
+template <class Value>
+[[nodiscard]] Value chosen_value(const py::kwargs& chosen, const char* name) {
+  const py::object given = chosen[name];
+  try {
+    return given.cast<Value>();
+  } catch (const py::cast_error&) {
+    throw py::type_error(std::string(name) + ": a value of type " + Py_TYPE(given.ptr())->tp_name + " does not fit");
+  }
+}
+
 /// A password as the bytes of a Python str or bytes object, where they lie: our own copy would have to be wiped.
 class password_view {
 public:

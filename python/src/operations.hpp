@@ -38,10 +38,4 @@ private:
   std::set<std::pair<std::string, std::string>> problems_;
 };
 
-/// What a Python method was called with, by name. Its own signature has made sure that all are there.
-template <class Value>
-[[nodiscard]] Value chosen_value(const py::kwargs& chosen, const char* name) {
-  return py::object(chosen[name]).cast<Value>();
-}
-
 }  // namespace recoup::python

@@ -42,30 +42,30 @@ std::function<void(const std::string&)> warning_sink(const py::object& warn) {
 
 repository_options options_from(const py::kwargs& chosen) {
   repository_options options;
-  const auto mode = py::object(chosen["compression"]).cast<std::string>();
+  const auto mode = chosen_value<std::string>(chosen, "compression");
   const auto parsed = parse_compression(mode);
   if (!parsed)
     throw error(error_code::invalid_argument, "compression \"" + mode + "\" is not one of auto, off, fastest, better, max");
   options.mode = *parsed;
   constexpr std::size_t mebibyte = std::size_t{1} << 20;
-  options.pack_size = py::object(chosen["pack_size"]).cast<std::size_t>();
+  options.pack_size = chosen_value<std::size_t>(chosen, "pack_size");
   if (options.pack_size < 4 * mebibyte || options.pack_size > 128 * mebibyte)
     throw error(error_code::invalid_argument, "a pack has 4 to 128 MiB, not " + std::to_string(options.pack_size) + " bytes");
-  options.extra_verify = py::object(chosen["extra_verify"]).cast<bool>();
-  options.key_hint = py::object(chosen["key_hint"]).cast<std::string>();
+  options.extra_verify = chosen_value<bool>(chosen, "extra_verify");
+  options.key_hint = chosen_value<std::string>(chosen, "key_hint");
   options.on_warning = warning_sink(chosen["warn"]);
   return options;
 }
 
 lock_settings locks_from(const py::kwargs& chosen) {
   lock_settings locks;
-  locks.retry_for = std::chrono::seconds(py::object(chosen["retry_lock"]).cast<std::int64_t>());
-  locks.none = py::object(chosen["no_lock"]).cast<bool>();
+  locks.retry_for = std::chrono::seconds(chosen_value<std::int64_t>(chosen, "retry_lock"));
+  locks.none = chosen_value<bool>(chosen, "no_lock");
   return locks;
 }
 
 std::shared_ptr<backend> storage_from(const std::string& location, const py::kwargs& chosen) {
-  return open_backend(location, py::object(chosen["options"]).cast<backend_options>());
+  return open_backend(location, chosen_value<backend_options>(chosen, "options"));
 }
 
 std::unique_ptr<live_repository> init(const py::object& location, const py::object& password, const py::kwargs& chosen) {
@@ -73,17 +73,17 @@ std::unique_ptr<live_repository> init(const py::object& location, const py::obje
   const password_view secret(password);
   const auto options = options_from(chosen);
   create_options choice;
-  choice.version = py::object(chosen["version"]).cast<unsigned>();
+  choice.version = chosen_value<unsigned>(chosen, "version");
   choice.username = local_username();
   choice.hostname = local_hostname();
-  if (const auto text = py::object(chosen["chunker_polynomial"]).cast<std::optional<std::string>>()) {
+  if (const auto text = chosen_value<std::optional<std::string>>(chosen, "chunker_polynomial")) {
     choice.chunker_polynomial = polynomial::parse(*text);
     if (!choice.chunker_polynomial || !choice.chunker_polynomial->is_irreducible())
       throw error(error_code::invalid_argument, "\"" + *text + "\" is not an irreducible polynomial in hexadecimal");
   }
   // For tests only, which cannot spend half a second on each repository.
   if (chosen.contains("scrypt")) {
-    const auto [n, r, p] = py::object(chosen["scrypt"]).cast<std::tuple<std::uint64_t, std::uint32_t, std::uint32_t>>();
+    const auto [n, r, p] = chosen_value<std::tuple<std::uint64_t, std::uint32_t, std::uint32_t>>(chosen, "scrypt");
     choice.kdf = scrypt_parameters{n, r, p};
   }
   const auto storage = storage_from(place, chosen);

@@ -78,6 +78,12 @@ def test_wrong_types_are_type_errors(new_location, repository):
         repository.backup("/", time="now")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         repository.backup("/", tags=[1])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="exclude_larger_than"):
+        repository.backup("/", exclude_larger_than=1.5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="options"):
+        recoup.open(new_location(), PASSWORD, options={"local.connections": 4})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="null"):
+        repository.backup("a\0b")
 
 
 def test_init_refuses_what_makes_no_sense(tmp_path):
