@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import array
 import concurrent.futures
 import csv
 import gzip
 import io
 import os
 import random
+import shutil
 import tarfile
 import zipfile
 
@@ -25,14 +27,12 @@ CONTENT = noise(9 * MIB, 1) + bytes(2 * MIB) + noise(7 * MIB, 2) + bytes(1_500_0
 @pytest.fixture(scope="module")
 def snapshot(templates, tmp_path_factory):
     home = tmp_path_factory.mktemp("files")
-    import shutil
-
     shutil.copytree(templates / "v2", home / "repository")
     source = home / "source"
     source.mkdir()
     (source / "large").write_bytes(CONTENT)
     (source / "empty").write_bytes(b"")
-    (source / "text").write_text("erste\r\nzweite\nünf\n", encoding="utf-8", newline="")
+    (source / "text").write_bytes("erste\r\nzweite\nünf\n".encode())
     with gzip.open(source / "packed.gz", "wb") as file:
         file.write(CONTENT[: 3 * MIB])
     with zipfile.ZipFile(source / "archive.zip", "w", zipfile.ZIP_STORED) as archive:
@@ -104,8 +104,6 @@ def test_read_sizes(raw):
 
 
 def test_readinto_fills_any_writable_buffer(raw):
-    import array
-
     target = array.array("d", bytes(800))
     assert raw.readinto(target) == 800
     assert target.tobytes() == CONTENT[:800]
