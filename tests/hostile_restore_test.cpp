@@ -1,4 +1,5 @@
-// A repository that somebody tampered with, or a target that somebody prepared: nothing outside the target may be touched.
+// A repository that somebody tampered with, or a target that somebody prepared: nothing outside the target may be
+// touched.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -82,7 +83,8 @@ protected:
 };
 
 TEST_F(HostileRestore, NamesThatAreNoNamesAreRefusedAndTheRestIsRestored) {
-  const strings names{"..", ".", "", "/", "../file", "/etc/recoup", "a/b", "../outside/file", std::string("nul\0here", 8)};
+  const strings names{"..",  ".",   "", "/", "../file", "/etc/recoup",
+                      "a/b", "../outside/file", std::string("nul\0here", 8)};
   for (const auto& name : names)
     for (const auto type : {node_type::file, node_type::dir, node_type::symlink}) {
       fs::remove_all(out);
@@ -109,7 +111,8 @@ TEST_F(HostileRestore, NothingIsDeletedOnTheWordOfATreeWithSuchNames) {
 TEST_F(HostileRestore, ASymlinkAndADirectoryOfTheSameNameDoNotLeadOutside) {
   const auto link = made_snapshot::symlink("d", outside());
   const auto folder = snapshot.directory("d", {snapshot.file("file", {"evil"}), snapshot.file("new", {"evil"})});
-  for (const auto& entries : {std::vector{link, folder}, std::vector{folder, link}, std::vector{link, folder, folder}}) {
+  for (const auto& entries :
+       {std::vector{link, folder}, std::vector{folder, link}, std::vector{link, folder, folder}}) {
     fs::remove_all(out);
     const auto result = restore_as_it_is(entries);
     EXPECT_EQ(result.errors, entries.size() - 1);
@@ -162,7 +165,8 @@ TEST_F(HostileRestore, DeletingStopsAtSymlinks) {
 TEST_F(HostileRestore, ASymlinkPutInPlaceOfADirectoryMeanwhileIsAnError) {
   std::vector<node> entries;
   for (int i = 0; i < 700; ++i)  // more than are kept open
-    entries.push_back(snapshot.directory("d" + std::to_string(i), {snapshot.file("file", {"evil" + std::to_string(i)})}));
+    entries.push_back(
+        snapshot.directory("d" + std::to_string(i), {snapshot.file("file", {"evil" + std::to_string(i)})}));
   at_phase[recoup::restore_phase::writing] = [this] {
     for (int i = 0; i < 700; ++i) {
       fs::remove(path("d" + std::to_string(i)));
@@ -238,7 +242,8 @@ TEST_F(HostileRestore, DamagedTreesAreErrorsOfTheirDirectory) {
     return made;
   };
   auto none = made_snapshot::entry("none", node_type::dir, 0755 | recoup::go_mode::dir);
-  const auto result = restore({with_subtree("empty", snapshot.raw_tree("")), with_subtree("text", snapshot.raw_tree("hello")),
+  const auto result = restore({with_subtree("empty", snapshot.raw_tree("")),
+                               with_subtree("text", snapshot.raw_tree("hello")),
                                with_subtree("cut", snapshot.raw_tree("{\"nodes\":[{\"name\":\"a\",\"type\":")),
                                with_subtree("missing", recoup::sha256(recoup::as_bytes("missing"))), none,
                                with_subtree("nested", snapshot.raw_tree(std::string(100'000, '['))),
@@ -266,13 +271,15 @@ TEST_F(HostileRestore, OddTypesAndTargetsAreRefused) {
 
 TEST_F(HostileRestore, LengthsInTheIndexAreNotBelieved) {
   const auto blob_of = [](const std::string& text, std::uint32_t offset, std::uint32_t length, std::uint32_t claimed) {
-    return recoup::packed_blob{{recoup::blob_type::data, recoup::sha256(recoup::as_bytes(text))}, offset, length, claimed};
+    const auto name = recoup::sha256(recoup::as_bytes(text));
+    return recoup::packed_blob{{recoup::blob_type::data, name}, offset, length, claimed};
   };
   recoup::id pack = recoup::sha256(recoup::as_bytes("pack"));
   const recoup::bytes content(1000);
   snapshot.memory->save({recoup::file_type::pack, pack}, content);
   snapshot.repo->index().add_pack(pack, std::vector{blob_of("beyond", 4'000'000'000u, 100'000'000u, 0),
-                                                    blob_of("huge", 0, 1'000, 4'000'000'000u), blob_of("zero", 0, 32, 0)});
+                                                    blob_of("huge", 0, 1'000, 4'000'000'000u),
+                                                    blob_of("zero", 0, 32, 0)});
   const auto file = [&](const std::string& name) {
     auto made = made_snapshot::entry(name, node_type::file, 0644);
     made.content = std::vector{recoup::sha256(recoup::as_bytes(name))};

@@ -1,90 +1,18 @@
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <recoup/ops/restore.hpp>
-#include <recoup/storage/fault.hpp>
 
-#include "made_snapshot.hpp"
-#include "test_data.hpp"
-#include "unique_directory.hpp"
+#include "restore_fixture.hpp"
 
+namespace restore_tests {
 namespace {
-
-namespace fs = std::filesystem;
-using recoup::error_code;
-using recoup::node;
-using recoup::node_type;
-using recoup::overwrite_mode;
-using recoup::restore_action;
-using recoup::restore_options;
-using strings = std::vector<std::string>;
-
-std::string random_text(std::size_t size, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::string text(size, '\0');
-  for (auto& byte : text) byte = static_cast<char>(generator());
-  return text;
-}
-
-struct stat status(const std::string& path) {
-  struct stat found {};
-  EXPECT_EQ(::lstat(path.c_str(), &found), 0) << path;
-  return found;
-}
-
-void expect_time(const std::string& path, const recoup::timestamp& expected) {
-  const auto found = status(path);
-  EXPECT_EQ(found.st_mtim.tv_sec, expected.seconds) << path;
-  EXPECT_EQ(found.st_mtim.tv_nsec, expected.nanoseconds) << path;
-}
-
-void set_time(const std::string& path, std::int64_t seconds, std::int32_t nanoseconds = 0) {
-  timespec times[2]{};
-  times[0].tv_sec = times[1].tv_sec = seconds;
-  times[0].tv_nsec = times[1].tv_nsec = nanoseconds;
-  ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW), 0);
-}
-
-class Restore : public ::testing::Test {
-protected:
-  /// Restores the tree of `entries` into out/.
-  recoup::restore_result restore(std::vector<node> entries) { return restore_tree(snapshot.tree(std::move(entries))); }
-
-  recoup::restore_result restore_tree(const recoup::id& tree) {
-    snapshot.repo->flush();
-    return again(tree);
-  }
-
-  recoup::restore_result again(const recoup::id& tree) {
-    last_tree = tree;
-    options.target = out;
-    observer.emplace();
-    observer->at_phase = at_phase;
-    return recoup::restore(*snapshot.repo, tree, options, *observer);
-  }
-
-  [[nodiscard]] std::string path(const std::string& name) const { return out + "/" + name; }
-  [[nodiscard]] std::string content(const std::string& name) const { return read_file(path(name)); }
-  void put(const std::string& name, const std::string& text) const { directory.write("out/" + name, text); }
-
-  made_snapshot snapshot;
-  unique_directory directory;
-  std::string out = directory / "out";
-  restore_options options;
-  recoup::id last_tree;
-  std::optional<remembering_observer> observer;
-  std::map<recoup::restore_phase, std::function<void()>> at_phase;
-};
 
 TEST_F(Restore, MakesFilesDirectoriesSymlinksAndFifos) {
   auto program = snapshot.file("program", {"#!/bin/sh\n"});
@@ -322,8 +250,10 @@ TEST_F(Restore, ReplacesWhatIsOfAnotherType) {
   put("symlink-for-file", "a file");
   fs::create_directory(path("symlink-for-directory"));
   const auto result = restore(
-      {snapshot.file("file-for-directory", {"1"}), snapshot.directory("directory-for-file", {snapshot.file("x", {"2"})}),
-       snapshot.file("file-for-symlink", {"3"}), snapshot.directory("directory-for-symlink", {snapshot.file("y", {"4"})}),
+      {snapshot.file("file-for-directory", {"1"}),
+       snapshot.directory("directory-for-file", {snapshot.file("x", {"2"})}),
+       snapshot.file("file-for-symlink", {"3"}),
+       snapshot.directory("directory-for-symlink", {snapshot.file("y", {"4"})}),
        snapshot.file("file-for-fifo", {"5"}), made_snapshot::symlink("symlink-for-file", "6"),
        made_snapshot::symlink("symlink-for-directory", "7")});
   EXPECT_EQ(result.errors, 0u);
@@ -375,288 +305,11 @@ TEST_F(Restore, AnExcludedDirectoryIsNotLookedInto) {
     EXPECT_NE(path, "/no/inside");
     return recoup::selection{path != "/no", path != "/no"};
   };
-  EXPECT_EQ(restore({snapshot.directory("no", {snapshot.file("inside", {"1"})}), snapshot.file("yes", {"2"})}).errors, 0u);
+  const auto no = snapshot.directory("no", {snapshot.file("inside", {"1"})});
+  EXPECT_EQ(restore({no, snapshot.file("yes", {"2"})}).errors, 0u);
   EXPECT_FALSE(fs::exists(path("no")));
   EXPECT_EQ(content("yes"), "2");
 }
 
-// --- deleting, dry run, sparse, verify ---
-
-TEST_F(Restore, DeletesWhatTheSnapshotLacksIfAsked) {
-  put("kept", "old");
-  put("extra", "x");
-  put("extra-tree/deeper/file", "x");
-  put("d/extra", "x");
-  fs::create_symlink(directory / "outside", path("extra-link"));
-  directory.write("outside/file", "not yours");
-  const auto tree = snapshot.tree({snapshot.file("kept", {"new"}), snapshot.directory("d", {})});
-  EXPECT_EQ(restore_tree(tree).files_deleted, 0u);
-  EXPECT_TRUE(fs::exists(path("extra")));
-
-  options.delete_extra = true;
-  options.dry_run = true;
-  EXPECT_EQ(again(tree).files_deleted, 6u);
-  EXPECT_TRUE(fs::exists(path("extra-tree/deeper/file")));
-
-  options.dry_run = false;
-  const auto result = again(tree);
-  EXPECT_EQ(result.errors, 0u);
-  EXPECT_EQ(result.files_deleted, 6u);
-  EXPECT_EQ(observer->items.at(path("extra-tree/deeper")), restore_action::deleted);
-  EXPECT_EQ(content("kept"), "new");
-  EXPECT_TRUE(fs::is_directory(path("d")));
-  strings left;
-  for (const auto& entry : fs::recursive_directory_iterator(out)) left.push_back(entry.path().filename());
-  std::ranges::sort(left);
-  EXPECT_EQ(left, (strings{"d", "kept"}));
-  EXPECT_EQ(read_file(directory / "outside/file"), "not yours");
-  expect_time(path("d"), {1'600'000'000, 123'456'789, 0});
-}
-
-TEST_F(Restore, DeletingHonoursTheSelection) {
-  put("d/extra.tmp", "x");
-  put("d/extra.txt", "x");
-  put("untouched/extra.tmp", "x");
-  options.delete_extra = true;
-  options.select = [](std::string_view path, const node& entry) {
-    return recoup::selection{path.ends_with(".tmp"), entry.type == node_type::dir && path == "/d"};
-  };
-  EXPECT_EQ(restore({snapshot.directory("d", {snapshot.file("new.tmp", {"x"})}),
-                     snapshot.directory("untouched", {snapshot.file("new.tmp", {"x"})})})
-                .errors,
-            0u);
-  EXPECT_FALSE(fs::exists(path("d/extra.tmp")));
-  EXPECT_TRUE(fs::exists(path("d/extra.txt")));
-  EXPECT_TRUE(fs::exists(path("untouched/extra.tmp")));
-}
-
-TEST_F(Restore, WhereATreeCannotBeReadNothingIsDeleted) {
-  put("d/file", "precious");
-  put("extra", "x");
-  auto broken = snapshot.directory("d", {});
-  broken.subtree = recoup::sha256(recoup::as_bytes("no such tree"));
-  options.delete_extra = true;
-  EXPECT_EQ(restore({broken}).errors, 1u);
-  EXPECT_EQ(content("d/file"), "precious");
-  EXPECT_FALSE(fs::exists(path("extra")));
-}
-
-TEST_F(Restore, RefusesToDeleteEverythingOutsideTheSnapshotFromTheRoot) {
-  options.delete_extra = true;
-  out = "/./";
-  expect_error(error_code::invalid_argument, "refused", [&] { restore({}); });
-}
-
-TEST_F(Restore, ADryRunReportsAndTouchesNothing) {
-  const auto half = random_text(600'000, 1);
-  put("same", "same");
-  put("changed", "old");
-  put("half", half + "old");
-  const auto before = status(path("changed")), same_before = status(path("same"));
-  options.dry_run = true;
-  const auto tree = snapshot.tree({snapshot.file("same", {"same"}), snapshot.file("changed", {"new"}),
-                                   snapshot.file("half", {half, "new"}), snapshot.file("new", {"new"}),
-                                   made_snapshot::symlink("link", "x"),
-                                   snapshot.directory("d", {snapshot.file("f", {"new"})})});
-  const auto result = restore_tree(tree);
-  EXPECT_EQ(result.errors, 0u);
-  EXPECT_EQ(content("changed"), "old");
-  EXPECT_EQ(status(path("changed")).st_mtim.tv_nsec, before.st_mtim.tv_nsec);
-  EXPECT_EQ(status(path("same")).st_ctim.tv_nsec, same_before.st_ctim.tv_nsec) << "not even its metadata";
-  EXPECT_EQ(std::distance(fs::directory_iterator(out), {}), 3);
-  EXPECT_EQ(observer->items.at("/same"), restore_action::file_unchanged);
-  EXPECT_EQ(observer->items.at("/changed"), restore_action::file_updated);
-  EXPECT_EQ(observer->items.at("/new"), restore_action::file_restored);
-  EXPECT_EQ(observer->items.at("/d/f"), restore_action::file_restored);
-  EXPECT_EQ(result.files_restored, 6u);
-  EXPECT_EQ(result.bytes_restored, result.total_bytes);
-
-  out = directory / "missing";
-  EXPECT_EQ(again(tree).errors, 0u);
-  EXPECT_FALSE(fs::exists(out));
-  options.verify = true;
-  expect_error(error_code::invalid_argument, "dry run", [&] { again(tree); });
-}
-
-TEST_F(Restore, LeavesHolesForZerosIfAsked) {
-  const std::string zeros(1 << 20, '\0'), words = random_text(300'000, 1);
-  options.sparse = true;
-  EXPECT_EQ(restore({snapshot.file("holes", {zeros, words + zeros, zeros}), snapshot.file("all", {zeros + zeros}),
-                     snapshot.file("none", {words}), snapshot.file("odd", {"x" + zeros + "y" + zeros})})
-                .errors,
-            0u);
-  EXPECT_TRUE(content("holes") == zeros + words + zeros + zeros);
-  EXPECT_TRUE(content("all") == zeros + zeros);
-  EXPECT_TRUE(content("none") == words);
-  EXPECT_TRUE(content("odd") == "x" + zeros + "y" + zeros);
-  EXPECT_LT(status(path("holes")).st_blocks * 512, 400'000);
-  EXPECT_LT(status(path("all")).st_blocks * 512, 10'000);
-  EXPECT_LT(status(path("odd")).st_blocks * 512, 20'000);
-}
-
-TEST_F(Restore, SparseDoesNotKeepOldContentWhereZerosBelong) {
-  const std::string zeros(1 << 20, '\0');
-  put("file", std::string(3 << 20, 'x'));
-  options.sparse = true;
-  EXPECT_EQ(restore({snapshot.file("file", {zeros, zeros})}).errors, 0u);
-  EXPECT_TRUE(content("file") == zeros + zeros);
-}
-
-TEST_F(Restore, VerifyReadsEverythingAgain) {
-  strings chunks;
-  for (unsigned i = 0; i < 40; ++i) chunks.push_back(random_text(10'000, i));
-  options.verify = true;
-  const auto tree = snapshot.tree({snapshot.file("long", chunks), snapshot.file("empty", {}),
-                                   snapshot.file("small", {"abc"}), snapshot.file("cut", {"abcdef"})});
-  EXPECT_EQ(restore_tree(tree).files_verified, 4u);
-
-  fs::remove_all(out);
-  at_phase[recoup::restore_phase::verifying] = [this] {
-    std::fstream file(path("long"));
-    file.seekp(395'000);
-    file << "damage";
-    fs::resize_file(path("cut"), 3);
-  };
-  const auto result = again(tree);
-  EXPECT_EQ(result.files_verified, 2u);
-  EXPECT_EQ(result.errors, 2u);
-  EXPECT_EQ(observer->failed(), (strings{"/cut", "/long"}));
-}
-
-TEST_F(Restore, VerifyAlsoReadsWhatStayedInUpdatedFiles) {
-  const auto a = random_text(600'000, 1);
-  put("file", a + "old");
-  options.verify = true;
-  at_phase[recoup::restore_phase::verifying] = [this] { std::fstream(path("file")) << "damage"; };
-  EXPECT_EQ(restore({snapshot.file("file", {a, "new"})}).errors, 1u);
-}
-
-// --- what goes wrong ---
-
-TEST_F(Restore, EachFileThatNeedsAMissingBlobIsNamedAndTheRestIsRestored) {
-  auto unknown = snapshot.file("unknown", {"x"});
-  unknown.content->front() = recoup::sha256(recoup::as_bytes("never stored"));
-  const auto result = restore({unknown, snapshot.file("good", {"y"})});
-  EXPECT_EQ(result.errors, 1u);
-  EXPECT_EQ(observer->failed(), strings{"/unknown"});
-  EXPECT_EQ(content("good"), "y");
-  EXPECT_FALSE(fs::exists(path("unknown")));
-}
-
-TEST_F(Restore, DamageInAPackTouchesOnlyTheFilesThatNeedIt) {
-  const auto bad = random_text(50'000, 1), good = random_text(50'000, 2);
-  const auto tree = snapshot.tree({snapshot.file("a", {bad}), snapshot.file("b", {good, bad, good}),
-                                   snapshot.file("c", {good}), snapshot.file("d", {bad})});
-  snapshot.repo->flush();
-  const auto place = snapshot.repo->index().find({recoup::blob_type::data, recoup::sha256(recoup::as_bytes(bad))});
-  ASSERT_TRUE(place);
-  const recoup::file_handle pack{recoup::file_type::pack, place->pack};
-  auto content_of_pack = snapshot.memory->load_all(pack);
-  content_of_pack[place->blob.offset + place->blob.length / 2] ^= 1;
-  snapshot.memory->save(pack, content_of_pack);
-
-  const auto result = restore_tree(tree);
-  EXPECT_EQ(result.errors, 3u);
-  EXPECT_EQ(observer->failed(), (strings{"/a", "/b", "/d"}));
-  EXPECT_TRUE(content("c") == good);
-  EXPECT_FALSE(fs::exists(path("a")));
-  const auto half_done = content("b");
-  EXPECT_TRUE(half_done.starts_with(good) && half_done.ends_with(good)) << "what can be had of it is there";
-  EXPECT_EQ(observer->items.count("/b"), 0u);
-}
-
-TEST_F(Restore, AnotherCopyOfADamagedBlobIsUsed) {
-  const auto text = random_text(50'000, 1);
-  snapshot.data(text);
-  snapshot.repo->flush();
-  const recoup::blob_handle blob{recoup::blob_type::data, recoup::sha256(recoup::as_bytes(text))};
-  const auto place = *snapshot.repo->index().find(blob);
-  auto pack = snapshot.memory->load_all({recoup::file_type::pack, place.pack});
-  auto copy_name = place.pack;
-  copy_name.value[0] ^= 1;
-  snapshot.memory->save({recoup::file_type::pack, copy_name}, pack);
-  snapshot.repo->index().add_pack(copy_name, std::vector{place.blob});
-  snapshot.memory->remove({recoup::file_type::pack, snapshot.repo->index().find(blob)->pack});
-  EXPECT_EQ(restore({snapshot.file("a", {text}), snapshot.file("b", {text, "more"})}).errors, 0u);
-  EXPECT_TRUE(content("a") == text);
-}
-
-TEST_F(Restore, EverySingleFailingReadIsReportedOrMadeUpFor) {
-  const auto tree = snapshot.tree({snapshot.directory("d", {snapshot.file("a", {"1"}), snapshot.file("b", {"2"})}),
-                                   snapshot.file("c", {random_text(3 << 20, 1), random_text(3 << 20, 2)})});
-  snapshot.repo->flush();
-  auto faulty = std::make_shared<recoup::fault_backend>(snapshot.memory);
-  auto repo = recoup::repository::open(faulty, "password");
-  repo->load_index();
-  for (std::uint64_t nth = 1; nth <= 8; ++nth)
-    for (const auto kind : {recoup::fault_kind::fail_before, recoup::fault_kind::flip_bit, recoup::fault_kind::cut_off}) {
-      fs::remove_all(out);
-      recoup::fault fault;
-      fault.kind = kind;
-      fault.operation = recoup::storage_operation::load;
-      fault.nth = nth;
-      fault.at = 999;
-      faulty->set_plan({{fault}, {}});
-      options.target = out;
-      remembering_observer told;
-      const auto result = recoup::restore(*repo, tree, options, told);
-      faulty->set_plan({});
-      const bool complete = fs::exists(path("d/a")) && fs::exists(path("d/b")) && fs::exists(path("c")) &&
-                            fs::file_size(path("c")) == (6u << 20);
-      EXPECT_TRUE(complete || result.errors > 0) << nth;
-      if (kind == recoup::fault_kind::cut_off && nth < 4) {
-        EXPECT_GT(result.errors, 0u);
-      }
-    }
-}
-
-TEST_F(Restore, AFullDiskEndsItWithOneClearError) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to mount a small file system";
-  fs::create_directory(directory / "small");
-  if (::mount("tmpfs", (directory / "small").c_str(), "tmpfs", 0, "size=2m") != 0)
-    GTEST_SKIP() << "cannot mount here";
-  std::vector<node> entries;
-  for (unsigned i = 0; i < 50; ++i) entries.push_back(snapshot.file(std::to_string(i), {random_text(200'000, i)}));
-  out = directory / "small/out";
-  expect_error(error_code::no_space, "No space left", [&] { restore(entries); });
-  EXPECT_LT(observer->errors.size(), 10u);
-  ASSERT_EQ(::umount((directory / "small").c_str()), 0);
-}
-
-TEST_F(Restore, StopsWhenAskedAndKeepsWhatIsDone) {
-  std::stop_source stop;
-  options.stop = stop.get_token();
-  std::vector<node> entries;
-  for (unsigned i = 0; i < 20; ++i) entries.push_back(snapshot.file(std::to_string(i), {random_text(100, i)}));
-  at_phase[recoup::restore_phase::finishing] = [&] { stop.request_stop(); };
-  entries.push_back(snapshot.directory("d", {}));
-  const auto tree = snapshot.tree(entries);
-  expect_error(error_code::interrupted, "interrupted", [&] { restore_tree(tree); });
-  EXPECT_TRUE(content("7") == random_text(100, 7));
-  EXPECT_EQ(observer->errors.size(), 0u);
-  expect_error(error_code::interrupted, "interrupted", [&] { again(tree); });
-}
-
-TEST_F(Restore, ATargetThatIsAFileIsRefused) {
-  put("x", "");
-  out += "/x";
-  EXPECT_THROW(restore({}), recoup::error);
-}
-
-TEST_F(Restore, AReadOnlyFileIsOverwrittenByItsOwner) {
-  put("file", "old");
-  fs::permissions(path("file"), fs::perms::owner_read);
-  EXPECT_EQ(restore({snapshot.file("file", {"new"})}).errors, 0u);
-  EXPECT_EQ(content("file"), "new");
-  EXPECT_EQ(status(path("file")).st_mode & 0777u, 0644u);
-}
-
-TEST_F(Restore, SizeThatDisagreesWithTheContentIsAWarning) {
-  auto file = snapshot.file("file", {"content"});
-  file.size = 3;
-  EXPECT_EQ(restore({file}).errors, 0u);
-  EXPECT_EQ(observer->warnings.size(), 1u);
-  EXPECT_EQ(content("file"), "content");
-}
-
 }  // namespace
+}  // namespace restore_tests

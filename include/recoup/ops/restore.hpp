@@ -1,10 +1,10 @@
 // Restores a snapshot, or a part of one, into a directory.
 //
-//   1. read the trees: decide about each entry, make directories and special files, plan the files     restore_walk
-//   2. read existing files to see what of them can stay                                               existing_content
-//   3. read each needed blob once and write it wherever it belongs                                     content_writer
-//   4. hard links, deletions, metadata of directories                                                  restore_finishing
-//   5. if asked for, read everything again                                                             content_verification
+//   1. read the trees: decide about each entry, make directories and special files, plan the files restore_walk
+//   2. read existing files to see what of them can stay                                            existing_content
+//   3. read each needed blob once and write it wherever it belongs                                 content_writer
+//   4. hard links, deletions, metadata of directories                                              restore_finishing
+//   5. if asked for, read everything again                                                         content_verification
 //
 // Nothing a repository says can make it touch anything outside the target: see directories.hpp. An item that fails is
 // reported and the rest goes on; only a full disk, a request to stop, or a target that cannot be used end it.
@@ -105,8 +105,9 @@ inline restore_result restore(repository& repo, const id& root, const restore_op
   reporter.check();
 
   const auto& counted = observer.counters;
-  return {counted.total_files, counted.files_restored, counted.files_skipped,  counted.files_deleted, counted.total_bytes,
-          counted.bytes_restored, counted.bytes_skipped, counted.files_verified, counted.errors};
+  return {counted.total_files, counted.files_restored, counted.files_skipped, counted.files_deleted,
+          counted.total_bytes, counted.bytes_restored, counted.bytes_skipped, counted.files_verified,
+          counted.errors};
 }
 
 }  // namespace recoup

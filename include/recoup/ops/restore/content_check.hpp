@@ -1,5 +1,5 @@
-// Reading files of the target and comparing them, blob by blob, with what the snapshot says: before writing, to keep what
-// is right already; and after writing, if the user wants proof.
+// Reading files of the target and comparing them, blob by blob, with what the snapshot says: before writing, to keep
+// what is right already; and after writing, if the user wants proof.
 #pragma once
 
 #include <unistd.h>
@@ -46,7 +46,8 @@ namespace content_check {
 }  // namespace content_check
 
 /// Finds out what of the existing files can stay. Afterwards `remaining` of each file is the number of blobs to write,
-/// and references that need no writing have the pack `blob_reference::matches`. Unchanged files get their metadata here.
+/// and references that need no writing have the pack `blob_reference::matches`. Unchanged files get their metadata
+/// here.
 class existing_content {
 public:
   explicit existing_content(restore_context& context) : context_(context) {}

@@ -8,9 +8,9 @@
 //       whoever writes the last blob of a file applies its metadata and closes it
 //
 // A thread does all steps for its part, so its data stays in its cache; there are as many threads as it takes to keep
-// both processors and connections busy. Memory is one part, one blob and a few contexts per thread. A blob that cannot be
-// had from its pack is looked for in other packs; failing that, each file that needs it is reported, and gets everything
-// else.
+// both processors and connections busy. Memory is one part, one blob and a few contexts per thread. A blob that cannot
+// be had from its pack is looked for in other packs; failing that, each file that needs it is reported, and gets
+// everything else.
 #pragma once
 
 #include <algorithm>
@@ -77,8 +77,8 @@ private:
   }
 
   [[nodiscard]] std::vector<part> divide() const {
-    // Reading a gap costs less than another request: restic allows 1 MiB. Parts are small enough to be spread evenly over
-    // threads and to stay in the processor's cache, large enough to hide a request's latency.
+    // Reading a gap costs less than another request: restic allows 1 MiB. Parts are small enough to be spread evenly
+    // over threads and to stay in the processor's cache, large enough to hide a request's latency.
     constexpr std::uint64_t largest_gap = 256 << 10;
     constexpr std::uint64_t longest_part = 4 << 20;
     const auto& references = context_.plan.references;
@@ -150,7 +150,8 @@ private:
         opened = open(file);
       }
       apply_file_metadata(context_, file, opened.get());
-      if (const int reason = opened.close(); reason != 0) throw system_error(reason, "cannot write to " + path_of(file));
+      if (const int reason = opened.close(); reason != 0)
+        throw system_error(reason, "cannot write to " + path_of(file));
     } catch (const error& problem) {
       fail(file, problem);
     }

@@ -3,8 +3,8 @@
 // Nothing outside the target may be touched, whatever a repository says and whatever lies in the target. So no path is
 // ever given to the kernel: a directory is opened below its parent's descriptor, by one name that holds no slash, and
 // never through a symlink. A symlink that was restored or planted where a directory belongs is an error or is replaced,
-// but not followed. Path lengths do not matter either. Descriptors are kept in a small cache; on a miss the way down from
-// the nearest open ancestor is walked again, without recursion.
+// but not followed. Path lengths do not matter either. Descriptors are kept in a small cache; on a miss the way down
+// from the nearest open ancestor is walked again, without recursion.
 #pragma once
 
 #include <fcntl.h>
@@ -145,8 +145,8 @@ public:
         number = entries_[number].parent;
       }
     }
-    // Of a long way down, the end is remembered and some places spread over the rest. So the directories of a long chain
-    // can be visited from the bottom up in n log n steps, where remembering the end alone would take n squared.
+    // Of a long way down, the end is remembered and some places spread over the rest. So the directories of a long
+    // chain can be visited from the bottom up in n log n steps, where remembering the end alone would take n squared.
     const auto half = std::max<std::size_t>(capacity_ / 2, 1);
     const auto stride = chain.size() / half + 1;
     for (auto left = chain.size(); left-- > 0;) {

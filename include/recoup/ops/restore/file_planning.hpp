@@ -36,8 +36,8 @@ public:
     linked_.push_back({inode, std::move(file)});
   }
 
-  /// When all trees are read: of all names of an inode the first, in the order of the trees, is the file, and the others
-  /// become links to it. It must not depend on which thread was faster.
+  /// When all trees are read: of all names of an inode the first, in the order of the trees, is the file, and the
+  /// others become links to it. It must not depend on which thread was faster.
   void settle_links() {
     std::unordered_map<link_key, std::size_t, link_key_hash> first;
     for (std::size_t i = 0; i < linked_.size(); ++i) {
@@ -123,7 +123,8 @@ private:
     if (size != file.size) {
       const auto path = context_.directories.path(file.directory, file.name);
       context_.reporter.warn(path, path + ": the snapshot says " + std::to_string(file.size) +
-                                       " bytes, but its content has " + std::to_string(size) + "; all of it is restored");
+                                       " bytes, but its content has " + std::to_string(size) +
+                                       "; all of it is restored");
     }
     return size;
   }

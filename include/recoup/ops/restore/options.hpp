@@ -44,8 +44,8 @@ struct restore_options {
   std::string target;
 
   /// Asked for each entry with its path in the snapshot ("/etc/hosts"); empty: everything is selected. With
-  /// `delete_extra` it is also asked about entries of the target that the snapshot lacks; their node holds a name and the
-  /// type `file` only, as restic does not tell its filters what they are. Called from any thread, several at once.
+  /// `delete_extra` it is also asked about entries of the target that the snapshot lacks; their node holds a name and
+  /// the type `file` only, as restic does not tell its filters what they are. Called from any thread, several at once.
   std::function<selection(std::string_view path, const node&)> select;
 
   overwrite_mode overwrite = overwrite_mode::always;

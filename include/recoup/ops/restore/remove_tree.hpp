@@ -19,9 +19,10 @@
 
 namespace recoup {
 
-/// Walks depth-first without recursion, so any depth will do. Only some directories stay open; others are opened again on
-/// the way back, by their names from the nearest open one above: for depth n that are some n log n steps. Symlinks are removed, never followed, and other file systems that
-/// are mounted inside are left alone. With `dry_run` everything is visited and nothing removed.
+/// Walks depth-first without recursion, so any depth will do. Only some directories stay open; others are opened again
+/// on the way back, by their names from the nearest open one above: for depth n that are some n log n steps. Symlinks
+/// are removed, never followed, and other file systems that are mounted inside are left alone. With `dry_run`
+/// everything is visited and nothing removed.
 class tree_removal {
 public:
   using visitor = std::function<void(const std::string& path)>;

@@ -52,7 +52,8 @@ public:
     stop_.request_stop();
   }
 
-  /// Runs `work` for the item that `path()` names; what it throws becomes that item's error. True if nothing was thrown.
+  /// Runs `work` for the item that `path()` names; what it throws becomes that item's error. True if nothing was
+  /// thrown.
   template <class Path, class Work>
   bool attempt(const Path& path, const Work& work) {
     try {

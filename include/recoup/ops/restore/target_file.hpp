@@ -81,7 +81,8 @@ inline void remove_what_is_there(int directory, const char* name, bool with_cont
     if (errno != ENOENT && errno != EINVAL && errno != EMLINK && errno != ELOOP)
       throw system_error(errno, "cannot write to " + path);
     if (request.must_exist)
-      throw error(error_code::failure, path + " was changed by another program while it was being restored; restore again");
+      throw error(error_code::failure,
+                  path + " was changed by another program while it was being restored; restore again");
     if (errno != ENOENT) remove_what_is_there(directory, name, request.removes_directories, path);
   } else {
     remove_what_is_there(directory, name, request.removes_directories, path);
@@ -91,8 +92,8 @@ inline void remove_what_is_there(int directory, const char* name, bool with_cont
   return file;
 }
 
-/// Keeps a file that several threads write in one piece on the disk. File systems may not know how; no matter. In memory
-/// nothing is gained: all pages would be taken at once, by one thread while the others wait.
+/// Keeps a file that several threads write in one piece on the disk. File systems may not know how; no matter. In
+/// memory nothing is gained: all pages would be taken at once, by one thread while the others wait.
 inline void preallocate(int file, off_t size) noexcept {
   struct statfs system {};
   if (::fstatfs(file, &system) == 0 && system.f_type != TMPFS_MAGIC)
@@ -101,7 +102,8 @@ inline void preallocate(int file, off_t size) noexcept {
 
 }  // namespace target_files
 
-/// Opens a file for writing; it is made, or takes the place of what is there, if need be. A file that is too long is cut.
+/// Opens a file for writing; it is made, or takes the place of what is there, if need be. A file that is too long is
+/// cut.
 [[nodiscard]] inline file_descriptor open_target_file(int directory, const char* name,
                                                       const target_file_request& request, const std::string& path) {
   file_descriptor file;
@@ -113,7 +115,8 @@ inline void preallocate(int file, off_t size) noexcept {
   const auto size = static_cast<off_t>(request.size);
   if (request.sparse) {
     // Emptied first if it is one that came into being after we looked: what is not written must read as zero.
-    if ((!is_new && ::ftruncate(file.get(), 0) != 0) || ::ftruncate(file.get(), size) != 0) throw system_error(errno, "cannot set the size of " + path);
+    if ((!is_new && ::ftruncate(file.get(), 0) != 0) || ::ftruncate(file.get(), size) != 0)
+      throw system_error(errno, "cannot set the size of " + path);
     return file;
   }
   struct stat status {};
