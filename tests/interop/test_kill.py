@@ -210,7 +210,7 @@ def test_interrupted_restore_and_check(recoup, restic, repo, large, tmp_path, nu
 
 # ---- no room -------------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("limit", ["size=24m", "size=400m,nr_inodes=40"])
+@pytest.mark.parametrize("limit", ["size=24m", "size=400m,nr_inodes=30"])
 def test_full_disk_below_the_repository(recoup, restic, new_repo, tmpfs, small_tree, tmp_path, version, limit):
     disk = tmpfs("disk", limit)
     repo = new_repo("repo", version, where=disk)

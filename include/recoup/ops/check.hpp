@@ -1,7 +1,7 @@
 // Is everything there, and is it what it was?
 //
-//   every index readable? -> every indexed pack there, and of the right length? -> every snapshot readable?
-//   -> every tree readable, every blob it needs in the index? -> on request: packs read whole and verified
+//   every key file readable? -> every snapshot readable? -> every index readable? -> every indexed pack there, and of the
+//   right length? -> every tree readable, every blob it needs in the index? -> on request: packs read whole and verified
 #pragma once
 
 #include <algorithm>
@@ -21,6 +21,7 @@
 #include <recoup/ops/check/pack_check.hpp>
 #include <recoup/ops/check/tree_check.hpp>
 #include <recoup/ops/snapshots.hpp>
+#include <recoup/repo/keys.hpp>
 #include <recoup/repo/repository.hpp>
 
 namespace recoup {
@@ -32,6 +33,7 @@ public:
         threads_(options.threads != 0 ? options.threads : processor_count()) {}
 
   [[nodiscard]] check_result run() {
+    check_keys();
     const auto snapshots = options_.snapshots ? *options_.snapshots : load_snapshots();
     load_index();
     if (!result_.damaged_indexes.empty()) return std::move(result_);  // all that follows would be the same error again
@@ -46,6 +48,17 @@ private:
   void complain(const std::string& text) {
     ++result_.errors;
     observer_.on_error(text);
+  }
+
+  /// The key that opened the repository is fine, but others may be what somebody relies on one day.
+  void check_keys() {
+    for (const auto& file : repo_.list(file_type::key)) {
+      try {
+        (void)load_key_file(repo_.storage(), file.name);
+      } catch (const error& problem) {
+        complain(std::string(problem.what()) + "; remove it with `key remove` and add a new one");
+      }
+    }
   }
 
   [[nodiscard]] std::vector<found_snapshot> load_snapshots() {

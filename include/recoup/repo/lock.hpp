@@ -121,16 +121,16 @@ private:
   void acquire(const lock_options& options) {
     using namespace std::chrono;
     const auto give_up = steady_clock::now() + options.retry_for;
-    seconds pause{5};
+    milliseconds pause{5000};
     bool told = false;
     for (;;) {
       const auto conflict = try_acquire(options.stop);
       if (!conflict) return;
-      const auto left = duration_cast<seconds>(give_up - steady_clock::now());
-      if (left <= seconds{0}) throw error(error_code::locked, *conflict);
+      const auto left = ceil<milliseconds>(give_up - steady_clock::now());
+      if (left <= milliseconds{0}) throw error(error_code::locked, *conflict);
       if (!std::exchange(told, true)) options.on_wait(*conflict);
       wait(std::min(pause, left), options.stop);
-      pause = std::min(pause * 2, seconds{60});
+      pause = std::min<milliseconds>(pause * 2, minutes{1});
     }
   }
 
