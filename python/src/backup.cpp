@@ -137,7 +137,9 @@ py::dict run_backup(live_repository& live, const py::kwargs& chosen) {
   const backup_filter filter(excludes, options.targets,
                              [&](const std::string&, const std::string& text) { live.facts().warn(text); });
   options.excludes_path = [&](const std::string& path) { return filter.excludes_path(path); };
-  options.excludes_entry = [&](const std::string& path, const struct stat& status) { return filter.excludes_entry(path, status); };
+  options.excludes_entry = [&](const std::string& path, const struct stat& status) {
+    return filter.excludes_entry(path, status);
+  };
 
   const auto result = run_interruptible(
       [&](const std::stop_token& stop) {

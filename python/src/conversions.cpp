@@ -87,8 +87,8 @@ timestamp from_datetime(const py::object& time) {
     throw py::type_error("expected datetime.datetime, not " + std::string(Py_TYPE(time.ptr())->tp_name));
   const auto aware = time.attr("utcoffset")().is_none() ? time.attr("astimezone")() : time;
   const auto utc = py::reinterpret_borrow<py::object>(PyDateTime_TimeZone_UTC);
-  const auto epoch = owned<py::object>(PyDateTimeAPI->DateTime_FromDateAndTime(1970, 1, 1, 0, 0, 0, 0, utc.ptr(),
-                                                                                PyDateTimeAPI->DateTimeType));
+  const auto epoch = owned<py::object>(
+      PyDateTimeAPI->DateTime_FromDateAndTime(1970, 1, 1, 0, 0, 0, 0, utc.ptr(), PyDateTimeAPI->DateTimeType));
   const py::object since = aware - epoch;
   const py::object offset = aware.attr("utcoffset")();
   const auto seconds_of = [](const py::object& delta) {

@@ -32,8 +32,8 @@ namespace py = pybind11;
 
 [[nodiscard]] py::bytes to_bytes(byte_view content);
 
-/// An aware datetime in the zone that was stored, cut to microseconds. Years that a datetime cannot have become the first
-/// or last moment it can.
+/// An aware datetime in the zone that was stored, cut to microseconds. Years that a datetime cannot have become the
+/// first or last moment it can.
 [[nodiscard]] py::object to_datetime(const timestamp& stamp);
 
 /// From a datetime; a naive one is in local time.

@@ -19,7 +19,8 @@ struct exception_class {
 };
 
 constexpr std::array classes{
-    exception_class{error_code::invalid_argument, "InvalidArgumentError", "What was asked for makes no sense. Also a ValueError."},
+    exception_class{error_code::invalid_argument, "InvalidArgumentError",
+                    "What was asked for makes no sense. Also a ValueError."},
     exception_class{error_code::not_found, "NotFoundError", "A file, snapshot or blob that does not exist."},
     exception_class{error_code::damaged, "DamagedError", "Stored bytes have a wrong hash, MAC, length or syntax."},
     exception_class{error_code::unsupported, "UnsupportedError", "Valid, but of a version or kind not known here."},

@@ -1,8 +1,8 @@
 // What a Python `Repository` stands for, which may live for days beside other programs that add and remove packs.
 //
 // An index that was read once is therefore never trusted with more than one operation:
-//   backup, restore, check   each has a repository object of its own and reads the index when it holds its lock. A backup
-//                            that relied on blobs which a prune has taken away meanwhile would make a broken snapshot
+//   backup, restore, check   each has a repository object of its own and reads the index when it holds its lock: a
+//                            backup that relied on blobs which a prune took away meanwhile would have holes
 //   reading trees and files  share one object; its index is compared with the list of index files after each listing of
 //                            snapshots, and when something is not found
 #pragma once

@@ -71,11 +71,13 @@ py::list texts(const std::vector<std::string>& from, Convert&& convert) {
 void bind_nodes(py::module_& module) {
   py::class_<node>(module, "Node", "An entry of a directory in a snapshot: what the tree says about it.")
       .def_property_readonly("name", [](const node& n) { return to_path_text(n.name); })
-      .def_property_readonly("type", [](const node& n) { return name_of(n.type); },
-                             "\"file\", \"dir\", \"symlink\", \"dev\", \"chardev\", \"fifo\", \"socket\" or \"irregular\".")
+      .def_property_readonly(
+          "type", [](const node& n) { return name_of(n.type); },
+          "\"file\", \"dir\", \"symlink\", \"dev\", \"chardev\", \"fifo\", \"socket\" or \"irregular\".")
       .def_property_readonly("mode", &posix_mode, "Type and permissions as in os.stat_result.st_mode.")
-      .def_property_readonly("mtime", [](const node& n) { return to_datetime(n.mtime); },
-                             "Cut to microseconds and to the years 1 to 9999; mtime_ns is exact.")
+      .def_property_readonly(
+          "mtime", [](const node& n) { return to_datetime(n.mtime); },
+          "Cut to microseconds and to the years 1 to 9999; mtime_ns is exact.")
       .def_property_readonly("mtime_ns", [](const node& n) { return to_nanoseconds(n.mtime); })
       .def_property_readonly("atime_ns", [](const node& n) { return to_nanoseconds(n.atime); })
       .def_property_readonly("ctime_ns", [](const node& n) { return to_nanoseconds(n.ctime); })
@@ -88,12 +90,16 @@ void bind_nodes(py::module_& module) {
       .def_readonly("device", &node::device, "Of a device node, as os.stat_result.st_rdev.")
       .def_readonly("size", &node::size, "Bytes; 0 unless it is a file.")
       .def_readonly("links", &node::links)
-      .def_property_readonly("link_target", [](const node& n) { return to_path_text(n.link_target); }, "Of a symlink.")
+      .def_property_readonly(
+          "link_target", [](const node& n) { return to_path_text(n.link_target); }, "Of a symlink.")
       .def_property_readonly("extended_attributes", &attributes_of)
       .def_property_readonly("content", &hex_ids, "Ids of a file's data blobs, in order.")
-      .def_property_readonly("subtree", [](const node& n) { return hex_or_none(n.subtree); }, "Id of a directory's tree.")
-      .def("__eq__", [](const node& a, const node& b) { return a == b; }, py::is_operator())
-      .def("__hash__", [](const node& n) { return py::hash(py::make_tuple(py::bytes(n.name), n.inode, n.mtime.seconds)); })
+      .def_property_readonly(
+          "subtree", [](const node& n) { return hex_or_none(n.subtree); }, "Id of a directory's tree.")
+      .def(
+          "__eq__", [](const node& a, const node& b) { return a == b; }, py::is_operator())
+      .def("__hash__",
+           [](const node& n) { return py::hash(py::make_tuple(py::bytes(n.name), n.inode, n.mtime.seconds)); })
       .def("__repr__", [](const node& n) {
         return py::str("<recoup.Node {} {!r}>").format(name_of(n.type), to_path_text(n.name));
       });
@@ -108,8 +114,10 @@ void bind_nodes(py::module_& module) {
       .def_property_readonly("hostname", [](const found_snapshot& s) { return to_text(s.snapshot.hostname); })
       .def_property_readonly("username", [](const found_snapshot& s) { return to_text(s.snapshot.username); })
       .def_property_readonly("tags", [](const found_snapshot& s) { return texts(s.snapshot.tags, to_text); })
-      .def_property_readonly("excludes", [](const found_snapshot& s) { return texts(s.snapshot.excludes, to_path_text); })
-      .def_property_readonly("program_version", [](const found_snapshot& s) { return to_text(s.snapshot.program_version); })
+      .def_property_readonly("excludes",
+                             [](const found_snapshot& s) { return texts(s.snapshot.excludes, to_path_text); })
+      .def_property_readonly("program_version",
+                             [](const found_snapshot& s) { return to_text(s.snapshot.program_version); })
       .def_property_readonly("summary", [](const found_snapshot& s) { return summary_of(s.snapshot); });
 }
 

@@ -29,7 +29,8 @@ public:
   [[nodiscard]] py::list list() {
     const std::lock_guard lock(mutex_);
     py::list items;
-    for (const auto& [path, message] : problems_) items.append(py::make_tuple(to_path_text(path), to_path_text(message)));
+    for (const auto& [path, message] : problems_)
+      items.append(py::make_tuple(to_path_text(path), to_path_text(message)));
     return items;
   }
 

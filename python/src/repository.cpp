@@ -45,12 +45,14 @@ repository_options options_from(const py::kwargs& chosen) {
   const auto mode = chosen_value<std::string>(chosen, "compression");
   const auto parsed = parse_compression(mode);
   if (!parsed)
-    throw error(error_code::invalid_argument, "compression \"" + mode + "\" is not one of auto, off, fastest, better, max");
+    throw error(error_code::invalid_argument,
+                "compression \"" + mode + "\" is not one of auto, off, fastest, better, max");
   options.mode = *parsed;
   constexpr std::size_t mebibyte = std::size_t{1} << 20;
   options.pack_size = chosen_value<std::size_t>(chosen, "pack_size");
   if (options.pack_size < 4 * mebibyte || options.pack_size > 128 * mebibyte)
-    throw error(error_code::invalid_argument, "a pack has 4 to 128 MiB, not " + std::to_string(options.pack_size) + " bytes");
+    throw error(error_code::invalid_argument,
+                "a pack has 4 to 128 MiB, not " + std::to_string(options.pack_size) + " bytes");
   options.extra_verify = chosen_value<bool>(chosen, "extra_verify");
   options.key_hint = chosen_value<std::string>(chosen, "key_hint");
   options.on_warning = warning_sink(chosen["warn"]);
@@ -68,7 +70,8 @@ std::shared_ptr<backend> storage_from(const std::string& location, const py::kwa
   return open_backend(location, chosen_value<backend_options>(chosen, "options"));
 }
 
-std::unique_ptr<live_repository> init(const py::object& location, const py::object& password, const py::kwargs& chosen) {
+std::unique_ptr<live_repository> init(const py::object& location, const py::object& password,
+                                      const py::kwargs& chosen) {
   const auto place = from_path(location);
   const password_view secret(password);
   const auto options = options_from(chosen);
@@ -92,7 +95,8 @@ std::unique_ptr<live_repository> init(const py::object& location, const py::obje
   return std::make_unique<live_repository>(storage, repository::create(storage, secret.text(), choice, options), locks);
 }
 
-std::unique_ptr<live_repository> open(const py::object& location, const py::object& password, const py::kwargs& chosen) {
+std::unique_ptr<live_repository> open(const py::object& location, const py::object& password,
+                                      const py::kwargs& chosen) {
   const auto place = from_path(location);
   const password_view secret(password);
   const auto options = options_from(chosen);
@@ -118,7 +122,7 @@ std::vector<found_snapshot> snapshots(live_repository& live, const py::object& h
   return run_interruptible([&](const std::stop_token&) {
     std::vector<found_snapshot> found;
     auto& repo = live.facts();
-    for (auto& [name, value] : repo.load_snapshots([&](const id& unreadable, const error& problem) {
+    for (auto& [name, value] : repo.load_snapshots([&](const id&unreadable, const error&problem) {
            repo.warn("snapshot " + unreadable.short_hex() + " is passed over: " + problem.what());
          }))
       if (filter.matches(value)) found.push_back({name, std::move(value), {}});
@@ -256,21 +260,27 @@ repository_class bind_repository(py::module_& module) {
   const auto config = [](const live_repository& live) -> const repository_config& { return live.facts().config(); };
   bound.def_property_readonly("id", [=](const live_repository& live) { return config(live).id; })
       .def_property_readonly("version", [=](const live_repository& live) { return config(live).version; })
-      .def_property_readonly("chunker_polynomial", [=](const live_repository& live) { return config(live).chunker_polynomial.hex(); })
-      .def_property_readonly("location", [](const live_repository& live) { return to_path_text(live.facts().storage().location()); })
+      .def_property_readonly("chunker_polynomial",
+                             [=](const live_repository& live) { return config(live).chunker_polynomial.hex(); })
+      .def_property_readonly(
+          "location", [](const live_repository& live) { return to_path_text(live.facts().storage().location()); })
       .def_property_readonly("key_id", [](const live_repository& live) { return live.facts().key_id().hex(); })
       .def("snapshots", &snapshots, py::arg("hosts"), py::arg("tags"), py::arg("paths"))
       .def("snapshot", &snapshot_named, py::arg("name"), py::arg("hosts"), py::arg("tags"), py::arg("paths"))
       .def("tree", &tree_of, py::arg("tree"))
       .def("subtree", &subtree, py::arg("tree"), py::arg("folder"))
       .def("lookup", &lookup, py::arg("tree"), py::arg("path"))
-      .def("find", &find, py::arg("tree"), py::arg("patterns"), py::arg("ignore_case"), py::arg("oldest"), py::arg("newest"))
+      .def("find", &find, py::arg("tree"), py::arg("patterns"), py::arg("ignore_case"), py::arg("oldest"),
+           py::arg("newest"))
       .def("load_blob", &load_blob, py::arg("type"), py::arg("id"))
       .def("open_node", &open_node, py::arg("node"))
-      .def("unlock", [](live_repository& live, bool all) {
-        const py::gil_scoped_release release;
-        return remove_locks(live.facts(), all).removed;
-      }, py::arg("all"));
+      .def(
+          "unlock",
+          [](live_repository& live, bool all) {
+            const py::gil_scoped_release release;
+            return remove_locks(live.facts(), all).removed;
+          },
+          py::arg("all"));
 
   module.def("init", &init, py::arg("location"), py::arg("password"));
   module.def("open", &open, py::arg("location"), py::arg("password"));

@@ -49,7 +49,8 @@ restore_options options_from(const py::kwargs& chosen) {
   const auto mode = chosen_value<std::string>(chosen, "overwrite");
   const auto parsed = parse_overwrite_mode(mode);
   if (!parsed)
-    throw error(error_code::invalid_argument, "overwrite \"" + mode + "\" is not one of always, if-changed, if-newer, never");
+    throw error(error_code::invalid_argument,
+                "overwrite \"" + mode + "\" is not one of always, if-changed, if-newer, never");
   options.overwrite = *parsed;
   options.dry_run = chosen_value<bool>(chosen, "dry_run");
   options.sparse = chosen_value<bool>(chosen, "sparse");
@@ -58,7 +59,8 @@ restore_options options_from(const py::kwargs& chosen) {
   return options;
 }
 
-py::dict run_restore(live_repository& live, const std::string& tree, const py::object& folder, const py::kwargs& chosen) {
+py::dict run_restore(live_repository& live, const std::string& tree, const py::object& folder,
+                     const py::kwargs& chosen) {
   const auto root = parse_id(tree);
   const auto subfolder = from_path(folder);
   auto options = options_from(chosen);
@@ -93,6 +95,8 @@ py::dict run_restore(live_repository& live, const std::string& tree, const py::o
 
 }  // namespace
 
-void bind_restore(repository_class& bound) { bound.def("restore", &run_restore, py::arg("tree"), py::arg("subfolder")); }
+void bind_restore(repository_class& bound) {
+  bound.def("restore", &run_restore, py::arg("tree"), py::arg("subfolder"));
+}
 
 }  // namespace recoup::python
