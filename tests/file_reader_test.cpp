@@ -18,7 +18,7 @@ protected:
         repo_(make_repository(storage_)) {
     std::mt19937 random(1);
     std::vector<std::string> parts;
-    for (const std::size_t size : {5, 0, 1, 1000, 7, 0, 300, 2000, 64, 0}) {
+    for (const std::size_t size : {5u, 0u, 1u, 1000u, 7u, 0u, 300u, 2000u, 64u, 0u}) {
       std::string part(size, '\0');
       for (auto& c : part) c = static_cast<char>(random());
       parts.push_back(part);

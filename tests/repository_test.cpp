@@ -39,7 +39,7 @@ INSTANTIATE_TEST_SUITE_P(versions, repository_test, testing::Values(1u, 2u));
 TEST_P(repository_test, blobs_come_back) {
   std::mt19937 random(GetParam());
   std::map<id, std::string> saved;
-  for (const std::size_t size : {0, 1, 31, 32, 33, 1000, 100'000, 3'000'000}) {
+  for (const std::size_t size : {0u, 1u, 31u, 32u, 33u, 1000u, 100'000u, 3'000'000u}) {
     std::string content(size, '\0');
     for (auto& c : content) c = static_cast<char>(size % 3 == 0 ? random() : 'x');
     const auto made = repo_->save_blob(blob_type::data, as_bytes(content));

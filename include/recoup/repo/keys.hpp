@@ -63,7 +63,7 @@ inline constexpr std::size_t max_keys_to_try = 20;
   storage.list(file_type::key, [&](const listed_file& file) { names.push_back(file.name); });
   std::ranges::sort(names);
   if (!hint.empty())
-    std::ranges::stable_partition(names, [&](const id& name) { return name.hex().starts_with(hint); });
+    std::stable_partition(names.begin(), names.end(), [&](const id& name) { return name.hex().starts_with(hint); });
   if (names.size() > max_keys_to_try) names.resize(max_keys_to_try);
   std::size_t unreadable = 0;
   std::optional<error> not_loaded;  // by the fault of storage or network: says nothing about the key

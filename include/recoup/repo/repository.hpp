@@ -378,8 +378,8 @@ inline std::vector<listed_file> repository::list(file_type type) const {
   storage_->list(type, [&](const listed_file& file) { files.push_back(file); });
   std::ranges::sort(files, {}, &listed_file::name);
   // Object stores may show a file twice when they are asked for a page again.
-  const auto repeated = std::ranges::unique(files, {}, &listed_file::name);
-  files.erase(repeated.begin(), repeated.end());
+  const auto is_same = [](const listed_file& a, const listed_file& b) { return a.name == b.name; };
+  files.erase(std::unique(files.begin(), files.end(), is_same), files.end());
   return files;
 }
 
