@@ -43,7 +43,10 @@ class Repository:
         for folder, _, names in os.walk(start):
             for name in names:
                 full = pathlib.Path(folder) / name
-                found[str(full.relative_to(self.path))] = full.lstat().st_size
+                try:
+                    found[str(full.relative_to(self.path))] = full.lstat().st_size
+                except FileNotFoundError:  # a lock or a temporary file, gone meanwhile
+                    pass
         return found
 
     def ids(self, kind: str) -> set[str]:
