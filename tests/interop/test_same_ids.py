@@ -67,8 +67,9 @@ def entries(ours, kind=None):
 
 def test_odd_tree(same, odd_tree, version, restic):
     ours, theirs = same(odd_tree.name, cwd=odd_tree.parent, version=version)
-    if version == 1:  # nothing is compressed: the stored size is the same too
-        assert ours.summary["data_added_packed"] == theirs.summary["data_added_packed"]
+    if version == 1:  # nothing is compressed: the stored size is the same too, but for the frames (36 bytes) of full packs
+        difference = abs(ours.summary["data_added_packed"] - theirs.summary["data_added_packed"])
+        assert difference % 36 == 0 and difference <= 4 * 36
     found = entries(ours)
     assert {"file", "dir", "symlink", "fifo", "dev", "chardev"} == {n["type"] for n in found.values()}
     assert any(len(n["content"] or []) > 8 for n in found.values())
