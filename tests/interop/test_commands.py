@@ -211,7 +211,7 @@ def test_cat(recoup, restic, history):
     tree = made.load("snapshots", ids[1])["tree"]
     (_, data), (place, *_) = next((k, v) for k, v in made.index().items() if k[0] == "data")
     for what in (["config"], ["masterkey"], ["snapshot", ids[0]], ["snapshot", ids[0][:8]], ["index", made.names("index")[0]],
-                 ["key", made.names("keys")[0]], ["tree", ids[1]], ["tree", f"{ids[1]}:/tree/links"], ["tree", "latest"],
+                 ["key", made.names("keys")[0]], ["tree", ids[1]], ["tree", f"{ids[1]}:/tree/links"],
                  ["blob", tree], ["blob", data], ["pack", place.pack], ["snapshot", "0000"], ["blob", "0" * 64], ["index", "zz"], ["tree", f"{ids[1]}:/nothing"], ["pack", "0" * 64]):
         theirs = restic.run("cat", *what, repo=repo, code=None)
         ours = recoup.run("cat", *what, repo=repo, code=theirs.code)
