@@ -1,7 +1,7 @@
 // What one core does with the bytes of a backup: searching for cuts, hashing, sealing, compressing.
 //
-// bytes_per_second of `chunk` counts all bytes of a file, most of a third of which are never searched (min_chunk); `scan`
-// counts searched bytes only.
+// bytes_per_second of `chunk` counts all bytes of a file, most of a third of which are never searched (min_chunk);
+// `scan` counts searched bytes only.
 #include <recoup/chunker/chunker.hpp>
 #include <recoup/compress/zstd.hpp>
 #include <recoup/crypto/box.hpp>

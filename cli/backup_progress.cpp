@@ -79,7 +79,8 @@ void backup_progress::on_item_done(const backup_item& item) {
     ++files_done_;
     const std::lock_guard lock(mutex_);
     // There are at most as many as threads that read.
-    if (const auto at = std::find(current_files_.begin(), current_files_.end(), item.path); at != current_files_.end()) {
+    if (const auto at = std::find(current_files_.begin(), current_files_.end(), item.path);
+        at != current_files_.end()) {
       std::swap(*at, current_files_.back());
       current_files_.pop_back();
     }
@@ -164,8 +165,8 @@ std::vector<std::string> backup_progress::status_lines(const figures& at, nanose
         line += "[" + progress_bar(at.bytes_done, at.bytes, bar_width) + "] ";
       line += format_percent(at.bytes_done, at.bytes) + "  ";
     }
-    line += number(at.files_done) + " files " + format_bytes(at.bytes_done) + ", total " + number(at.files) + " files " +
-            format_bytes(at.bytes) + ", " + number(at.errors) + " errors";
+    line += number(at.files_done) + " files " + format_bytes(at.bytes_done) + ", total " + number(at.files) +
+            " files " + format_bytes(at.bytes) + ", " + number(at.errors) + " errors";
   }
   if (at.rate >= 1) line += ", " + format_bytes(static_cast<std::uint64_t>(at.rate)) + "/s";
   if (at.seconds_left > 0) line += " ETA " + format_seconds(at.seconds_left);

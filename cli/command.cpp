@@ -48,9 +48,9 @@ const command* command_tree::find(const CLI::App* app) const {
 
 void expect_no_arguments(const context& call, const std::string& command_name) {
   if (call.arguments.empty()) return;
-  throw error(error_code::invalid_argument, "the " + command_name +
-                                                " command expects no arguments, only options - please see `recoup help " +
-                                                command_name + "` for usage and flags");
+  throw error(error_code::invalid_argument,
+              "the " + command_name + " command expects no arguments, only options - please see `recoup help " +
+                  command_name + "` for usage and flags");
 }
 
 }  // namespace recoup::cli

@@ -126,7 +126,8 @@ backup_options engine_options_of(const backup_flags& flags, std::vector<std::str
   return options;
 }
 
-std::optional<parent_snapshot> choose_parent(repository& repo, const backup_flags& flags, const backup_options& options) {
+std::optional<parent_snapshot> choose_parent(repository& repo, const backup_flags& flags,
+                                             const backup_options& options) {
   if (flags.force) return std::nullopt;
   if (flags.parent.empty() || flags.parent == "latest")
     return find_parent(repo, options, {flags.group_by.host, flags.group_by.paths, flags.group_by.tags});
@@ -255,16 +256,18 @@ void add_selection_flags(CLI::App& app, backup_flags& flags) {
   add_list(app, "--files-from-verbatim", flags.files_from_verbatim, "the same with one plain name a line", "file");
   add_list(app, "--files-from-raw", flags.files_from_raw, "the same with names that end in a zero byte", "file");
   add_switch(app, "--stdin", flags.from_stdin, "read backup from stdin");
-  add_text(app, "--stdin-filename", flags.stdin_filename, "name of the file in the snapshot (default: stdin)", "filename");
+  add_text(app, "--stdin-filename", flags.stdin_filename, "name of the file in the snapshot (default: stdin)",
+           "filename");
   add_switch(app, "--stdin-from-command", flags.from_command,
              "interpret arguments as command to execute and store its stdout");
 }
 
 void add_reading_flags(CLI::App& app, backup_flags& flags) {
-  add_text(app, "--parent", flags.parent,
-           "use this parent snapshot (default: latest snapshot in the group determined by --group-by and not newer than "
-           "the timestamp determined by --time)",
-           "snapshot");
+  add_text(
+      app, "--parent", flags.parent,
+      "use this parent snapshot (default: latest snapshot in the group determined by --group-by and not newer than "
+      "the timestamp determined by --time)",
+      "snapshot");
   add_parsed(
       app, "-g,--group-by", [&flags](const std::string& text) { flags.group_by = snapshot_grouping::parse(text); },
       "look for the parent among snapshots with the same host, paths and/or tags, separated by comma (disable grouping "
@@ -285,7 +288,8 @@ void add_reading_flags(CLI::App& app, backup_flags& flags) {
 }
 
 void add_snapshot_making_flags(CLI::App& app, backup_flags& flags) {
-  add_list(app, "--tag", flags.tags, "add tags for the new snapshot (can be specified multiple times)", "tag[,tag,...]");
+  add_list(app, "--tag", flags.tags, "add tags for the new snapshot (can be specified multiple times)",
+           "tag[,tag,...]");
   add_text(app, "-H,--host", flags.host,
            "set the hostname for the snapshot manually (default: $RESTIC_HOST or this machine's). To prevent an "
            "expensive rescan use the \"parent\" flag",
@@ -306,7 +310,8 @@ void add_backup_command(command_tree& tree) {
   command.details =
       "Creates a new snapshot of the files and directories given as the arguments. Only what the repository does not\n"
       "hold yet is stored; files that have not changed since the parent snapshot are not even read.\n\n"
-      "Exit status is 0 if everything was saved, 1 if there is no snapshot, 3 if some source data could not be read and\n"
+      "Exit status is 0 if everything was saved, 1 if there is no snapshot, 3 if some source data could not be read "
+      "and\n"
       "the snapshot lacks it, 10 if there is no repository, 11 if it is locked, 12 if the password is wrong.\n";
   const auto flags = std::make_shared<backup_flags>();
   add_selection_flags(*command.app, *flags);

@@ -100,7 +100,8 @@ void run(context& call, bool metadata) {
 }  // namespace
 
 void add_diff_command(command_tree& tree) {
-  auto& command = tree.add(tree.root, "diff", "[flags] snapshotID snapshotID", "Show differences between two snapshots");
+  auto& command =
+      tree.add(tree.root, "diff", "[flags] snapshotID snapshotID", "Show differences between two snapshots");
   command.details =
       "Shows differences from the first to the second snapshot. The letters before each path:\n\n"
       "+  The item was added\n"

@@ -42,7 +42,7 @@ public:
   }
 
   void finish() {
-    if (file_ && !file_.close()) throw system_error(errno, "cannot write " + path_);
+    if (const int reason = file_.close(); reason != 0) throw system_error(reason, "cannot write " + path_);
   }
 
 private:
@@ -84,7 +84,8 @@ void run(context& call, const dump_flags& flags) {
 void add_dump_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "dump", "[flags] snapshotID file", "Print backed-up files or folders to stdout");
   command.details =
-      "Prints a single file's content to stdout, a folder as a tar (default) or zip archive. \"/\" as file name dumps the\n"
+      "Prints a single file's content to stdout, a folder as a tar (default) or zip archive. \"/\" as file name dumps "
+      "the\n"
       "whole snapshot. With \"snapshotID:folder\" the names in the archive begin at that folder.\n";
   const auto flags = std::make_shared<dump_flags>();
   auto& app = *command.app;

@@ -93,7 +93,10 @@ void find_files(context& call, session& open, const find_flags& flags, const std
 std::string object_json(const found_object& found, const found_snapshot& in) {
   const bool is_blob = found.object.type == blob_type::data;
   json_writer json;
-  json.begin_object().field("object_type", is_blob ? "blob" : "tree").field("id", found.object.id).field("path", found.path);
+  json.begin_object()
+      .field("object_type", is_blob ? "blob" : "tree")
+      .field("id", found.object.id)
+      .field("path", found.path);
   if (is_blob) json.field("parent_tree", found.parent_tree);
   return json.field("snapshot", in.id).field("time", in.snapshot.time).end_object().take();
 }
@@ -118,9 +121,11 @@ void print_packs(const context& call, repository& repo, const object_search& sea
                       " not found in the index");
       continue;
     }
-    call.out.result("Object belongs to pack " + places.front().pack.hex());
-    call.out.result(" ... Pack " + places.front().pack.hex() + ": <" + name_of(object.type) + "/" +
-                    object.id.short_hex() + ">");
+    const auto& [pack, blob] = places.front();
+    call.out.result("Object belongs to pack " + pack.hex());
+    call.out.result(" ... Pack " + pack.short_hex() + ": <Blob (" + name_of(object.type) + ") " + object.id.short_hex() +
+                    ", offset " + std::to_string(blob.offset) + ", length " + std::to_string(blob.length) +
+                    ", uncompressed length " + std::to_string(blob.uncompressed_length) + ">");
   }
 }
 
@@ -172,7 +177,8 @@ void run(context& call, const find_flags& flags) {
 void add_find_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "find", "[flags] PATTERN...", "Find a file, a directory or restic IDs");
   command.details =
-      "Searches for files or directories in all snapshots, the newest first, or with --blob, --tree and --pack for the\n"
+      "Searches for files or directories in all snapshots, the newest first, or with --blob, --tree and --pack for "
+      "the\n"
       "files and snapshots that blobs, trees and packs belong to.\n\n"
       "Examples: recoup find config.json\n"
       "          recoup find --json \"*.yml\" \"*.json\"\n"

@@ -118,8 +118,9 @@ void add_init_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "init", "[flags]", "Initialize a new repository");
   const auto flags = std::make_shared<init_flags>();
   auto& app = *command.app;
-  add_text(app, "--repository-version", flags->version,
-           "repository format version to use, allowed values are a format version, 'latest' and 'stable' (default: stable)");
+  add_text(
+      app, "--repository-version", flags->version,
+      "repository format version to use, allowed values are a format version, 'latest' and 'stable' (default: stable)");
   add_switch(app, "--copy-chunker-params", flags->copy_chunker,
              "copy chunker parameters from the secondary repository (useful with the copy command)");
   add_text(app, "--from-repo", flags->from_repository,

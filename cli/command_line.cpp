@@ -182,7 +182,8 @@ std::string help_text(const command_tree& tree, const CLI::App& app) {
             "`recoup NAME` runs the program recoup-NAME from PATH if NAME is none of the commands below.\n";
   text += "\nUsage:\n  " + full_name(app) + " " + (is_root ? "[command]" : found->usage) + "\n";
   if (const auto commands = command_lines(app); !commands.empty()) text += "\nAvailable Commands:\n" + commands;
-  if (const auto flags = flag_lines(app); !flags.empty()) text += (is_root ? "\nGlobal Flags:\n" : "\nFlags:\n") + flags;
+  if (const auto flags = flag_lines(app); !flags.empty())
+    text += (is_root ? "\nGlobal Flags:\n" : "\nFlags:\n") + flags;
   if (!is_root) text += "\nGlobal Flags:\n" + flag_lines(tree.root);
   return text + "\nUse \"recoup [command] --help\" for more information about a command.\n";
 }

@@ -87,8 +87,10 @@ void run(context& call, const ls_flags& flags) {
 void add_ls_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "ls", "[flags] snapshotID [dir...]", "List files in a snapshot");
   command.details =
-      "Lists files and directories in a snapshot, which is named by its ID, by \"latest\", or by \"latest~1\" for the one\n"
-      "before. Paths after it are absolute paths in the snapshot: only these directories and what is in them are listed,\n"
+      "Lists files and directories in a snapshot, which is named by its ID, by \"latest\", or by \"latest~1\" for the "
+      "one\n"
+      "before. Paths after it are absolute paths in the snapshot: only these directories and what is in them are "
+      "listed,\n"
       "with --recursive also what is in their subdirectories. Without paths everything is listed.\n";
   const auto flags = std::make_shared<ls_flags>();
   auto& app = *command.app;
@@ -102,8 +104,9 @@ void add_ls_command(command_tree& tree) {
       [flags](const std::string& text) {
         const auto sort = parse_ls_sort(text);
         if (!sort)
-          throw error(error_code::invalid_argument, "invalid sort mode \"" + text +
-                                                        "\", must be one of (name|size|time=mtime|atime|ctime|extension)");
+          throw error(
+              error_code::invalid_argument,
+              "invalid sort mode \"" + text + "\", must be one of (name|size|time=mtime|atime|ctime|extension)");
         flags->sort = *sort;
       },
       "sort output", "name|size|time|mtime|atime|ctime|extension");

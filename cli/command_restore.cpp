@@ -138,7 +138,8 @@ void run(context& call, const restore_flags& flags) {
 void add_patterns(CLI::App& app, pattern_flags& flags, const std::string& kind, const std::string& short_name) {
   add_list(app, short_name + ",--" + kind, flags.patterns, kind + " a pattern (can be specified multiple times)",
            "pattern");
-  add_list(app, "--i" + kind, flags.insensitive, "same as --" + kind + " but ignores the casing of filenames", "pattern");
+  add_list(app, "--i" + kind, flags.insensitive, "same as --" + kind + " but ignores the casing of filenames",
+           "pattern");
   add_list(app, "--" + kind + "-file", flags.files,
            "read " + kind + " patterns from a file (can be specified multiple times)", "file");
   add_list(app, "--i" + kind + "-file", flags.insensitive_files,
@@ -150,7 +151,8 @@ void add_patterns(CLI::App& app, pattern_flags& flags, const std::string& kind, 
 void add_restore_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "restore", "[flags] snapshotID", "Extract the data from a snapshot");
   command.details =
-      "Extracts the data from a snapshot to a directory. The snapshot is named by its ID, by \"latest\", or by \"latest~1\"\n"
+      "Extracts the data from a snapshot to a directory. The snapshot is named by its ID, by \"latest\", or by "
+      "\"latest~1\"\n"
       "for the one before; behind any of these \":folder\" restores only a folder of it, into the target itself.\n\n"
       "What exists in the target already is read and only rewritten where it differs (see --overwrite).\n";
   const auto flags = std::make_shared<restore_flags>();

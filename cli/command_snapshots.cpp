@@ -27,7 +27,7 @@ std::string zone_name() {
   const char* name = std::getenv("TZ");
   if (name == nullptr) return "local time";
   const std::string zone = name[0] == ':' ? name + 1 : name;
-  return zone.empty() ? "UTC" : zone;
+  return zone.empty() || !names_zone_file(name) ? "UTC" : zone;
 }
 
 std::string snapshot_table(const std::vector<found_snapshot>& list, bool compact) {

@@ -44,8 +44,8 @@ private:
     if (call_.options.json) return;
     const std::uint64_t done = done_, items = items_, blobs = blobs_;
     const auto share = done > 0 && !final ? done - 1 : done;
-    auto line = "[" + format_duration(elapsed) + "] " + format_percent(share, snapshots_) + "  " + std::to_string(done) +
-                " / " + std::to_string(snapshots_) + " snapshots";
+    auto line = "[" + format_duration(elapsed) + "] " + format_percent(share, snapshots_) + "  " +
+                std::to_string(done) + " / " + std::to_string(snapshots_) + " snapshots";
     if (items > 0) line += ", " + std::to_string(items) + " files";
     if (blobs > 0) line += ", " + std::to_string(blobs) + " blobs";
     line += ", " + format_bytes(bytes_);
@@ -82,11 +82,13 @@ void print_text(const context& call, const repository_stats& counted, stats_mode
   number("Total Blob Count", counted.total_blob_count);
   number("Total File Count", counted.total_file_count);
   if (counted.total_uncompressed_size > 0)
-    out.result(formatted("%24s:  %-5s", "Total Uncompressed Size", format_bytes(counted.total_uncompressed_size).c_str()));
+    out.result(
+        formatted("%24s:  %-5s", "Total Uncompressed Size", format_bytes(counted.total_uncompressed_size).c_str()));
   out.result(formatted("%24s:  %-5s", "Total Size", format_bytes(counted.total_size).c_str()));
   if (counted.compression_progress > 0)
     out.result(formatted("%24s:  %.2f%%", "Compression Progress", counted.compression_progress));
-  if (counted.compression_ratio > 0) out.result(formatted("%24s:  %.2fx", "Compression Ratio", counted.compression_ratio));
+  if (counted.compression_ratio > 0)
+    out.result(formatted("%24s:  %.2fx", "Compression Ratio", counted.compression_ratio));
   if (counted.compression_space_saving > 0)
     out.result(formatted("%24s:  %.2f%%", "Compression Space Saving", counted.compression_space_saving));
 }

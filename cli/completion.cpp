@@ -71,7 +71,7 @@ std::string flags_of(const command_tree& tree, const CLI::App& app) {
 
 }  // namespace
 
-// ---- bash ------------------------------------------------------------------------------------------------------------
+// ---- bash -----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -138,7 +138,7 @@ std::string bash_completion(const command_tree& tree) {
          "complete -F _recoup recoup\n";
 }
 
-// ---- zsh -------------------------------------------------------------------------------------------------------------
+// ---- zsh ------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -177,7 +177,9 @@ std::string zsh_function(const command_tree& tree, const CLI::App& app, const co
     if (made != nullptr && !made->words.empty()) text += " \\\n    '1:what:(" + join(made->words, " ") + ")'";
     return text + " \\\n    '*:file:_files'\n}\n";
   }
-  text += " \\\n    '1:command:->command' '*::argument:->arguments'\n  case $state in\n    command)\n      local -a commands=(\n";
+  text +=
+      " \\\n    '1:command:->command' '*::argument:->arguments'\n  case $state in\n    command)\n      local -a "
+      "commands=(\n";
   for (const auto* each : below)
     text += "        " + shell_quoted(each->get_name() + ":" + replaced(each->get_description(), ":", "\\:")) + "\n";
   text += "      )\n      _describe command commands ;;\n    arguments)\n      case $words[1] in\n";
@@ -194,7 +196,7 @@ std::string zsh_completion(const command_tree& tree) {
   return text + "if [ \"$funcstack[1]\" = _recoup ]; then _recoup \"$@\"; else compdef _recoup recoup; fi\n";
 }
 
-// ---- fish ------------------------------------------------------------------------------------------------------------
+// ---- fish -----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -246,7 +248,7 @@ std::string fish_completion(const command_tree& tree) {
   return text;
 }
 
-// ---- PowerShell ------------------------------------------------------------------------------------------------------
+// ---- PowerShell -----------------------------------------------------------------------------------------------------
 
 std::string powershell_completion(const command_tree& tree) {
   const auto list = [](const std::vector<std::string>& items) {
@@ -281,7 +283,7 @@ std::string powershell_completion(const command_tree& tree) {
          "}\n";
 }
 
-// ---- manual pages ----------------------------------------------------------------------------------------------------
+// ---- manual pages ---------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -296,7 +298,8 @@ std::string roff(std::string text) {
 std::string roff_options(const CLI::App& app) {
   std::string text;
   for (const auto* option : shown_options(app))
-    text += ".TP\n\\fB" + roff(std::string(trim_space(names_of(*option)))) + "\\fR\n" + roff(option->get_description()) + "\n";
+    text += ".TP\n\\fB" + roff(std::string(trim_space(names_of(*option)))) + "\\fR\n" +
+            roff(option->get_description()) + "\n";
   return text;
 }
 
@@ -307,9 +310,10 @@ std::vector<std::pair<std::string, std::string>> manual_pages(const command_tree
   const auto add = [&](const CLI::App& app, const command* made) {
     const auto path = path_of(app);
     const auto name = path.empty() ? "recoup" : "recoup-" + replaced(path, " ", "-");
-    std::string text = ".TH \"" + roff(name) + "\" 1 \"\" \"recoup " + std::string(library_version) + "\"\n.SH NAME\n" + roff(name) +
-                       " \\- " + roff(app.get_description()) + "\n.SH SYNOPSIS\n\\fBrecoup" +
-                       (path.empty() ? "" : " " + path) + "\\fR " + roff(made == nullptr ? "[command]" : made->usage) + "\n";
+    std::string text = ".TH \"" + roff(name) + "\" 1 \"\" \"recoup " + std::string(library_version) + "\"\n.SH NAME\n" +
+                       roff(name) + " \\- " + roff(app.get_description()) + "\n.SH SYNOPSIS\n\\fBrecoup" +
+                       (path.empty() ? "" : " " + path) + "\\fR " + roff(made == nullptr ? "[command]" : made->usage) +
+                       "\n";
     if (made != nullptr && !made->details.empty())
       text += ".SH DESCRIPTION\n" + replaced(roff(made->details), "\n\n", "\n.PP\n") + "\n";
     const auto names = names_below(app);

@@ -34,7 +34,8 @@ std::string format_bytes(std::uint64_t count) {
   if (count < 1024) return std::to_string(count) + " B";
   std::size_t unit = 0;
   while (unit + 1 < units.size() && count >= std::uint64_t{1} << (10 * (unit + 2))) ++unit;
-  return formatted("%.3f %s", static_cast<double>(count) / std::exp2(10.0 * static_cast<double>(unit + 1)), units[unit]);
+  return formatted("%.3f %s", static_cast<double>(count) / std::exp2(10.0 * static_cast<double>(unit + 1)),
+                   units[unit]);
 }
 
 std::string format_percent(std::uint64_t part, std::uint64_t whole) {

@@ -32,8 +32,8 @@ interrupt::interrupt() {
   for (const int end : pipe_) ::fcntl(end, F_SETFD, FD_CLOEXEC);
   const auto set = watched_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  // restic asks by SIGHUP whether the process of a lock still lives, which must not end it. A handler rather than SIG_IGN,
-  // because programs that we start would inherit that.
+  // restic asks by SIGHUP whether the process of a lock still lives, which must not end it. A handler rather than
+  // SIG_IGN, because programs that we start would inherit that.
   struct sigaction survive {};
   survive.sa_handler = [](int) {};
   survive.sa_flags = SA_RESTART;

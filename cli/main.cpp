@@ -124,7 +124,8 @@ int output_lost(terminal& screen, bool json, int problem) {
     ::signal(SIGPIPE, SIG_DFL);
     ::raise(SIGPIPE);
   }
-  return fail(screen, json, {failure_exit_code, std::string("Fatal: cannot write to stdout: ") + std::strerror(problem)});
+  return fail(screen, json,
+              {failure_exit_code, std::string("Fatal: cannot write to stdout: ") + std::strerror(problem)});
 }
 
 int run(const std::string& program, const std::vector<std::string>& arguments) {
@@ -158,6 +159,7 @@ int run(const std::string& program, const std::vector<std::string>& arguments) {
 
 int main(int argument_count, char** arguments) {
   const std::string path = argument_count > 0 ? arguments[0] : "recoup";
-  return recoup::cli::run(path.substr(path.rfind('/') + 1),
-                          std::vector<std::string>(arguments + std::min(argument_count, 1), arguments + argument_count));
+  return recoup::cli::run(
+      path.substr(path.rfind('/') + 1),
+      std::vector<std::string>(arguments + std::min(argument_count, 1), arguments + argument_count));
 }

@@ -124,9 +124,10 @@ void counter::report(nanoseconds elapsed, bool final) {
   const std::uint64_t value = value_, total = total_;
   const auto number = [](std::uint64_t count) { return static_cast<unsigned long long>(count); };
   const auto time = format_duration(elapsed);
-  const auto line = total == 0 ? formatted("[%s]          %llu %s", time.c_str(), number(value), what_.c_str())
-                               : formatted("[%s] %s  %llu / %llu %s", time.c_str(), format_percent(value, total).c_str(),
-                                           number(value), number(total), what_.c_str());
+  const auto line = total == 0
+                        ? formatted("[%s]          %llu %s", time.c_str(), number(value), what_.c_str())
+                        : formatted("[%s] %s  %llu / %llu %s", time.c_str(), format_percent(value, total).c_str(),
+                                    number(value), number(total), what_.c_str());
   if (!final) return screen_.set_status({line});
   screen_.set_status({});
   screen_.print(line);

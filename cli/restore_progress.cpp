@@ -110,7 +110,8 @@ std::string restore_progress::status_line(nanoseconds elapsed) {
   if (total > 0 && call_.screen.can_update_status() && call_.screen.width() >= least_width_for_bar)
     line += "[" + progress_bar(restored, total, bar_width) + "] ";
   line += format_percent(restored, total) + "  " + std::to_string(counters.files_restored) + " files/dirs " +
-          format_bytes(restored) + ", total " + std::to_string(counters.total_files) + " files/dirs " + format_bytes(total);
+          format_bytes(restored) + ", total " + std::to_string(counters.total_files) + " files/dirs " +
+          format_bytes(total);
   line += skipped_and_deleted(counters);
   if (rate >= 1) line += ", " + format_bytes(static_cast<std::uint64_t>(rate)) + "/s";
   if (rate > 1024 && total > restored)

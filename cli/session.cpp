@@ -27,8 +27,8 @@ repository_options engine_options(const context& call) {
   constexpr unsigned least = 4, most = 128;  // restic's limits
   if (const auto size = call.options.pack_size_mib; size != 0) {
     if (size < least || size > most)
-      throw error(error_code::invalid_argument, formatted("pack size %u MiB is outside of what is allowed: %u to %u MiB",
-                                                          size, least, most));
+      throw error(error_code::invalid_argument,
+                  formatted("pack size %u MiB is outside of what is allowed: %u to %u MiB", size, least, most));
     options.pack_size = size * mebibyte;
   }
   options.extra_verify = !call.options.no_extra_verify;
@@ -51,8 +51,9 @@ session::session(context& call, lock_mode mode, bool dry_run) : call_(call) {
                                                     storage->location());
   }
   const auto choice = engine_options(call);
-  with_password(call.options.password(), call.screen, call.signals,
-                [&](const secret_bytes& password) { repo_ = repository::open(storage, as_text(password.view()), choice); });
+  with_password(call.options.password(), call.screen, call.signals, [&](const secret_bytes& password) {
+    repo_ = repository::open(storage, as_text(password.view()), choice);
+  });
 
   const auto& config = repo_->config();
   call.out.info_on_terminal(
@@ -76,7 +77,8 @@ session::session(context& call, lock_mode mode, bool dry_run) : call_(call) {
 }
 
 void session::load_index() {
-  counter files(call_.signals, call_.screen, call_.out.level() > 0 && call_.screen.output_is_tty(), "index files loaded");
+  counter files(call_.signals, call_.screen, call_.out.level() > 0 && call_.screen.output_is_tty(),
+                "index files loaded");
   index_load_observer observer;
   observer.on_progress = [&](std::size_t done, std::size_t total) {
     call_.throw_if_stopped();

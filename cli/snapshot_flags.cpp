@@ -37,7 +37,8 @@ void add_snapshot_flags(CLI::App& app, snapshot_flags& flags, snapshot_choice ch
           " (can be specified multiple times, use empty string to unset default value) (default: $RESTIC_HOST)",
       "host");
   add_list(app, "--tag", flags.tags,
-           "only consider snapshots including these tags" + when + " (can be specified multiple times)", "tag[,tag,...]");
+           "only consider snapshots including these tags" + when + " (can be specified multiple times)",
+           "tag[,tag,...]");
   add_list(app, "--path", flags.paths,
            "only consider snapshots including this (absolute) path" + when +
                " (can be specified multiple times, snapshots must include all specified paths)",

@@ -51,7 +51,7 @@ protected:
     return found;
   }
   template <class Change>
-  void alter(const file_handle& file, Change&& change) {
+  void alter(const stored_file& file, Change&& change) {
     auto content = storage_->load_all(file);
     change(content);
     storage_->save(file, content);

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "test_data.hpp"
+
 namespace {
 
 using recoup::byte_view;
@@ -79,8 +81,7 @@ TEST_P(kernels, zeros_are_cut_at_the_minimum) {
 
 // The chunks that restic/chunker's own test expects, with the fingerprint at each cut.
 TEST(chunker, restics_own_vectors) {
-  const auto program = std::filesystem::path(__FILE__).parent_path() / "support" / "go_random.go";
-  if (std::system("go version > /dev/null 2>&1") != 0) GTEST_SKIP() << "needs go, whose random numbers these are";
+  const auto program = tests_directory() / "support" / "go_random.go";
   std::FILE* const output = ::popen(("go run '" + program.string() + "' 23 33554432").c_str(), "r");
   ASSERT_NE(output, nullptr);
   bytes data(std::size_t{32} << 20);
@@ -190,7 +191,8 @@ TEST_P(kernels, take_any_range_at_any_alignment) {
   std::fill_n(data.begin() + 150'000, 64, std::uint8_t{0});
   const rabin_tables tables(usual);
   for (std::size_t begin = 63; begin < 63 + 130; ++begin) {
-    for (const std::size_t length : {0u, 1u, 2u, 63u, 64u, 65u, 4159u, 4160u, 4161u, 33279u, 33280u, 33281u, 65536u, 199'000u}) {
+    for (const std::size_t length :
+         {0u, 1u, 2u, 63u, 64u, 65u, 4159u, 4160u, 4161u, 33279u, 33280u, 33281u, 65536u, 199'000u}) {
       const auto end = std::min(begin + length, data.size());
       ASSERT_EQ(scan()(tables, data.data(), begin, end), recoup::scan_reference(tables, data.data(), begin, end))
           << begin << " " << length;

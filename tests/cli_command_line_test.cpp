@@ -44,7 +44,8 @@ struct line : ::testing::Test {
 };
 
 TEST_F(line, flags_stand_anywhere_and_in_every_spelling) {
-  const auto parsed = parse({"-r", "/srv", "test", "one", "--exclude=*.o", "-e", "[ab]", "-t/x", "two", "--json", "-nvv"});
+  const auto parsed =
+      parse({"-r", "/srv", "test", "one", "--exclude=*.o", "-e", "[ab]", "-t/x", "two", "--json", "-nvv"});
   EXPECT_EQ(parsed.app, test->app);
   EXPECT_EQ(parsed.arguments, (std::vector<std::string>{"one", "two"}));
   EXPECT_EQ(tree->options.repository, "/srv");
@@ -56,7 +57,9 @@ TEST_F(line, flags_stand_anywhere_and_in_every_spelling) {
 }
 
 TEST_F(line, values_are_taken_as_they_are) {
-  EXPECT_EQ(parse({"test", "-t=/x", "--exclude", "-n", "--exclude=", "-e", "a,b", "--jobs", "3", "-t", ""}).arguments.size(), 0u);
+  EXPECT_EQ(
+      parse({"test", "-t=/x", "--exclude", "-n", "--exclude=", "-e", "a,b", "--jobs", "3", "-t", ""}).arguments.size(),
+      0u);
   EXPECT_EQ(excludes, (std::vector<std::string>{"-n", "", "a,b"}));
   EXPECT_EQ(target, "");
   EXPECT_EQ(jobs, 3u);
@@ -117,7 +120,8 @@ TEST_F(line, help_is_found_everywhere) {
 TEST_F(line, extended_options_are_taken_apart) {
   (void)parse({"test", "-o", "s3.Region=x, local.connections = 4", "-o", "s3.region=x"});
   tree->options.finish();
-  EXPECT_EQ(tree->options.backend_options, (std::map<std::string, std::string>{{"s3.region", "x"}, {"local.connections", "4"}}));
+  EXPECT_EQ(tree->options.backend_options,
+            (std::map<std::string, std::string>{{"s3.region", "x"}, {"local.connections", "4"}}));
   tree->options.settings = {"a.b=1", "a.b=2"};
   EXPECT_THROW(tree->options.finish(), recoup::error);
 }
@@ -138,7 +142,8 @@ TEST_F(line, a_flag_beats_its_variable) {
   (void)parse_command_line(second, {"version", "-r", "/flag", "--cacert", "c"});
   EXPECT_EQ(second.options.location(), "/flag");
   EXPECT_EQ(second.options.root_certificates, (std::vector<std::string>{"c"}));
-  for (const auto* name : {"RESTIC_REPOSITORY", "RESTIC_PACK_SIZE", "RESTIC_COMPRESSION", "RESTIC_CACERT"}) ::unsetenv(name);
+  for (const auto* name : {"RESTIC_REPOSITORY", "RESTIC_PACK_SIZE", "RESTIC_COMPRESSION", "RESTIC_CACERT"})
+    ::unsetenv(name);
 }
 
 TEST_F(line, completion_knows_each_flag_of_each_command) {

@@ -122,7 +122,8 @@ private:
   outcome result_;
 };
 
-inline outcome run(const std::vector<std::string>& arguments, const variables& environment, const std::string& input = {}) {
+inline outcome run(const std::vector<std::string>& arguments, const variables& environment,
+                   const std::string& input = {}) {
   process child(arguments, environment);
   child.send(input);
   return child.finish();

@@ -39,7 +39,9 @@ struct cli_run : ::testing::Test {
     place.write("src/sub/b", "world");
   }
 
-  void make() { repo = recoup::make_repository(std::make_shared<recoup::local_backend>(place / "repo", recoup::local_options{})); }
+  void make() {
+    repo = recoup::make_repository(std::make_shared<recoup::local_backend>(place / "repo", recoup::local_options{}));
+  }
   outcome run(const std::vector<std::string>& arguments, const std::string& input = {}) {
     return cli_test::run(arguments, environment, input);
   }
@@ -63,12 +65,14 @@ TEST_F(cli_run, init_backup_restore) {
   done = run({"backup", place / "src", "--tag", "x,y"});
   EXPECT_EQ(done.code, 0);
   EXPECT_EQ(done.err, "");
-  for (const auto* line : {"no parent snapshot found, will read all files\n", "Files:           2 new,     0 changed,     0 unmodified\n",
-                           "Added to the repository: ", "processed 2 files, 10 B in 0:0", " saved\n"})
+  for (const auto* line :
+       {"no parent snapshot found, will read all files\n", "Files:           2 new,     0 changed,     0 unmodified\n",
+        "Added to the repository: ", "processed 2 files, 10 B in 0:0", " saved\n"})
     EXPECT_TRUE(contains(done.out, line)) << line << "\n" << done.out;
   done = run({"backup", place / "src", "--dry-run"});
   EXPECT_TRUE(contains(done.out, "using parent snapshot ")) << done.out;
-  EXPECT_TRUE(contains(done.out, "Would add to the repository: 0 B"));
+  EXPECT_TRUE(contains(done.out, "Files:           0 new,     0 changed,     2 unmodified\n")) << done.out;
+  EXPECT_TRUE(contains(done.out, "Would add to the repository: ")) << done.out;
   EXPECT_FALSE(contains(done.out, " saved"));
 
   done = run({"restore", "latest:" + (place / "src"), "--target", place / "back", "--verify"});
@@ -85,7 +89,9 @@ TEST_F(cli_run, json_of_backup_and_restore) {
   make();
   auto done = run({"backup", "--json", "-v", place / "src"});
   EXPECT_EQ(done.code, 0);
-  EXPECT_TRUE(contains(done.out, R"({"message_type":"verbose_status","action":"new","item":")" + (place / "src/a") + "\"")) << done.out;
+  EXPECT_TRUE(
+      contains(done.out, R"({"message_type":"verbose_status","action":"new","item":")" + (place / "src/a") + "\""))
+      << done.out;
   EXPECT_TRUE(contains(done.out, R"({"message_type":"summary","files_new":2,"files_changed":0,)")) << done.out;
   EXPECT_TRUE(contains(done.out, R"("snapshot_id":")"));
   done = run({"restore", "latest", "--json", "-vv", "-t", place / "back"});
@@ -102,7 +108,9 @@ TEST_F(cli_run, json_of_backup_and_restore) {
 TEST_F(cli_run, each_reason_to_fail_has_its_exit_code) {
   auto done = run({"snapshots", "--json"});
   EXPECT_EQ(done.code, 10);
-  EXPECT_TRUE(done.err.starts_with(R"({"message_type":"exit_error","code":10,"message":"Fatal: repository does not exist)")) << done.err;
+  EXPECT_TRUE(
+      done.err.starts_with(R"({"message_type":"exit_error","code":10,"message":"Fatal: repository does not exist)"))
+      << done.err;
   make();
   environment["RESTIC_PASSWORD"] = "wrong";
   done = run({"snapshots"});
@@ -155,6 +163,10 @@ TEST_F(cli_run, stdin_and_commands_as_source) {
   auto done = run({"dump", "latest", "/dump.sql"});
   EXPECT_EQ(done.code, 0) << done.err;
   EXPECT_EQ(done.out, "from stdin");
+  const std::string copy = place / "copy";
+  done = run({"dump", "latest", "/dump.sql", "--target", copy});
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(content_of(copy), "from stdin");
   EXPECT_EQ(run({"backup", "--stdin-from-command", "--", "sh", "-c", "printf \"$0\" from-command", "%s"}).code, 0);
   EXPECT_EQ(run({"dump", "latest", "stdin"}).out, "from-command");
   done = run({"backup", "--stdin-from-command", "--", "sh", "-c", "echo half; exit 7"});
@@ -192,7 +204,8 @@ TEST_F(cli_run, passwords_from_everywhere) {
 
 TEST_F(cli_run, keys_come_and_go) {
   make();
-  EXPECT_EQ(run({"key", "add", "--new-password-file", place.write("new", "second"), "--user", "u", "--host", "h"}).code, 0);
+  EXPECT_EQ(run({"key", "add", "--new-password-file", place.write("new", "second"), "--user", "u", "--host", "h"}).code,
+            0);
   auto done = run({"key", "list"});
   EXPECT_TRUE(contains(done.out, "  u     h     ")) << done.out;
   environment["RESTIC_PASSWORD"] = "second";

@@ -28,16 +28,16 @@ constexpr auto save = storage_operation::save;
 constexpr auto load = storage_operation::load;
 constexpr auto load_all = storage_operation::load_all;
 
-const file_handle first_pack{file_type::pack, numbered_id(1)};
-const file_handle second_pack{file_type::pack, numbered_id(2)};
-const file_handle snapshot_file{file_type::snapshot, numbered_id(3)};
+const stored_file first_pack{file_type::pack, numbered_id(1)};
+const stored_file second_pack{file_type::pack, numbered_id(2)};
+const stored_file snapshot_file{file_type::snapshot, numbered_id(3)};
 
 class fault_storage : public testing::Test {
 protected:
-  bool exists(const file_handle& file) {
+  bool exists(const stored_file& file) {
     return code_of([&] { (void)inner_->size(file); }) != error_code::not_found;
   }
-  std::optional<error_code> save_result(const file_handle& file, std::string_view content = "content") {
+  std::optional<error_code> save_result(const stored_file& file, std::string_view content = "content") {
     return code_of([&] { storage_.save(file, as_bytes(content)); });
   }
 

@@ -30,12 +30,12 @@ struct fixture {
 
 std::ostream& operator<<(std::ostream& to, const fixture& of) { return to << of.archive; }
 
-class fixture_repository : public testing::TestWithParam<fixture> {
+class fixture_repository : public needs_fixtures<testing::TestWithParam<fixture>> {
 protected:
   void SetUp() override {
-    const char* place = std::getenv("RECOUP_FIXTURES");
-    const auto archive = fs::path(place != nullptr ? place : "") / GetParam().archive;
-    if (place == nullptr || !fs::exists(archive)) GTEST_SKIP() << "no fixtures: RECOUP_FIXTURES names no " << archive;
+    needs_fixtures::SetUp();
+    if (IsSkipped()) return;
+    const auto archive = fixtures() / GetParam().archive;
     const auto command = "tar -xzf '" + archive.string() + "' -C '" + directory_.path().string() + "'";
     ASSERT_EQ(std::system(command.c_str()), 0);
     repository_ = directory_.path() / "repo";

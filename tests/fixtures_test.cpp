@@ -18,15 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Where the fixtures are. A test that silently runs without its data proves nothing, so that is a failure.
-fs::path fixtures() {
-  const char* set = std::getenv("RECOUP_FIXTURES");
-  const fs::path place = set != nullptr ? fs::path(set) : fs::path(__FILE__).parent_path() / "../../shared/fixtures";
-  if (!fs::exists(place / "restic"))
-    throw std::runtime_error("there are no fixtures at " + place.string() + "; set RECOUP_FIXTURES to where they are");
-  return place;
-}
-
 /// Feeds `tar` with a decompressed archive: not every system's tar knows zstd.
 void untar_zstd(const fs::path& archive, const std::string& command) {
   const auto compressed = read_file(archive);
@@ -46,10 +37,9 @@ void untar_zstd(const fs::path& archive, const std::string& command) {
 
 class unpacked_fixture {
 public:
-  explicit unpacked_fixture(const std::string& name) {
-    const auto archive = fixtures() / name;
+  explicit unpacked_fixture(const fs::path& archive) {
     const auto into = " -C '" + directory_.path().string() + "'";
-    if (name.ends_with(".zst")) {
+    if (archive.extension() == ".zst") {
       untar_zstd(archive, "tar -xf -" + into);
     } else if (std::system(("tar -xzf '" + archive.string() + "'" + into).c_str()) != 0) {
       throw std::runtime_error("cannot unpack " + archive.string());
@@ -119,11 +109,11 @@ struct fixture {
 
 std::ostream& operator<<(std::ostream& to, const fixture& of) { return to << of.archive; }
 
-class fixture_repository : public testing::TestWithParam<fixture> {};
+class fixture_repository : public needs_fixtures<testing::TestWithParam<fixture>> {};
 
 TEST_P(fixture_repository, every_tree_and_file_is_read_and_check_says_what_is_wrong) {
   const auto& of = GetParam();
-  const unpacked_fixture place(of.archive);
+  const unpacked_fixture place(fixtures() / of.archive);
   const auto storage = std::make_shared<local_backend>(place.path() / "repo");
   const auto repo = repository::open(storage, of.password);
   recording_check report;
@@ -156,10 +146,10 @@ INSTANTIATE_TEST_SUITE_P(
 
 // --- the tree that restic's own tests back up ---
 
-class backup_data : public testing::TestWithParam<unsigned> {};
+class backup_data : public needs_fixtures<testing::TestWithParam<unsigned>> {};
 
 TEST_P(backup_data, comes_back_as_it_was) {
-  const unpacked_fixture source("restic/backup-data.tar.gz");
+  const unpacked_fixture source(fixtures() / "restic/backup-data.tar.gz");
   const auto storage = std::make_shared<memory_backend>();
   const auto repo = make_repository(storage, GetParam());
   fs::current_path(source.path());
@@ -296,10 +286,10 @@ void compare(repository& repo, const walked_node& stored, const live_entry& live
   }
 }
 
-class velero_fixture : public testing::TestWithParam<const char*> {};
+class velero_fixture : public needs_fixtures<testing::TestWithParam<const char*>> {};
 
 TEST_P(velero_fixture, every_volume_of_every_backup_is_there) {
-  const unpacked_fixture place("velero/" + std::string(GetParam()) + ".tar.zst");
+  const unpacked_fixture place(fixtures() / "velero" / (std::string(GetParam()) + ".tar.zst"));
   const auto bucket = read_expectations(fixtures() / "velero" / (std::string(GetParam()) + ".expected.json"));
   ASSERT_FALSE(bucket.volumes.empty());
   std::map<std::string, std::shared_ptr<repository>> opened;

@@ -49,7 +49,7 @@ protected:
   std::map<id, std::string> read_back() {
     std::map<id, std::string> found;
     memory_->list(file_type::pack, [&](const listed_file& file) {
-      const file_handle pack{file_type::pack, file.name};
+      const stored_file pack{file_type::pack, file.name};
       const auto content = memory_->load_all(pack);
       EXPECT_EQ(sha256(content), file.name);
       for (const auto& blob : read_pack_header(pack, content, sealer_))

@@ -119,8 +119,15 @@ TEST_F(repository_lock_test, of_two_at_the_same_moment_at_most_one_gets_it) {
   }
 }
 
-TEST_F(repository_lock_test, the_lock_of_a_dead_process_is_removed) {
-  const auto dead = save_lock(true, local_hostname(), pid_of_dead_process());
+TEST_F(repository_lock_test, of_a_process_that_cannot_be_seen_is_in_the_way_while_it_is_fresh) {
+  // It may live in a container that shares the host's name.
+  const auto fresh = save_lock(true, local_hostname(), pid_of_dead_process(), 6 * 60);
+  expect_locked(false, "`unlock` it now");
+  EXPECT_EQ(locks(), std::vector{fresh});
+}
+
+TEST_F(repository_lock_test, an_abandoned_one_is_removed) {
+  const auto dead = save_lock(true, local_hostname(), pid_of_dead_process(), 8 * 60);
   const repository_lock lock(*repo_, exclusive());
   EXPECT_EQ(std::ranges::count(locks(), dead), 0);
   ASSERT_FALSE(warnings_.empty());

@@ -24,7 +24,7 @@ protected:
 
   /// Applies `change` to a stored file's bytes.
   template <class Change>
-  void alter(const file_handle& file, Change&& change) {
+  void alter(const stored_file& file, Change&& change) {
     auto content = storage_->load_all(file);
     change(content);
     storage_->save(file, content);
@@ -195,7 +195,7 @@ TEST_P(repository_test, a_damaged_key_beside_a_good_one_only_warns) {
 }
 
 TEST_P(repository_test, truncated_or_flipped_keys_and_configs) {
-  for (const file_handle file : {file_handle{file_type::key, repo_->key_id()}, file_handle{file_type::config}}) {
+  for (const stored_file file : {stored_file{file_type::key, repo_->key_id()}, stored_file{file_type::config}}) {
     const auto whole = storage_->load_all(file);
     const auto refused = [&] {
       expect_error(error_code::damaged, file.type == file_type::key ? "restore the directory `keys`" : "config",
@@ -281,7 +281,7 @@ TEST_P(repository_test, small_files_are_what_their_names_say) {
   made.hostname = "h";
   const auto name = repo_->save_snapshot(made);
   EXPECT_EQ(repo_->load_snapshot(name), made);
-  const file_handle file{file_type::snapshot, name};
+  const stored_file file{file_type::snapshot, name};
   const auto whole = storage_->load_all(file);
   const auto refused = [&](error_code code, const char* why) {
     expect_error(code, why, [&] { (void)repo_->load_snapshot(name); });

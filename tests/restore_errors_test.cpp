@@ -31,7 +31,7 @@ TEST_F(Restore, DamageInAPackTouchesOnlyTheFilesThatNeedIt) {
   snapshot.repo->flush();
   const auto place = snapshot.repo->index().find({recoup::blob_type::data, recoup::sha256(recoup::as_bytes(bad))});
   ASSERT_TRUE(place);
-  const recoup::file_handle pack{recoup::file_type::pack, place->pack};
+  const recoup::stored_file pack{recoup::file_type::pack, place->pack};
   auto content_of_pack = snapshot.memory->load_all(pack);
   content_of_pack[place->blob.offset + place->blob.length / 2] ^= 1;
   snapshot.memory->save(pack, content_of_pack);

@@ -26,7 +26,6 @@
 namespace recoup_test {
 
 using namespace recoup;
-using recoup::file_handle;  // glibc's fcntl.h declares another one
 
 /// One place to store things, empty when a test begins.
 struct storage_place {
@@ -112,7 +111,7 @@ TEST_P(storage_conformance, creating_again_keeps_what_is_there) {
 }
 
 TEST_P(storage_conformance, missing_files_are_not_found_and_the_message_names_them) {
-  std::vector<file_handle> missing{{file_type::config, {}}};
+  std::vector<stored_file> missing{{file_type::config, {}}};
   for (const auto type : listed_file_types) missing.push_back({type, numbered_id(7)});
   for (const auto& file : missing) {
     bytes into(1);
@@ -146,7 +145,7 @@ TEST_P(storage_conformance, every_type_gives_back_what_was_saved) {
   std::uint64_t seed = 10;
   for (const auto type : listed_file_types) {
     for (const std::size_t length : {0u, 1u, 31u, 4095u, 4096u, 4097u, 1048577u}) {
-      const file_handle file{type, numbered_id(++seed), (seed & 1) != 0};
+      const stored_file file{type, numbered_id(++seed), (seed & 1) != 0};
       const auto content = random_content(length, seed);
       storage().save(file, content);
       EXPECT_EQ(storage().size(file), length);
@@ -156,7 +155,7 @@ TEST_P(storage_conformance, every_type_gives_back_what_was_saved) {
 }
 
 TEST_P(storage_conformance, a_large_file_survives) {
-  const file_handle file{file_type::pack, numbered_id(1)};
+  const stored_file file{file_type::pack, numbered_id(1)};
   const auto content = random_content(GetParam().largest, 3);
   storage().save(file, content);
   EXPECT_EQ(storage().size(file), content.size());
@@ -164,7 +163,7 @@ TEST_P(storage_conformance, a_large_file_survives) {
 }
 
 TEST_P(storage_conformance, ranges_are_exact) {
-  const file_handle file{file_type::pack, numbered_id(1)};
+  const stored_file file{file_type::pack, numbered_id(1)};
   const auto content = random_content(300'007, 4);
   storage().save(file, content);
   std::mt19937_64 generator(5);
@@ -181,7 +180,7 @@ TEST_P(storage_conformance, ranges_are_exact) {
 }
 
 TEST_P(storage_conformance, ranges_beyond_the_end_are_damage_not_absence) {
-  const file_handle file{file_type::pack, numbered_id(1)};
+  const stored_file file{file_type::pack, numbered_id(1)};
   storage().save(file, random_content(1000, 6));
   bytes into(100);
   for (const std::uint64_t offset : {std::uint64_t{901}, std::uint64_t{999}, std::uint64_t{1000}, std::uint64_t{1100},
@@ -195,7 +194,7 @@ TEST_P(storage_conformance, ranges_beyond_the_end_are_damage_not_absence) {
 }
 
 TEST_P(storage_conformance, saving_equal_bytes_again_is_fine) {
-  const file_handle file{file_type::pack, numbered_id(1)};
+  const stored_file file{file_type::pack, numbered_id(1)};
   const auto content = random_content(5000, 7);
   storage().save(file, content);
   storage().save(file, content);
@@ -205,7 +204,7 @@ TEST_P(storage_conformance, saving_equal_bytes_again_is_fine) {
 
 TEST_P(storage_conformance, a_removed_file_is_gone_and_can_be_saved_again) {
   for (const auto type : listed_file_types) {
-    const file_handle file{type, numbered_id(1)}, other{type, numbered_id(2)};
+    const stored_file file{type, numbered_id(1)}, other{type, numbered_id(2)};
     const auto content = random_content(2000, 8);
     storage().save(file, content);
     storage().save(other, content);
@@ -271,7 +270,7 @@ TEST_P(storage_conformance, what_a_visitor_throws_ends_the_list) {
 TEST_P(storage_conformance, a_second_program_sees_it) {
   const auto other = place_.open_again();
   const auto content = random_content(3000, 11);
-  const file_handle file{file_type::snapshot, numbered_id(1)};
+  const stored_file file{file_type::snapshot, numbered_id(1)};
   storage().save(file, content);
   EXPECT_TRUE(other->load_all(file) == content);
   EXPECT_EQ(listed(*other, file_type::snapshot).size(), 1u);
@@ -286,7 +285,7 @@ TEST_P(storage_conformance, many_threads_at_once) {
   group.add(6, [&](const std::stop_token&) {
     const auto first = ++next_thread * 1000;
     for (std::uint64_t i = first; i < first + per_thread; ++i) {
-      const file_handle file{file_type::pack, numbered_id(i)};
+      const stored_file file{file_type::pack, numbered_id(i)};
       const auto content = random_content(20'000 + i, i);
       storage().save(file, content);
       EXPECT_TRUE(storage().load_all(file) == content);
@@ -302,7 +301,7 @@ TEST_P(storage_conformance, many_threads_at_once) {
 }
 
 TEST_P(storage_conformance, many_threads_may_save_the_same_file) {
-  const file_handle file{file_type::pack, numbered_id(1)};
+  const stored_file file{file_type::pack, numbered_id(1)};
   const auto content = random_content(200'000, 12);
   worker_group group;
   group.add(4, [&](const std::stop_token&) {
@@ -314,7 +313,7 @@ TEST_P(storage_conformance, many_threads_may_save_the_same_file) {
 }
 
 TEST_P(storage_conformance, readers_see_nothing_or_the_whole_file) {
-  const file_handle file{file_type::pack, numbered_id(1)};
+  const stored_file file{file_type::pack, numbered_id(1)};
   const auto content = random_content(400'000, 13);
   worker_group group;
   std::atomic<bool> done{false};

@@ -258,7 +258,7 @@ TEST_F(local_storage, removes_stale_temporary_files_and_nothing_else) {
 }
 
 TEST_F(local_storage, a_failed_save_leaves_nothing) {
-  const auto file = file_handle{file_type::pack, id_starting("ab")};
+  const auto file = stored_file{file_type::pack, id_starting("ab")};
   struct sigaction ignore {}, saved_action{};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGXFSZ, &ignore, &saved_action);
@@ -287,7 +287,7 @@ void as_nobody(const std::function<void()>& action) {
 TEST_F(local_storage, without_permission_says_who_may_not_do_what) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
   save_config();
-  const auto file = file_handle{file_type::snapshot, id_starting("ab")};
+  const auto file = stored_file{file_type::snapshot, id_starting("ab")};
   storage_.save(file, as_bytes("snapshot"));
   ::chmod(directory_.path().c_str(), 0755);
   ::chmod(root_.c_str(), 0755);
@@ -329,8 +329,8 @@ protected:
 };
 
 TEST_F(small_disk, full_means_no_space_and_what_is_stored_stays) {
-  const auto first = file_handle{file_type::pack, id_starting("ab01")};
-  const auto second = file_handle{file_type::pack, id_starting("ab02")};
+  const auto first = stored_file{file_type::pack, id_starting("ab01")};
+  const auto second = stored_file{file_type::pack, id_starting("ab02")};
   const auto content = random_content(1'200'000, 1);
   storage_->save(first, content);
   std::string message;
@@ -344,7 +344,7 @@ TEST_F(small_disk, full_means_no_space_and_what_is_stored_stays) {
 }
 
 TEST_F(small_disk, read_only_is_named) {
-  const auto file = file_handle{file_type::key, id_starting("ab01")};
+  const auto file = stored_file{file_type::key, id_starting("ab01")};
   storage_->save(file, as_bytes("key"));
   ASSERT_EQ(::mount("none", directory_.path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
   std::string message;

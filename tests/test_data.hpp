@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -15,9 +16,35 @@
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
 
-[[nodiscard]] inline std::filesystem::path test_data(const std::string& name) {
-  return std::filesystem::path(__FILE__).parent_path() / "data" / name;
+/// The folder tests/. ctest names it in RECOUP_TESTS; __FILE__ would not do, as ccache makes it relative to wherever
+/// the compiler ran.
+[[nodiscard]] inline std::filesystem::path tests_directory() {
+  const char* const named = std::getenv("RECOUP_TESTS");
+  if (named == nullptr) throw std::runtime_error("run this with ctest, or set RECOUP_TESTS to the folder tests/");
+  return named;
 }
+
+[[nodiscard]] inline std::filesystem::path test_data(const std::string& name) {
+  return tests_directory() / "data" / name;
+}
+
+/// A case about the repositories that other programs made. These are no part of the project, so where their folder is
+/// absent the case is skipped, with a word.
+template <class Base>
+class needs_fixtures : public Base {
+protected:
+  void SetUp() override {
+    const char* const named = std::getenv("RECOUP_FIXTURES");
+    if (named == nullptr || !std::filesystem::exists(named))
+      GTEST_SKIP() << "no fixtures: RECOUP_FIXTURES is " << (named == nullptr ? "not set" : named);
+    fixtures_ = named;
+  }
+
+  [[nodiscard]] const std::filesystem::path& fixtures() const noexcept { return fixtures_; }
+
+private:
+  std::filesystem::path fixtures_;
+};
 
 [[nodiscard]] inline std::string read_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -221,5 +221,12 @@ TEST(error, of_the_system_keep_what_matters) {
   EXPECT_EQ(std::string(system_error(ENOENT, "open /a").what()), "open /a: No such file or directory");
 }
 
+TEST(zone, only_what_names_a_zone_file_is_one) {
+  for (const auto* zone : {"", ":", "UTC", "Europe/Berlin", ":Europe/Berlin", "/usr/share/zoneinfo/Asia/Kathmandu"})
+    EXPECT_TRUE(names_zone_file(zone)) << zone;
+  EXPECT_TRUE(names_zone_file(nullptr));
+  for (const auto* zone : {"CET-1CEST", "UTC+3", ":Nowhere/At/All", "/nowhere"}) EXPECT_FALSE(names_zone_file(zone)) << zone;
+}
+
 }  // namespace
 }  // namespace recoup

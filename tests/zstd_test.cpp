@@ -61,7 +61,8 @@ TEST(compression, names_are_restics) {
                           compression::max})
     EXPECT_EQ(recoup::parse_compression(name_of(mode)), mode);
   EXPECT_EQ(recoup::parse_compression("auto"), compression::automatic);
-  for (const auto* bad : {"", "Auto", "automatic", "best", "9"}) EXPECT_EQ(recoup::parse_compression(bad), std::nullopt);
+  for (const auto* bad : {"", "Auto", "automatic", "best", "9"})
+    EXPECT_EQ(recoup::parse_compression(bad), std::nullopt);
 }
 
 TEST(zstd, what_goes_in_comes_out) {

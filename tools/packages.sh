@@ -5,7 +5,7 @@ set -euo pipefail
 
 group_build="build-essential cmake ninja-build pkg-config libsodium-dev libssl-dev libzstd-dev zlib1g-dev
              libsimdjson-dev libcli11-dev libgtest-dev"
-group_test="ccache attr acl rsync python3 python3-dev python3-venv"
+group_test="ccache attr acl rsync tzdata python3 python3-dev python3-venv"
 group_fuzz="clang"
 group_bench="libbenchmark-dev"
 group_restic="restic"
@@ -32,6 +32,8 @@ for group in "$@"; do
   for package in ${!names:?unknown group}; do
     is_installed "$package" || missing+=("$package")
   done
+  # Any Go will do, wherever it came from.
+  [ "$group" != test ] || command -v go >/dev/null || missing+=(golang-go)
   # libFuzzer and the sanitizers' runtimes come apart from clang, under clang's version number.
   if [ "$group" = fuzz ] && ! { command -v clang++ >/dev/null &&
       compgen -G "$(clang++ -print-resource-dir)/lib/linux/libclang_rt.fuzzer-*.a" >/dev/null; }; then

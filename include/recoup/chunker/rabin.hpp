@@ -4,9 +4,9 @@
 //   a chunk ends after byte i as soon as it has min_chunk bytes and the low 20 bits of fingerprint(i) are zero,
 //   or when it has max_chunk bytes, or where the data ends
 //
-// restic starts each chunk with a window of zeros and a digest of 1, and hashes only its last 64 bytes before min_chunk.
-// Both leave no trace by the first test, so the test at i is a function of 64 bytes alone and positions can be searched
-// in any order.
+// restic starts each chunk with a window of zeros and a digest of 1, and hashes only its last 64 bytes before
+// min_chunk. Both leave no trace by the first test, so the test at i is a function of 64 bytes alone and positions can
+// be searched in any order.
 #pragma once
 
 #include <array>
@@ -40,9 +40,10 @@ struct rabin_tables {
   /// Throws unsupported if `chosen` is not irreducible of degree 53.
   explicit rabin_tables(polynomial chosen) : modulus(chosen) {
     if (chosen.degree() != polynomial::required_degree || !chosen.is_irreducible())
-      throw error(error_code::unsupported, "chunker polynomial " + chosen.hex() +
-                                               " is not irreducible of degree 53; the repository's config is damaged or "
-                                               "written by an unknown program");
+      throw error(error_code::unsupported,
+                  "chunker polynomial " + chosen.hex() +
+                      " is not irreducible of degree 53; the repository's config is damaged or "
+                      "written by an unknown program");
     const auto over = power_of_x(polynomial::required_degree, chosen);
     const auto left = power_of_x(8 * rabin_window, chosen);
     for (std::uint64_t byte = 0; byte < 256; ++byte) {

@@ -1,13 +1,15 @@
 // Points in time as Go's time.Time prints them: RFC 3339 with up to nine fractional digits and the local zone's offset.
 #pragma once
 
-#include <ctime>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <compare>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,9 +34,22 @@ struct timestamp {
   return a.seconds != b.seconds ? a.seconds < b.seconds : a.nanoseconds < b.nanoseconds;
 }
 
+/// True unless $TZ, the argument, names no zone file. Go, and so restic, takes UTC then; the C library goes on to read it
+/// as a POSIX rule such as "CET-1CEST".
+[[nodiscard]] inline bool names_zone_file(const char* zone) noexcept {
+  std::string_view name(zone == nullptr ? "" : zone);
+  if (name.starts_with(':')) name.remove_prefix(1);
+  if (name.empty()) return true;  // not set: /etc/localtime. Empty: UTC, by both.
+  std::string path(name);
+  if (!name.starts_with('/')) path.insert(0, "/usr/share/zoneinfo/");
+  return ::access(path.c_str(), R_OK) == 0;
+}
+
 /// Offset in seconds east of UTC that the process's local zone has at an instant. Tree ids depend on it (restic writes
 /// local times), so tests set TZ.
 [[nodiscard]] inline std::int32_t local_zone_offset(std::int64_t seconds) noexcept {
+  static const bool is_known = names_zone_file(std::getenv("TZ"));
+  if (!is_known) return 0;
   const auto instant = static_cast<std::time_t>(seconds);
   std::tm local{};
   return ::localtime_r(&instant, &local) != nullptr ? static_cast<std::int32_t>(local.tm_gmtoff) : 0;

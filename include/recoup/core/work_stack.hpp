@@ -1,8 +1,8 @@
 // Work that makes more work, on several threads: walking a tree of directories.
 //
 // What is pushed goes on a stack: the newest is done first, so a walk is depth-first and what waits is bounded by the
-// siblings along one path, not by the size of the tree. Urgent work goes on a queue that is always served first: a chunk
-// of a file that waits to be stored holds a buffer, and the sooner it is stored the sooner reading goes on.
+// siblings along one path, not by the size of the tree. Urgent work goes on a queue that is always served first: a
+// chunk of a file that waits to be stored holds a buffer, and the sooner it is stored the sooner reading goes on.
 #pragma once
 
 #include <condition_variable>

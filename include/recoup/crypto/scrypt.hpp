@@ -25,8 +25,8 @@ struct scrypt_parameters {
 /// Fills `derived`. Throws failure if there is not enough memory. Check parameters that come from a file beforehand.
 inline void scrypt(std::string_view password, byte_view salt, const scrypt_parameters& parameters, byte_span derived) {
   constexpr std::uint64_t no_limit = std::uint64_t{1} << 40;  // OpenSSL's own is 32 MiB, just below what restic uses
-  if (EVP_PBE_scrypt(password.data(), password.size(), salt.data(), salt.size(), parameters.n, parameters.r, parameters.p,
-                     no_limit, derived.data(), derived.size()) != 1)
+  if (EVP_PBE_scrypt(password.data(), password.size(), salt.data(), salt.size(), parameters.n, parameters.r,
+                     parameters.p, no_limit, derived.data(), derived.size()) != 1)
     throw error(error_code::failure, "the key could not be derived from the password: scrypt with N=" +
                                          std::to_string(parameters.n) + " r=" + std::to_string(parameters.r) +
                                          " p=" + std::to_string(parameters.p) + " failed; is there enough memory?");

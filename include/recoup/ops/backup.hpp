@@ -7,8 +7,8 @@
 //   recoup::backup_observer nobody;
 //   auto result = recoup::backup(*repo, options, nobody);
 //
-// Data blobs and trees are durable and indexed before the snapshot that needs them is written. If the process dies before
-// that, the repository is as it was, plus packs that the next backup finds and uses.
+// Data blobs and trees are durable and indexed before the snapshot that needs them is written. If the process dies
+// before that, the repository is as it was, plus packs that the next backup finds and uses.
 #pragma once
 
 #include <sys/stat.h>
@@ -61,8 +61,8 @@ struct parent_grouping {
 
 namespace backup_steps {
 
-/// Runs `save`. When that fails or is interrupted, what was stored so far is put into an index before the error is passed
-/// on: the next backup finds it, and none of it is left over in the repository object.
+/// Runs `save`. When that fails or is interrupted, what was stored so far is put into an index before the error is
+/// passed on: the next backup finds it, and none of it is left over in the repository object.
 template <class Save>
 [[nodiscard]] id save_and_flush(repository& repo, Save&& save) {
   id tree;
@@ -88,8 +88,9 @@ inline void fill_owner(snapshot& made) {
   made.gid = ::getegid();
 }
 
-[[nodiscard]] inline backup_result finish(repository& repo, const backup_options& options, std::vector<std::string> paths,
-                                          const tree_saver& saver, const id& tree, const timestamp& started) {
+[[nodiscard]] inline backup_result finish(repository& repo, const backup_options& options,
+                                          std::vector<std::string> paths, const tree_saver& saver, const id& tree,
+                                          const timestamp& started) {
   backup_result result;
   result.stats = saver.stats();
   result.errors = saver.errors();
@@ -112,7 +113,8 @@ inline void fill_owner(snapshot& made) {
   made.excludes = options.excludes;
   made.tags = options.tags;
   if (options.parent) made.parent = options.parent->id;
-  made.program_version = options.program_version.empty() ? std::string(program_version_prefix).append(library_version) : options.program_version;
+  made.program_version = options.program_version.empty() ? std::string(program_version_prefix).append(library_version)
+                                                         : options.program_version;
   made.summary = summary;
   if (options.skip_if_unchanged && options.parent && options.parent->snapshot.tree == tree) return result;
   throw_if_stopped(options.stop);

@@ -1,7 +1,8 @@
 // Is everything there, and is it what it was?
 //
-//   every key file readable? -> every snapshot readable? -> every index readable? -> every indexed pack there, and of the
-//   right length? -> every tree readable, every blob it needs in the index? -> on request: packs read whole and verified
+//   every key file readable? -> every snapshot readable? -> every index readable? -> every indexed pack there, and of
+//   the right length? -> every tree readable, every blob it needs in the index? -> on request: packs read whole and
+//   verified
 #pragma once
 
 #include <algorithm>
@@ -74,7 +75,9 @@ private:
   void load_index() {
     std::unordered_map<id, std::size_t> listings;
     index_load_observer loading;
-    loading.on_progress = [this](std::size_t done, std::size_t total) { observer_.on_progress(check_phase::index, done, total); };
+    loading.on_progress = [this](std::size_t done, std::size_t total) {
+      observer_.on_progress(check_phase::index, done, total);
+    };
     loading.on_damaged = [this](const id& name, const error& problem) {
       result_.damaged_indexes.insert(name);
       result_.suggest_repair_index = true;
@@ -134,7 +137,8 @@ private:
     trees.run(snapshots, options_.stop);
     if (!options_.snapshots) return;
     std::erase_if(packs_, [&](const auto& pack) {
-      return std::ranges::none_of(pack.second, [&](const packed_blob& blob) { return trees.blobs().contains(blob.handle); });
+      return std::ranges::none_of(pack.second,
+                                  [&](const packed_blob& blob) { return trees.blobs().contains(blob.handle); });
     });
   }
 

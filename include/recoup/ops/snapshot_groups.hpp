@@ -19,13 +19,15 @@
 namespace recoup {
 
 /// The snapshots that `names` say (an id, a prefix, latest, latest~1), each once and in that order; without names all
-/// that match the filter, oldest first. With names the filter only helps to find the latest. Folders make no sense here.
+/// that match the filter, oldest first. With names the filter only helps to find the latest. Folders make no sense
+/// here.
 [[nodiscard]] inline std::vector<found_snapshot> find_snapshots(repository& repo, const std::vector<std::string>& names,
                                                                 const snapshot_filter& filter = {}) {
   std::vector<found_snapshot> found;
   if (names.empty()) {
-    auto all = repo.load_snapshots(
-        [&](const id& unreadable, const error& problem) { repo.warn("snapshot " + unreadable.hex() + " is passed over: " + problem.what()); });
+    auto all = repo.load_snapshots([&](const id& unreadable, const error& problem) {
+      repo.warn("snapshot " + unreadable.hex() + " is passed over: " + problem.what());
+    });
     for (auto& [name, snapshot] : all)
       if (filter.matches(snapshot)) found.push_back({name, std::move(snapshot), {}});
     return found;
@@ -34,7 +36,8 @@ namespace recoup {
   for (const auto& name : names) {
     auto one = find_snapshot(repo, name, filter);
     if (name.find(':') != name.npos)
-      throw error(error_code::invalid_argument, "\"" + name + "\": a folder in a snapshot cannot be given here, only a snapshot");
+      throw error(error_code::invalid_argument,
+                  "\"" + name + "\": a folder in a snapshot cannot be given here, only a snapshot");
     used_filter = used_filter || name.starts_with("latest");
     if (std::ranges::none_of(found, [&](const found_snapshot& each) { return each.id == one.id; }))
       found.push_back(std::move(one));
@@ -104,8 +107,8 @@ struct snapshot_group {
 }
 
 /// The `count` newest for each host and set of paths, newest first.
-[[nodiscard]] inline std::vector<found_snapshot> newest_snapshots(std::vector<found_snapshot> snapshots, std::size_t count,
-                                                                  bool by_host_and_paths) {
+[[nodiscard]] inline std::vector<found_snapshot> newest_snapshots(std::vector<found_snapshot> snapshots,
+                                                                  std::size_t count, bool by_host_and_paths) {
   std::ranges::stable_sort(snapshots, [](const found_snapshot& a, const found_snapshot& b) {
     return earlier(b.snapshot.time, a.snapshot.time);
   });
@@ -113,7 +116,8 @@ struct snapshot_group {
   std::erase_if(snapshots, [&](const found_snapshot& each) {
     auto paths = each.snapshot.paths;
     std::ranges::sort(paths);
-    auto key = by_host_and_paths ? std::pair{each.snapshot.hostname, std::move(paths)} : std::pair<std::string, std::vector<std::string>>{};
+    auto key = by_host_and_paths ? std::pair{each.snapshot.hostname, std::move(paths)}
+                                 : std::pair<std::string, std::vector<std::string>>{};
     return ++seen[std::move(key)] > count;
   });
   return snapshots;

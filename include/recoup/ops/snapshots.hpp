@@ -25,7 +25,8 @@ namespace recoup {
 /// What a snapshot must be like; what is empty does not restrict.
 struct snapshot_filter {
   std::vector<std::string> hosts{};              ///< one of these
-  std::vector<std::vector<std::string>> tags{};  ///< all tags of one of these lists; an empty tag means "no tags at all"
+  std::vector<std::vector<std::string>>
+      tags{};  ///< all tags of one of these lists; an empty tag means "no tags at all"
   std::vector<std::string> paths{};              ///< all of these, absolute
   std::optional<timestamp> not_after{};
 
@@ -68,9 +69,10 @@ struct found_snapshot {
 }
 
 /// Takes "latest", "latest~2" (the third newest that matches), an id or a unique prefix of one; behind any of these
-/// ":folder" names a folder in the snapshot. The filter restricts only "latest". Snapshots that cannot be read are passed
-/// over with a warning when the latest is looked for.
-[[nodiscard]] inline found_snapshot find_snapshot(repository& repo, std::string_view text, const snapshot_filter& filter = {}) {
+/// ":folder" names a folder in the snapshot. The filter restricts only "latest". Snapshots that cannot be read are
+/// passed over with a warning when the latest is looked for.
+[[nodiscard]] inline found_snapshot find_snapshot(repository& repo, std::string_view text,
+                                                  const snapshot_filter& filter = {}) {
   const auto colon = text.find(':');
   const auto name = text.substr(0, colon);
   found_snapshot found;
@@ -88,15 +90,19 @@ struct found_snapshot {
     const auto* end = rest.data() + rest.size();
     const auto [stopped, problem] = std::from_chars(rest.data() + 1, end, back);
     if (rest.front() != '~' || stopped != end || problem != std::errc())
-      throw error(error_code::invalid_argument, "\"" + std::string(name) + "\" names no snapshot; say latest, latest~1 for the one before, or an id");
+      throw error(error_code::invalid_argument,
+                  "\"" + std::string(name) + "\" names no snapshot; say latest, latest~1 for the one before, or an id");
   }
   auto all = repo.load_snapshots([&](const id& unreadable, const error& problem) {
     repo.warn("snapshot " + unreadable.short_hex() + " is passed over: " + problem.what());
   });
   std::erase_if(all, [&](const auto& each) { return !filter.matches(each.second); });
   if (all.size() <= back)
-    throw error(error_code::not_found, all.empty() ? "no snapshot found" + std::string(filter.restricts() ? " that matches the given hosts, tags and paths" : "")
-                                                   : "there are only " + std::to_string(all.size()) + " snapshots that match, too few for " + std::string(name));
+    throw error(error_code::not_found,
+                all.empty() ? "no snapshot found" +
+                                  std::string(filter.restricts() ? " that matches the given hosts, tags and paths" : "")
+                            : "there are only " + std::to_string(all.size()) + " snapshots that match, too few for " +
+                                  std::string(name));
   auto& [id, snapshot] = all[all.size() - 1 - back];
   found.id = id;
   found.snapshot = std::move(snapshot);

@@ -9,7 +9,9 @@ namespace recoup {
 
 enum class blob_type : std::uint8_t { data = 0, tree = 1 };
 
-[[nodiscard]] constexpr const char* name_of(blob_type type) noexcept { return type == blob_type::data ? "data" : "tree"; }
+[[nodiscard]] constexpr const char* name_of(blob_type type) noexcept {
+  return type == blob_type::data ? "data" : "tree";
+}
 
 /// Data and tree blobs with the same id are different things.
 struct blob_handle {

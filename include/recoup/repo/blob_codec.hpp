@@ -21,8 +21,8 @@ namespace recoup {
 struct codec_options {
   unsigned version = 2;  ///< of the repository format; version 1 knows no compression
   compression mode = compression::automatic;
-  /// Open each sealed blob again and compare before it is stored. Costs a decryption and a decompression, and has caught
-  /// failing memory in the field (restic #4529).
+  /// Open each sealed blob again and compare before it is stored. Costs a decryption and a decompression, and has
+  /// caught failing memory in the field (restic #4529).
   bool extra_verify = true;
 };
 
@@ -64,8 +64,8 @@ public:
     check_name(blob.handle, into);
   }
 
-  /// The same in less memory: `sealed` is overwritten, and the result lies there or, if it had to be decompressed, in the
-  /// codec until its next call.
+  /// The same in less memory: `sealed` is overwritten, and the result lies there or, if it had to be decompressed, in
+  /// the codec until its next call.
   [[nodiscard]] byte_view open_in_place(const packed_blob& blob, byte_span sealed) {
     byte_view content = box_.open_in_place(sealed);
     if (blob.is_compressed()) {

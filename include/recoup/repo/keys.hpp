@@ -34,7 +34,8 @@ inline constexpr std::size_t max_keys_to_try = 20;
 [[nodiscard]] inline key_file load_key_file(backend& storage, const id& name) {
   const auto content = storage.load_all({file_type::key, name});
   if (sha256(content) != name)
-    throw error(error_code::damaged, "key " + name.hex() + ": the content does not have the hash that the file is named by");
+    throw error(error_code::damaged,
+                "key " + name.hex() + ": the content does not have the hash that the file is named by");
   try {
     return decode_key_file(content);
   } catch (const error& problem) {
@@ -82,9 +83,10 @@ inline constexpr std::size_t max_keys_to_try = 20;
   }
   if (not_loaded) throw *not_loaded;
   if (unreadable != 0 && unreadable == names.size())
-    throw error(error_code::damaged, "none of the " + std::to_string(unreadable) +
-                                         " key files of the repository can be read; restore the directory `keys` from a "
-                                         "copy, without it nothing in the repository can be decrypted");
+    throw error(error_code::damaged,
+                "none of the " + std::to_string(unreadable) +
+                    " key files of the repository can be read; restore the directory `keys` from a "
+                    "copy, without it nothing in the repository can be decrypted");
   throw error(error_code::wrong_password, "wrong password or no key found");
 }
 

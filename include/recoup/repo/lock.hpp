@@ -3,10 +3,12 @@
 //   acquire: read all locks -> one conflicts? give up -> write ours -> wait 200 ms -> read all again -> conflict? take
 //   ours back and give up. Two programs that write at the same moment both see the other and both give up.
 //
-// A shared lock excludes only exclusive ones. A lock is stale when it is 30 minutes old, or when its process is known to
-// be dead (same host). The dead one's lock is taken away here, so that nobody has to unlock by hand after a crash; an
-// old lock of another host stays in the way, because its owner may only be asleep. Ours is rewritten every five minutes;
-// when that has not worked for 22.5 minutes, others may soon take us for dead, so the operation is told to stop.
+// A shared lock excludes only exclusive ones. A lock is stale, and `unlock` removes it, when it is 30 minutes old, or
+// when its process is not to be seen on the host that it names. Two containers may share a host's name and not see each
+// other's processes, so a lock is taken away unasked only if nobody has refreshed it either: then nobody has to unlock
+// by hand after a crash. An old lock of another host stays in the way, because its owner may only be asleep. Ours is
+// rewritten every five minutes; when that has not worked for 22.5 minutes, others may soon take us for dead, so the
+// operation is told to stop.
 #pragma once
 
 #include <csignal>
@@ -47,19 +49,29 @@ namespace recoup {
 
 inline constexpr std::chrono::minutes lock_stale_after{30};
 inline constexpr std::chrono::minutes lock_refresh_every{5};
+/// A living process has refreshed its lock by now, with time to spare for slow storage and clocks that differ.
+inline constexpr std::chrono::minutes lock_abandoned_after{7};
 /// Two refreshes and a half may fail before others could call the lock stale.
 inline constexpr std::chrono::seconds lock_lost_after{30 * 60 - 5 * 60 * 3 / 2};
 
-/// True if the lock was made on this host by a process that is gone. Signal 0 only asks; EPERM means that the process
-/// lives, as another user.
+/// True if the lock names this host and a process that cannot be seen here. Signal 0 only asks; EPERM means that the
+/// process lives, as another user.
 [[nodiscard]] inline bool belongs_to_dead_process(const lock_file& lock) {
   return lock.hostname == local_hostname() && lock.pid > 0 && ::kill(lock.pid, 0) != 0 && errno == ESRCH;
 }
 
+[[nodiscard]] inline std::chrono::seconds age_of(const lock_file& lock, const timestamp& now) {
+  return std::chrono::seconds{now.seconds - lock.time.seconds};
+}
+
 /// True if nobody should be holding this lock any more, by restic's rules.
 [[nodiscard]] inline bool is_stale(const lock_file& lock, const timestamp& now) {
-  return now.seconds - lock.time.seconds > std::chrono::seconds(lock_stale_after).count() ||
-         belongs_to_dead_process(lock);
+  return age_of(lock, now) > lock_stale_after || belongs_to_dead_process(lock);
+}
+
+/// True if the lock may be taken away without asking anybody: its process is gone, and has not refreshed it.
+[[nodiscard]] inline bool is_abandoned(const lock_file& lock, const timestamp& now) {
+  return age_of(lock, now) > lock_abandoned_after && belongs_to_dead_process(lock);
 }
 
 /// "PID 4711 on host nas by root (UID 0, GID 0), created at 2024-…".
@@ -97,7 +109,10 @@ struct lock_options {
 class repository_lock {
 public:
   repository_lock(repository& repo, const lock_options& options)
-      : repo_(repo), exclusive_(options.exclusive), refresh_every_(options.refresh_every), lost_after_(options.lost_after) {
+      : repo_(repo),
+        exclusive_(options.exclusive),
+        refresh_every_(options.refresh_every),
+        lost_after_(options.lost_after) {
     acquire(options);
     refreshed_ = std::chrono::system_clock::now();
     refresher_ = std::jthread([this](const std::stop_token& stop) { keep_fresh(stop); });
@@ -157,21 +172,26 @@ private:
       if (own && file.name == *own) continue;
       const auto other = load_patiently(file.name);
       if (!other) continue;
-      if (belongs_to_dead_process(*other)) {
-        remove_dead(file.name, *other);
+      if (is_abandoned(*other, now)) {
+        remove_abandoned(file.name, *other);
         continue;
       }
       if (!exclusive_ && !other->exclusive) continue;
-      return std::string("unable to create lock in backend: repository is already locked ") +
-             (other->exclusive ? "exclusively " : "") + "by " + describe(*other) + " (" +
-             std::to_string(now.seconds - other->time.seconds) +
-             " s ago)\nstorage ID " + file.name.short_hex() +
-             "\nthe `unlock` command can be used to remove stale locks";
+      auto conflict = std::string("unable to create lock in backend: repository is already locked ") +
+                      (other->exclusive ? "exclusively " : "") + "by " + describe(*other) + " (" +
+                      std::to_string(age_of(*other, now).count()) + " s ago)\nstorage ID " + file.name.short_hex() +
+                      "\nthe `unlock` command can be used to remove stale locks";
+      if (belongs_to_dead_process(*other))
+        conflict +=
+            "\nno process of this machine has that PID: unless a container or another machine has this host's name "
+            "too, `unlock` it now; left alone, the lock is no longer in the way when it is " +
+            std::to_string(lock_abandoned_after.count()) + " minutes old";
+      return conflict;
     }
     return std::nullopt;
   }
 
-  void remove_dead(const id& name, const lock_file& lock) {
+  void remove_abandoned(const id& name, const lock_file& lock) {
     repo_.warn("removing the lock " + name.short_hex() + " of a process that is gone: " + describe(lock));
     try {
       repo_.remove(file_type::lock, name);
@@ -215,7 +235,8 @@ private:
   }
 
   static void wait(std::chrono::milliseconds duration, const std::stop_token& stop) {
-    if (!sleep_unless_stopped(stop, duration)) throw error(error_code::interrupted, "interrupted while waiting for a lock");
+    if (!sleep_unless_stopped(stop, duration))
+      throw error(error_code::interrupted, "interrupted while waiting for a lock");
   }
 
   void keep_fresh(const std::stop_token& stop) {

@@ -19,7 +19,7 @@ namespace recoup {
 inline constexpr std::uint32_t max_pack_header_size = 16u << 20;
 
 /// Checks the trailing length of a pack's header. Throws damaged if it cannot be right for a pack of `pack_size` bytes.
-[[nodiscard]] inline std::uint32_t checked_header_length(const file_handle& pack, std::uint64_t pack_size,
+[[nodiscard]] inline std::uint32_t checked_header_length(const stored_file& pack, std::uint64_t pack_size,
                                                          const std::uint8_t* trailer) {
   const auto length = load_u32_le(trailer);
   constexpr std::uint32_t smallest = box_overhead + 37;
@@ -31,7 +31,8 @@ inline constexpr std::uint32_t max_pack_header_size = 16u << 20;
 }
 
 /// Opens the header of a pack that is in memory as a whole. Throws damaged.
-[[nodiscard]] inline std::vector<packed_blob> read_pack_header(const file_handle& pack, byte_view content, box& opener) {
+[[nodiscard]] inline std::vector<packed_blob> read_pack_header(const stored_file& pack, byte_view content,
+                                                               box& opener) {
   if (content.size() < 4)
     throw error(error_code::damaged, pack.describe() + ": only " + std::to_string(content.size()) + " bytes long");
   const auto length = checked_header_length(pack, content.size(), content.data() + content.size() - 4);
@@ -44,7 +45,7 @@ inline constexpr std::uint32_t max_pack_header_size = 16u << 20;
 }
 
 /// Reads the header from storage: one request for the usual pack, two for one with many blobs.
-[[nodiscard]] inline std::vector<packed_blob> read_pack_header(backend& storage, const file_handle& pack,
+[[nodiscard]] inline std::vector<packed_blob> read_pack_header(backend& storage, const stored_file& pack,
                                                                std::uint64_t pack_size, box& opener) {
   // restic reads 15 entries' worth ahead; a 16 MiB pack of chunks has about that many, a pack of trees has hundreds.
   constexpr std::uint64_t eager = 4 + box_overhead + 200 * 41;

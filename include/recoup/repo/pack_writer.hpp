@@ -52,16 +52,17 @@ public:
 
   ~pack_writer() { stop(); }
 
-  /// Gives up after an error: what is in no durable pack by now is dropped. Returns the packs that are durable but stand in
-  /// no index file yet.
+  /// Gives up after an error: what is in no durable pack by now is dropped. Returns the packs that are durable but
+  /// stand in no index file yet.
   [[nodiscard]] std::vector<indexed_pack> abandon() {
     stop();
     const std::lock_guard lock(index_mutex_);
     return std::exchange(indexed_, {});
   }
 
-  /// Adds one sealed blob. Returns by how many bytes the repository grows: the blob's box, its entry in the header, and the
-  /// header's own frame if this blob completes a pack, as restic counts it. Throws what an earlier pack's storing threw.
+  /// Adds one sealed blob. Returns by how many bytes the repository grows: the blob's box, its entry in the header, and
+  /// the header's own frame if this blob completes a pack, as restic counts it. Throws what an earlier pack's storing
+  /// threw.
   std::size_t add(const blob_handle& handle, byte_view sealed, std::uint32_t uncompressed_length) {
     // Two packs of each type are open and chance decides: who sees the packs' sizes must not learn from consecutive
     // chunk lengths which polynomial cuts them (restic #5291).
@@ -78,7 +79,8 @@ public:
         if (slot.pack->is_full(pack_size_)) full = std::move(slot.pack);
       }
     }
-    const auto grown = sealed.size() + (uncompressed_length != 0 ? pack_format::compressed_entry : pack_format::plain_entry);
+    const auto grown =
+        sealed.size() + (uncompressed_length != 0 ? pack_format::compressed_entry : pack_format::plain_entry);
     if (!full) return grown;
     enqueue(std::move(full));
     return grown + pack_format::empty_box + pack_format::length_field;

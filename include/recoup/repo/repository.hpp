@@ -122,9 +122,9 @@ public:
   /// The same when the caller has hashed the blob already.
   saved_blob save_blob(const blob_handle& handle, byte_view plaintext);
 
-  /// Waits until every blob saved so far is durable and indexed. If it throws, blobs saved since the last flush may have
-  /// to be saved again; also after save_blob() threw, this must be called before blobs count as stored. Not at the same
-  /// time as save_blob().
+  /// Waits until every blob saved so far is durable and indexed. If it throws, blobs saved since the last flush may
+  /// have to be saved again; also after save_blob() threw, this must be called before blobs count as stored. Not at the
+  /// same time as save_blob().
   void flush();
 
   // --- small files: index, snapshot, lock ---
@@ -140,7 +140,9 @@ public:
   /// All files of a type with their sizes, ordered by name.
   [[nodiscard]] std::vector<listed_file> list(file_type type) const;
 
-  [[nodiscard]] snapshot load_snapshot(const id& name) { return decode_snapshot(load_unpacked(file_type::snapshot, name)); }
+  [[nodiscard]] snapshot load_snapshot(const id& name) {
+    return decode_snapshot(load_unpacked(file_type::snapshot, name));
+  }
   id save_snapshot(const snapshot& value) { return save_unpacked(file_type::snapshot, encode_snapshot(value)); }
 
   /// All snapshots, oldest first. One that cannot be read goes to `on_unreadable`; without that it is an error.
@@ -177,8 +179,9 @@ inline std::shared_ptr<repository> repository::create(std::shared_ptr<backend> s
                                                       const create_options& choice, const repository_options& options) {
   initialise_sodium();
   const auto refuse = [&](const char* what) {
-    return error(error_code::failure, std::string("cannot make a repository at ") + storage->location() + ": " + what +
-                                          " already exists there; choose another place, or open the repository that is there");
+    return error(error_code::failure,
+                 std::string("cannot make a repository at ") + storage->location() + ": " + what +
+                     " already exists there; choose another place, or open the repository that is there");
   };
   if (choice.version < 1 || choice.version > 2)
     throw error(error_code::unsupported, "repository version " + std::to_string(choice.version) +
@@ -206,7 +209,8 @@ inline std::shared_ptr<repository> repository::create(std::shared_ptr<backend> s
   config.chunker_polynomial = choice.chunker_polynomial ? *choice.chunker_polynomial : polynomial::random();
   box sealer(master);
   storage->save({file_type::config}, sealer.seal(as_bytes(encode_config(config))));
-  return std::make_shared<repository>(std::move(storage), opened_key{key_id, std::move(master)}, std::move(config), options);
+  return std::make_shared<repository>(std::move(storage), opened_key{key_id, std::move(master)}, std::move(config),
+                                      options);
 }
 
 inline std::shared_ptr<repository> repository::open(std::shared_ptr<backend> storage, std::string_view password,
@@ -338,7 +342,8 @@ inline void repository::flush() {
   } catch (...) {
     if (finished) {
       auto durable = finished->abandon();
-      unindexed_.insert(unindexed_.end(), std::make_move_iterator(durable.begin()), std::make_move_iterator(durable.end()));
+      unindexed_.insert(unindexed_.end(), std::make_move_iterator(durable.begin()),
+                        std::make_move_iterator(durable.end()));
     }
     // The rest is lost with the writer. It must not pass for stored when this object is used again.
     const std::lock_guard lock(pending_mutex_);
@@ -348,10 +353,11 @@ inline void repository::flush() {
 }
 
 inline bytes repository::load_unpacked(file_type type, const id& name) {
-  const file_handle file{type, name};
+  const stored_file file{type, name};
   auto sealed = storage_->load_all(file);
   if (sha256(sealed) != name)
-    throw error(error_code::damaged, file.describe() + ": the content does not have the hash that the file is named by");
+    throw error(error_code::damaged,
+                file.describe() + ": the content does not have the hash that the file is named by");
   if (sealed.size() < box_overhead) throw error(error_code::damaged, file.describe() + ": the file is too short");
   try {
     auto codec = codecs_.take();
@@ -366,8 +372,9 @@ inline id repository::save_unpacked(file_type type, std::string_view json) {
   const auto body = encode_body(config_.version, as_bytes(json), codec->compressor());
   const auto sealed = codec->box().seal(body);
   if (!std::ranges::equal(codec->box().open(sealed), body))
-    throw error(error_code::damaged, std::string(name_of(type)) +
-                                         ": what was encrypted does not decrypt to what went in; test this machine's memory");
+    throw error(error_code::damaged,
+                std::string(name_of(type)) +
+                    ": what was encrypted does not decrypt to what went in; test this machine's memory");
   const auto name = sha256(sealed);
   storage_->save({type, name}, sealed);
   return name;

@@ -25,7 +25,7 @@ enum class file_type : std::uint8_t { config, key, lock, snapshot, index, pack }
 }
 
 /// Which file of a repository. `name` is not used for the config, of which there is one.
-struct file_handle {
+struct stored_file {
   file_type type = file_type::config;
   id name{};
   /// A pack of trees rather than file contents: caches keep these, cold storage classes do not take them.
@@ -62,19 +62,19 @@ public:
 
   /// Stores a whole file. When it returns, the file is complete and survives a power failure; if it throws or the
   /// process dies, readers see either nothing or the whole file, never a part. Overwriting with equal bytes is fine.
-  virtual void save(const file_handle& file, byte_view content) = 0;
+  virtual void save(const stored_file& file, byte_view content) = 0;
 
   /// Fills `into` with the bytes from `offset` on. A file that ends earlier is an error (damaged).
-  virtual void load(const file_handle& file, std::uint64_t offset, byte_span into) = 0;
+  virtual void load(const stored_file& file, std::uint64_t offset, byte_span into) = 0;
 
   /// The whole file.
-  [[nodiscard]] virtual bytes load_all(const file_handle& file) = 0;
+  [[nodiscard]] virtual bytes load_all(const stored_file& file) = 0;
 
   /// The length in bytes.
-  [[nodiscard]] virtual std::uint64_t size(const file_handle& file) = 0;
+  [[nodiscard]] virtual std::uint64_t size(const stored_file& file) = 0;
 
   /// Throws not_found if there is no such file.
-  virtual void remove(const file_handle& file) = 0;
+  virtual void remove(const stored_file& file) = 0;
 
   /// Calls `visit` once for each file of a type, in any order. Names that are not ids are passed over. A missing
   /// directory holds no files. Not for the config.

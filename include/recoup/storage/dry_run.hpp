@@ -17,12 +17,16 @@ public:
   [[nodiscard]] std::string location() const override { return inner_->location(); }
   [[nodiscard]] unsigned connections() const override { return inner_->connections(); }
   void create() override {}
-  void save(const file_handle&, byte_view) override {}
-  void load(const file_handle& file, std::uint64_t offset, byte_span into) override { inner_->load(file, offset, into); }
-  [[nodiscard]] bytes load_all(const file_handle& file) override { return inner_->load_all(file); }
-  [[nodiscard]] std::uint64_t size(const file_handle& file) override { return inner_->size(file); }
-  void remove(const file_handle&) override {}
-  void list(file_type type, const std::function<void(const listed_file&)>& visit) override { inner_->list(type, visit); }
+  void save(const stored_file&, byte_view) override {}
+  void load(const stored_file& file, std::uint64_t offset, byte_span into) override {
+    inner_->load(file, offset, into);
+  }
+  [[nodiscard]] bytes load_all(const stored_file& file) override { return inner_->load_all(file); }
+  [[nodiscard]] std::uint64_t size(const stored_file& file) override { return inner_->size(file); }
+  void remove(const stored_file&) override {}
+  void list(file_type type, const std::function<void(const listed_file&)>& visit) override {
+    inner_->list(type, visit);
+  }
 
 private:
   const std::shared_ptr<backend> inner_;

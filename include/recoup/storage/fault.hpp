@@ -69,7 +69,7 @@ struct fault_plan {
 /// One operation as it was asked for. `failed` tells what the caller saw.
 struct storage_event {
   storage_operation operation;
-  file_handle file;  ///< for a list only its type counts; for create nothing
+  stored_file file;  ///< for a list only its type counts; for create nothing
   std::uint64_t offset = 0;
   std::uint64_t length = 0;  ///< bytes to save, or asked for by a ranged load
   bool failed = false;
@@ -132,7 +132,7 @@ public:
     perform({storage_operation::create, {}}, [&](const fault*) { inner_->create(); });
   }
 
-  void save(const file_handle& file, byte_view content) override {
+  void save(const stored_file& file, byte_view content) override {
     perform({storage_operation::save, file, 0, content.size()}, [&](const fault* active) {
       const auto stored = altered(active, content);
       const byte_view what = stored ? byte_view(*stored) : content;
@@ -146,7 +146,7 @@ public:
     });
   }
 
-  void load(const file_handle& file, std::uint64_t offset, byte_span into) override {
+  void load(const stored_file& file, std::uint64_t offset, byte_span into) override {
     perform({storage_operation::load, file, offset, into.size()}, [&](const fault* active) {
       if (active != nullptr && active->kind == fault_kind::truncate && active->at < into.size())
         throw error(error_code::damaged, "planned fault: " + file.describe() + " ended early");
@@ -155,7 +155,7 @@ public:
     });
   }
 
-  [[nodiscard]] bytes load_all(const file_handle& file) override {
+  [[nodiscard]] bytes load_all(const stored_file& file) override {
     bytes content;
     perform({storage_operation::load_all, file}, [&](const fault* active) {
       content = inner_->load_all(file);
@@ -164,13 +164,13 @@ public:
     return content;
   }
 
-  [[nodiscard]] std::uint64_t size(const file_handle& file) override {
+  [[nodiscard]] std::uint64_t size(const stored_file& file) override {
     std::uint64_t result = 0;
     perform({storage_operation::size, file}, [&](const fault*) { result = inner_->size(file); });
     return result;
   }
 
-  void remove(const file_handle& file) override {
+  void remove(const stored_file& file) override {
     perform({storage_operation::remove, file}, [&](const fault*) {
       const auto freed = has_limited_room() ? inner_->size(file) : 0;
       inner_->remove(file);
@@ -270,7 +270,7 @@ private:
     return plan_.room.has_value();
   }
 
-  void take_room(const file_handle& file, std::uint64_t length) {
+  void take_room(const stored_file& file, std::uint64_t length) {
     const std::lock_guard lock(mutex_);
     if (!plan_.room) return;
     if (length > *plan_.room)

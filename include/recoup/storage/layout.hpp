@@ -29,19 +29,19 @@ inline constexpr std::array listed_file_types{file_type::key, file_type::lock, f
 }
 
 /// The directory a file is in, relative to the root: "", "keys", "data/ab".
-[[nodiscard]] inline std::string parent_directory(const file_handle& file) {
+[[nodiscard]] inline std::string parent_directory(const stored_file& file) {
   std::string path = directory_of(file.type);
   if (file.type == file_type::pack) path.append("/").append(file.name.hex(), 0, 2);
   return path;
 }
 
 /// "config" or the id in hexadecimal.
-[[nodiscard]] inline std::string file_name(const file_handle& file) {
+[[nodiscard]] inline std::string file_name(const stored_file& file) {
   return file.type == file_type::config ? "config" : file.name.hex();
 }
 
 /// Relative to the root, without a leading slash.
-[[nodiscard]] inline std::string relative_path(const file_handle& file) {
+[[nodiscard]] inline std::string relative_path(const stored_file& file) {
   auto path = parent_directory(file);
   if (!path.empty()) path += '/';
   return path += file_name(file);

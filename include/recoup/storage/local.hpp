@@ -71,7 +71,7 @@ public:
     sync_directory(root_);
   }
 
-  void save(const file_handle& file, byte_view content) override {
+  void save(const stored_file& file, byte_view content) override {
     const auto what = "cannot save " + file.describe();
     const auto directory = open_to_save(file, what);
     const auto name = file_name(file);
@@ -87,7 +87,7 @@ public:
     ::fchmodat(directory.get(), name.c_str(), file_mode_ & ~mode_t{0222}, 0);
   }
 
-  void load(const file_handle& file, std::uint64_t offset, byte_span into) override {
+  void load(const stored_file& file, std::uint64_t offset, byte_span into) override {
     struct stat status {};
     const auto opened = open_to_load(file, status);
     const auto length = static_cast<std::uint64_t>(status.st_size);
@@ -95,7 +95,7 @@ public:
     read(file, opened.get(), offset, into);
   }
 
-  [[nodiscard]] bytes load_all(const file_handle& file) override {
+  [[nodiscard]] bytes load_all(const stored_file& file) override {
     struct stat status {};
     const auto opened = open_to_load(file, status);
     bytes content;
@@ -109,14 +109,14 @@ public:
     return content;
   }
 
-  [[nodiscard]] std::uint64_t size(const file_handle& file) override {
+  [[nodiscard]] std::uint64_t size(const stored_file& file) override {
     struct stat status {};
     if (::stat(path_of(file).c_str(), &status) != 0)
       throw failure(errno, "cannot find the size of " + file.describe(), path_of(file));
     return static_cast<std::uint64_t>(status.st_size);
   }
 
-  void remove(const file_handle& file) override {
+  void remove(const stored_file& file) override {
     const auto path = path_of(file);
     if (::unlink(path.c_str()) == 0) return sync_removal(file);
     const int reason = errno;
@@ -202,13 +202,13 @@ private:
     return {reason.code(), reason.what() + advice};
   }
 
-  error too_short(const file_handle& file, std::uint64_t offset, std::size_t wanted, std::uint64_t length) const {
+  error too_short(const stored_file& file, std::uint64_t offset, std::size_t wanted, std::uint64_t length) const {
     return {error_code::damaged, "cannot load " + std::to_string(wanted) + " bytes from offset " +
                                      std::to_string(offset) + " of " + file.describe() + " (" + path_of(file) +
                                      "): it has only " + std::to_string(length) + " bytes"};
   }
 
-  [[nodiscard]] std::string path_of(const file_handle& file) const { return root_ + '/' + relative_path(file); }
+  [[nodiscard]] std::string path_of(const stored_file& file) const { return root_ + '/' + relative_path(file); }
 
   void make_directory(const std::string& path) const {
     if (::mkdir(path.c_str(), directory_mode_) != 0 && errno != EEXIST)
@@ -230,7 +230,7 @@ private:
 
   /// The directory a file goes to. A missing one is made, but only inside a repository: without its config this is
   /// more likely the empty place where a disk should be mounted, and filling that would be worse than failing.
-  [[nodiscard]] file_descriptor open_to_save(const file_handle& file, const std::string& what) const {
+  [[nodiscard]] file_descriptor open_to_save(const stored_file& file, const std::string& what) const {
     const auto path = root_ + '/' + parent_directory(file);
     auto directory = open_directory(path);
     if (directory || errno != ENOENT) {
@@ -253,7 +253,7 @@ private:
   }
 
   /// Opens a regular file; what else lies at its place could block (a fifo) or never end (a device).
-  [[nodiscard]] file_descriptor open_to_load(const file_handle& file, struct stat& status) const {
+  [[nodiscard]] file_descriptor open_to_load(const stored_file& file, struct stat& status) const {
     const auto path = path_of(file);
     file_descriptor opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!opened || ::fstat(opened.get(), &status) != 0) throw failure(errno, "cannot load " + file.describe(), path);
@@ -262,7 +262,7 @@ private:
     return opened;
   }
 
-  void read(const file_handle& file, int number, std::uint64_t offset, byte_span into) const {
+  void read(const stored_file& file, int number, std::uint64_t offset, byte_span into) const {
     for (auto rest = into; !rest.empty();) {
       const auto got = ::pread(number, rest.data(), rest.size(), static_cast<off_t>(offset));
       if (got < 0 && errno == EINTR) continue;
@@ -275,7 +275,7 @@ private:
 
   /// A removed snapshot or index must not come back after a power failure when packs that it needs are gone already,
   /// nor a key whose password was revoked. Packs and locks that come back do no harm, so they cost no sync.
-  void sync_removal(const file_handle& file) const {
+  void sync_removal(const stored_file& file) const {
     if (file.type == file_type::snapshot || file.type == file_type::index || file.type == file_type::key)
       sync_directory(root_ + '/' + parent_directory(file));
   }

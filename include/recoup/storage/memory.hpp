@@ -32,13 +32,13 @@ public:
   [[nodiscard]] unsigned connections() const override { return connections_; }
   void create() override {}
 
-  void save(const file_handle& file, byte_view content) override {
+  void save(const stored_file& file, byte_view content) override {
     auto stored = std::make_shared<const bytes>(content.begin(), content.end());
     const std::unique_lock lock(mutex_);
     files_[key_of(file)].swap(stored);
   }
 
-  void load(const file_handle& file, std::uint64_t offset, byte_span into) override {
+  void load(const stored_file& file, std::uint64_t offset, byte_span into) override {
     const auto content = find(file);
     if (offset > content->size() || into.size() > content->size() - offset)
       throw error(error_code::damaged, "cannot load " + std::to_string(into.size()) + " bytes from offset " +
@@ -47,10 +47,10 @@ public:
     if (!into.empty()) std::memcpy(into.data(), content->data() + offset, into.size());
   }
 
-  [[nodiscard]] bytes load_all(const file_handle& file) override { return *find(file); }
-  [[nodiscard]] std::uint64_t size(const file_handle& file) override { return find(file)->size(); }
+  [[nodiscard]] bytes load_all(const stored_file& file) override { return *find(file); }
+  [[nodiscard]] std::uint64_t size(const stored_file& file) override { return find(file)->size(); }
 
-  void remove(const file_handle& file) override {
+  void remove(const stored_file& file) override {
     const std::unique_lock lock(mutex_);
     if (files_.erase(key_of(file)) == 0) throw missing(file);
   }
@@ -68,15 +68,15 @@ public:
 private:
   using key = std::pair<file_type, id>;
 
-  static key key_of(const file_handle& file) {
+  static key key_of(const stored_file& file) {
     return {file.type, file.type == file_type::config ? id{} : file.name};
   }
 
-  static error missing(const file_handle& file) {
+  static error missing(const stored_file& file) {
     return {error_code::not_found, file.describe() + " does not exist in memory"};
   }
 
-  std::shared_ptr<const bytes> find(const file_handle& file) const {
+  std::shared_ptr<const bytes> find(const stored_file& file) const {
     const std::shared_lock lock(mutex_);
     const auto found = files_.find(key_of(file));
     if (found == files_.end()) throw missing(file);

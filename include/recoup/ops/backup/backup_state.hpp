@@ -58,8 +58,8 @@ public:
   [[nodiscard]] std::uint64_t errors() const noexcept { return errors_.load(); }
 
   /// The node of something that is to be saved. Throws source_error.
-  [[nodiscard]] node read_source_node(int directory, const char* name, const std::string& path, const struct stat& status,
-                                      int fd) {
+  [[nodiscard]] node read_source_node(int directory, const char* name, const std::string& path,
+                                      const struct stat& status, int fd) {
     try {
       return read_node(directory, name, path, status, metadata_, fd);
     } catch (const error& problem) {

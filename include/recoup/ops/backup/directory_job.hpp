@@ -23,8 +23,8 @@ namespace recoup {
 struct source_tree;
 
 /// Created when its parent is listed, opened when its turn comes, finished when its last entry is, which may be much
-/// later and on another thread. Entries are kept as the JSON they will be in the tree: smaller than nodes, and encoded by
-/// whichever thread made them.
+/// later and on another thread. Entries are kept as the JSON they will be in the tree: smaller than nodes, and encoded
+/// by whichever thread made them.
 struct directory_job {
   std::shared_ptr<directory_job> parent;  ///< empty for the root
   std::size_t slot = 0;                   ///< which of the parent's entries this is
@@ -32,7 +32,8 @@ struct directory_job {
   std::string snapshot_path;  ///< "/home/u"; "/" for the root
   std::string source_path;    ///< as given and extended: may be relative to the working directory
   std::string absolute_path;  ///< for excludes and messages
-  const source_tree* inner = nullptr;  ///< set if this only leads to targets: its entries are those, not what is on disk
+  const source_tree* inner =
+      nullptr;  ///< set if this only leads to targets: its entries are those, not what is on disk
 
   std::optional<node> previous;       ///< this directory in the parent snapshot
   std::vector<node> previous_nodes;   ///< its entries there, by name

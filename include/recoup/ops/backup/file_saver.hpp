@@ -1,5 +1,5 @@
-// From a regular file to its node: unchanged ones by the parent snapshot, small ones in one go, large ones chunk by chunk
-// on all threads.
+// From a regular file to its node: unchanged ones by the parent snapshot, small ones in one go, large ones chunk by
+// chunk on all threads.
 #pragma once
 
 #include <sys/stat.h>
@@ -49,12 +49,14 @@ public:
         finish_file(self, *job, slot, made, item_change::unchanged, {}, started);
         return;
       }
-      state_.report(path, error(error_code::damaged, "parts of " + path + " are not in the repository's index; it is stored again"));
+      state_.report(path, error(error_code::damaged,
+                                "parts of " + path + " are not in the repository's index; it is stored again"));
     }
     const auto opened = open_for_reading(directory, name);
     if (!opened) throw source_error(system_error(errno, "cannot open " + path));
     if (::fstat(opened.get(), &status) != 0) throw source_error(system_error(errno, "cannot stat " + path));
-    if (!S_ISREG(status.st_mode)) throw source_error(error_code::io, path + " became something else than a file while it was opened");
+    if (!S_ISREG(status.st_mode))
+      throw source_error(error_code::io, path + " became something else than a file while it was opened");
     auto made = state_.read_source_node(directory, name, path, status, opened.get());
     made.name = job->names[slot];
     const auto snapshot_path = child_path(job->snapshot_path, made.name);
@@ -129,8 +131,9 @@ private:
   }
 
   [[nodiscard]] bool all_blobs_known(const node& before) const {
-    return std::ranges::all_of(*before.content,
-                               [this](const id& blob) { return state_.repo.index().contains({blob_type::data, blob}); });
+    return std::ranges::all_of(*before.content, [this](const id& blob) {
+      return state_.repo.index().contains({blob_type::data, blob});
+    });
   }
 
   /// Reads until `into` is full or the file ends.
@@ -147,8 +150,8 @@ private:
   }
 
   /// At most one minimal chunk long, so it is one blob whatever is in it.
-  void save_small_file(worker& self, directory_job& job, std::size_t slot, const node* previous, node made, byte_view content,
-                       clock::time_point started) {
+  void save_small_file(worker& self, directory_job& job, std::size_t slot, const node* previous, node made,
+                       byte_view content, clock::time_point started) {
     made.size = content.size();
     made.content.emplace();
     item_stats stats;
@@ -162,7 +165,9 @@ private:
   }
 
   [[nodiscard]] static item_change change_of(const node* previous, const node& made) {
-    return previous == nullptr ? item_change::added : *previous == made ? item_change::unchanged : item_change::modified;
+    return previous == nullptr ? item_change::added
+           : *previous == made ? item_change::unchanged
+                               : item_change::modified;
   }
 
   static void add(item_stats& stats, const saved_blob& saved, std::size_t length) {

@@ -48,7 +48,8 @@ struct backup_options {
   bool ignore_ctime = false;  ///< a file is unchanged even if its ctime differs from the parent's
   bool ignore_inode = false;  ///< … or its inode number; implies ignore_ctime
   bool skip_if_unchanged = false;
-  /// Look for packs that a killed backup stored but could not index any more, and use them. The caller must hold a lock.
+  /// Look for packs that a killed backup stored but could not index any more, and use them. The caller must hold a
+  /// lock.
   bool adopt_unindexed_packs = false;
 
   unsigned threads = 0;  ///< 0: one per processor, at least as many as `read_concurrency`

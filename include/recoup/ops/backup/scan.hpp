@@ -23,8 +23,8 @@ struct scan_totals {
   std::uint64_t bytes = 0;
 };
 
-/// A walk of its own over all targets, on the calling thread; stops quietly when asked to. Whatever cannot be read is not
-/// counted: the backup itself reports it.
+/// A walk of its own over all targets, on the calling thread; stops quietly when asked to. Whatever cannot be read is
+/// not counted: the backup itself reports it.
 [[nodiscard]] inline scan_totals scan_targets(const backup_options& options, const std::stop_token& stop) {
   struct place {
     std::string path;

@@ -1,8 +1,9 @@
 // From targets to the upper part of a snapshot's tree.
 //
-// `backup /home/u /etc/passwd` makes root{ home{ u{…} } etc{ passwd } }: directories on the way to a target hold nothing
-// but what leads to targets, and carry their own metadata. Two relative targets with the same first name but different
-// parents ("../a/x ../../a/y") cannot share a directory; the second is called "a-1" (restic internal/archiver/tree.go).
+// `backup /home/u /etc/passwd` makes root{ home{ u{…} } etc{ passwd } }: directories on the way to a target hold
+// nothing but what leads to targets, and carry their own metadata. Two relative targets with the same first name but
+// different parents ("../a/x ../../a/y") cannot share a directory; the second is called "a-1" (restic
+// internal/archiver/tree.go).
 #pragma once
 
 #include <fcntl.h>

@@ -54,7 +54,8 @@ public:
   [[nodiscard]] id save(const backup_stream& stream) {
     const auto path = clean_path("/" + stream.path);
     auto names = split_path(path);
-    if (names.empty()) throw error(error_code::invalid_argument, "a file name is needed for what is read from the stream");
+    if (names.empty())
+      throw error(error_code::invalid_argument, "a file name is needed for what is read from the stream");
     auto job = make_root();
     job->encoded.resize(1);
     for (; names.size() > 1; names.erase(names.begin())) job = make_stream_directory(job, std::string(names.front()));
@@ -165,7 +166,8 @@ private:
         job.directory = open_directory(AT_FDCWD, job.source_path.c_str(), symlinks::do_not_follow, job.absolute_path);
         struct stat status{};
         if (::fstat(job.directory.get(), &status) != 0) throw system_error(errno, "cannot stat " + job.absolute_path);
-        job.own = state_.read_source_node(AT_FDCWD, job.source_path.c_str(), job.absolute_path, status, job.directory.get());
+        job.own =
+            state_.read_source_node(AT_FDCWD, job.source_path.c_str(), job.absolute_path, status, job.directory.get());
         job.names = list_directory(job.directory.get());
         job.names.erase(std::unique(job.names.begin(), job.names.end()), job.names.end());
       } catch (const error& problem) {
@@ -196,8 +198,10 @@ private:
       if (!std::ranges::is_sorted(nodes, {}, &node::name)) std::ranges::sort(nodes, {}, &node::name);
       return nodes;
     } catch (const error& problem) {
-      state_.report(path, error(problem.code(), "the parent snapshot's tree cannot be used, so all files here are read again; the "
-                                         "repository could be damaged, run `check`: " + std::string(problem.what())));
+      state_.report(path, error(problem.code(),
+                                "the parent snapshot's tree cannot be used, so all files here are read again; the "
+                                "repository could be damaged, run `check`: " +
+                                    std::string(problem.what())));
       return {};
     }
   }
@@ -243,7 +247,8 @@ private:
     const auto tree = join_encoded_nodes(job.encoded);
     const auto saved = state_.repo.save_blob(blob_type::tree, as_bytes(tree));
     item_stats stats;
-    if (saved.is_new) stats.tree_blobs = 1, stats.tree_size = tree.size(), stats.tree_size_in_repo = saved.stored_length;
+    if (saved.is_new)
+      stats.tree_blobs = 1, stats.tree_size = tree.size(), stats.tree_size_in_repo = saved.stored_length;
     self.totals += stats;
     if (job.is_root()) {
       root_is_empty_ = std::ranges::all_of(job.encoded, &std::string::empty);
@@ -266,7 +271,8 @@ private:
     ++(change == item_change::added       ? self.summary.dirs_new
        : change == item_change::unchanged ? self.summary.dirs_unmodified
                                           : self.summary.dirs_changed);
-    state_.observer.on_item_done({job.snapshot_path + "/", node_type::dir, change, 0, stats, clock::now() - job.started});
+    state_.observer.on_item_done(
+        {job.snapshot_path + "/", node_type::dir, change, 0, stats, clock::now() - job.started});
   }
 
   // --- entries ---
@@ -305,7 +311,8 @@ private:
     switch (type_of(status.st_mode)) {
       case node_type::file: files_.save(self, job, slot, directory, source_name, absolute, status); return;
       case node_type::dir:
-        add_directory(job, slot, job->inner != nullptr ? source : child_path(job->source_path, name), absolute, nullptr);
+        add_directory(job, slot, job->inner != nullptr ? source : child_path(job->source_path, name), absolute,
+                      nullptr);
         return;
       case node_type::socket: return;  // means nothing without the process behind it
       default: break;

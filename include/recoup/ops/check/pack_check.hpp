@@ -21,8 +21,9 @@ namespace recoup {
 }
 
 /// What is wrong with the pack; empty if nothing is. `indexed` is what the index says is in it.
-[[nodiscard]] inline std::vector<std::string> verify_pack(repository& repo, const id& name, std::vector<packed_blob> indexed) {
-  const file_handle pack{file_type::pack, name};
+[[nodiscard]] inline std::vector<std::string> verify_pack(repository& repo, const id& name,
+                                                          std::vector<packed_blob> indexed) {
+  const stored_file pack{file_type::pack, name};
   std::vector<std::string> problems;
   bytes content;
   try {
@@ -42,20 +43,23 @@ namespace recoup {
       return a.handle == b.handle && a.offset == b.offset && a.length == b.length &&
              a.uncompressed_length == b.uncompressed_length;
     };
-    if (!std::ranges::equal(listed, indexed, same)) problems.push_back("its header and the index disagree about what is in it");
+    if (!std::ranges::equal(listed, indexed, same))
+      problems.push_back("its header and the index disagree about what is in it");
   } catch (const error& problem) {
     problems.push_back(problem.what());
   }
   bytes opened;
   for (const auto& blob : indexed) {
     if (std::uint64_t{blob.offset} + blob.length > content.size()) {
-      problems.push_back(std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.hex() + " lies beyond its end");
+      problems.push_back(std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.hex() +
+                         " lies beyond its end");
       continue;
     }
     try {
       codec->open(blob, byte_view(content).subspan(blob.offset, blob.length), opened);
     } catch (const error& problem) {
-      problems.push_back(std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.hex() + ": " + problem.what());
+      problems.push_back(std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.hex() + ": " +
+                         problem.what());
     }
   }
   return problems;

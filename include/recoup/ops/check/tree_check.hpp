@@ -71,7 +71,8 @@ private:
   }
 
   template <class Complain>
-  void check_node(const node& entry, const std::string& from, const std::shared_ptr<void>& snapshot, const Complain& complain) {
+  void check_node(const node& entry, const std::string& from, const std::shared_ptr<void>& snapshot,
+                  const Complain& complain) {
     if (!is_safe_name(entry.name)) complain("node with the impossible name \"" + entry.name + "\"");
     switch (entry.type) {
       case node_type::file: check_file(entry, complain); break;

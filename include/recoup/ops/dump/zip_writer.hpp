@@ -139,8 +139,10 @@ private:
     const std::uint32_t type = of.type == node_type::dir       ? 0040000u
                                : of.type == node_type::symlink ? 0120000u
                                                                : 0100000u;
-    constexpr std::uint32_t dos_directory = 0x10;
-    return (type | unix_permissions(of.mode)) << 16 | (of.type == node_type::dir ? dos_directory : 0);
+    constexpr std::uint32_t dos_read_only = 0x01, dos_directory = 0x10;
+    const auto permissions = unix_permissions(of.mode);
+    return (type | permissions) << 16 | (of.type == node_type::dir ? dos_directory : 0) |
+           ((permissions & 0200u) == 0 ? dos_read_only : 0);
   }
 
   /// The old field has local time in steps of two seconds from 1980 to 2107; "UT" has seconds since 1970 in 32 bits.

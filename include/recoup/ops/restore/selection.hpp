@@ -21,9 +21,10 @@ struct selection_patterns {
   [[nodiscard]] bool excludes() const noexcept { return !exclude.empty() || !insensitive_exclude.empty(); }
 };
 
-/// What restore_options::select should be; empty if there are no patterns. An excluded directory takes all below it with
-/// it; a directory that may hold something included is looked into, but not restored itself unless it is included too.
-/// Throws invalid_argument for malformed patterns, and if both kinds are given: it would be anybody's guess which wins.
+/// What restore_options::select should be; empty if there are no patterns. An excluded directory takes all below it
+/// with it; a directory that may hold something included is looked into, but not restored itself unless it is included
+/// too. Throws invalid_argument for malformed patterns, and if both kinds are given: it would be anybody's guess which
+/// wins.
 [[nodiscard]] inline std::function<selection(std::string_view path, const node&)> select_by_patterns(
     const selection_patterns& patterns) {
   if (patterns.includes() && patterns.excludes())
@@ -34,7 +35,8 @@ struct selection_patterns {
   validate_patterns("--iexclude", patterns.insensitive_exclude);
   if (patterns.includes()) {
     const auto exact = std::make_shared<const pattern_list>(patterns.include);
-    const auto insensitive = std::make_shared<const pattern_list>(patterns.insensitive_include, letter_case::insensitive);
+    const auto insensitive =
+        std::make_shared<const pattern_list>(patterns.insensitive_include, letter_case::insensitive);
     return [exact, insensitive](std::string_view path, const node& entry) {
       const auto first = exact->match(path), second = insensitive->match(path);
       const bool may_hold_some = first.child_may_match || second.child_may_match;
@@ -43,7 +45,8 @@ struct selection_patterns {
   }
   if (patterns.excludes()) {
     const auto exact = std::make_shared<const pattern_list>(patterns.exclude);
-    const auto insensitive = std::make_shared<const pattern_list>(patterns.insensitive_exclude, letter_case::insensitive);
+    const auto insensitive =
+        std::make_shared<const pattern_list>(patterns.insensitive_exclude, letter_case::insensitive);
     return [exact, insensitive](std::string_view path, const node& entry) {
       const bool selected = !exact->matches(path) && !insensitive->matches(path);
       return selection{selected, selected && entry.type == node_type::dir};
