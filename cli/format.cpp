@@ -264,6 +264,24 @@ std::string quoted_if_needed(std::string_view text) {
   return std::string(text);
 }
 
+std::string without_control_characters(std::string_view text) {
+  std::string clean;
+  clean.reserve(text.size());
+  while (!text.empty()) {
+    const auto next = decode_rune(text);
+    // 0x80 to 0x9f are control characters too, of eight-bit terminals; a byte that is not UTF-8 may be one.
+    const bool is_control = next.rune < 0x20 || (next.rune >= 0x7f && next.rune < 0xa0) ||
+                            (next.rune == 0xfffd && next.width == 1);
+    if (is_control && next.rune != '\n' && next.rune != '\t')
+      for (const char byte : text.substr(0, next.width))
+        clean += formatted("\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(byte)));
+    else
+      clean += text.substr(0, next.width);
+    text.remove_prefix(next.width);
+  }
+  return clean;
+}
+
 namespace {
 
 using lines_of_cells = std::vector<std::vector<std::string>>;

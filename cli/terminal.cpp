@@ -48,6 +48,7 @@ std::string with_line_break(std::string_view line) {
 terminal::terminal(int input, int output, int errors) : input_(input), output_(output), errors_(errors) {
   input_is_tty_ = ::isatty(input_) != 0;
   output_is_tty_ = ::isatty(output_) != 0;
+  errors_are_tty_ = ::isatty(errors_) != 0;
   can_update_status_ = output_is_tty_ && understands_cursor_movement();
 }
 
@@ -92,6 +93,8 @@ std::string terminal::draw_status() const {
 }
 
 void terminal::print(std::string_view line) {
+  std::string clean;
+  if (output_is_tty_) line = clean = without_control_characters(line);
   const std::lock_guard lock(mutex_);
   if (can_update_status_ && !status_.empty() && in_foreground())
     return write_output(erase_status() + with_line_break(line) + draw_status());
@@ -105,7 +108,7 @@ void terminal::error(std::string_view line) {
   flush_locked();
   const bool redraw = can_update_status_ && !status_.empty() && in_foreground();
   if (redraw) write_output(erase_status());
-  const auto text = with_line_break(line);
+  const auto text = with_line_break(errors_are_tty_ ? without_control_characters(line) : std::string(line));
   (void)write_all(errors_, text.data(), text.size());
   if (redraw) write_output(draw_status());
 }

@@ -14,7 +14,8 @@
 namespace recoup::cli {
 
 /// Members may be called from any thread. Lines get their line break if they lack one. A write that fails is
-/// remembered for `output_problem`, and told once to `on_output_lost`: whoever prints need not check.
+/// remembered for `output_problem`, and told once to `on_output_lost`: whoever prints need not check. On a terminal lines
+/// show control characters as escapes, for they may come from file names.
 class terminal {
 public:
   explicit terminal(int input = 0, int output = 1, int errors = 2);
@@ -58,7 +59,7 @@ private:
   void flush_locked();
 
   const int input_, output_, errors_;
-  bool input_is_tty_ = false, output_is_tty_ = false, can_update_status_ = false;
+  bool input_is_tty_ = false, output_is_tty_ = false, errors_are_tty_ = false, can_update_status_ = false;
   std::function<void()> on_output_lost_;
 
   mutable std::mutex mutex_;

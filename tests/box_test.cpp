@@ -187,4 +187,26 @@ TEST(secret_bytes, move_leaves_nothing_behind) {
   EXPECT_EQ(recoup::secret_bytes(0).size(), 0u);
 }
 
+TEST(box, opens_in_pieces_to_the_same) {
+  box sealer(counting_key());
+  for (const std::size_t size : {0, 1, 15, 16, 17, 63, 64, 65, 1000, 4096}) {
+    bytes plaintext(size);
+    for (std::size_t i = 0; i < size; ++i) plaintext[i] = static_cast<std::uint8_t>(i * 7);
+    const auto sealed = sealer.seal(plaintext);
+    for (const std::size_t piece : {16, 48, 64, 4096, 8192}) {
+      bytes scratch(piece), together;
+      sealer.open_in_pieces(sealed, scratch, [&](recoup::byte_view more) {
+        EXPECT_LE(more.size(), piece);
+        recoup::append(together, more);
+      });
+      EXPECT_EQ(together, plaintext) << size << " in pieces of " << piece;
+    }
+  }
+  auto sealed = sealer.seal(bytes(100, 1));
+  sealed[50] ^= 1;
+  bytes scratch(16);
+  EXPECT_EQ(code_of([&] { sealer.open_in_pieces(sealed, scratch, [](recoup::byte_view) { ADD_FAILURE(); }); }),
+            error_code::damaged);
+}
+
 }  // namespace

@@ -69,6 +69,15 @@ TEST(cli_format, what_could_upset_a_terminal_is_quoted) {
   EXPECT_EQ(quoted_if_needed("\xff"), "\"\\xff\"");
 }
 
+TEST(cli_format, control_characters_do_not_reach_a_terminal) {
+  EXPECT_EQ(without_control_characters("a b\tc\nd"), "a b\tc\nd");
+  EXPECT_EQ(without_control_characters("gr\u00fc\u00df \u65e5 \U0001f600"), "gr\u00fc\u00df \u65e5 \U0001f600");
+  EXPECT_EQ(without_control_characters("\x1b[2J\x07\x7f\r"), "\\x1b[2J\\x07\\x7f\\x0d");
+  EXPECT_EQ(without_control_characters("\xc2\x9b"
+                                       "31m\x9b"),
+            "\\xc2\\x9b31m\\x9b");
+}
+
 TEST(cli_format, table_as_restic_prints_snapshots) {
   table rows({"ID", "Time", "Host      ", "Paths"});
   rows.add_row({"9a869617", "2026-11-23 21:11:02", "vm", "/a\n/b"});

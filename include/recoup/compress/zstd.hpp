@@ -138,6 +138,42 @@ public:
     return content;
   }
 
+  /// Compares the content of one frame, which comes in pieces, with what it should be. Needs memory for the frame's
+  /// window only.
+  class comparison {
+  public:
+    comparison(decompressor& with, byte_view expected) : with_(with), expected_(expected) {
+      ::ZSTD_DCtx_reset(with_.context_.get(), ZSTD_reset_session_only);
+      with_.piece_.resize(std::min(::ZSTD_DStreamOutSize(), expected.size() + 1));
+    }
+
+    void add(byte_view piece) {
+      ZSTD_inBuffer in{piece.data(), piece.size(), 0};
+      for (bool more = !piece.empty(); is_equal_ && more;) {
+        if (left_ == 0) {
+          is_equal_ = false;  // bytes behind the frame
+          return;
+        }
+        ZSTD_outBuffer out{with_.piece_.data(), with_.piece_.size(), 0};
+        left_ = ::ZSTD_decompressStream(with_.context_.get(), &out, &in);
+        const auto got = byte_view(with_.piece_).first(out.pos);
+        is_equal_ = !::ZSTD_isError(left_) && got.size() <= expected_.size() &&
+                    std::equal(got.begin(), got.end(), expected_.begin());
+        if (is_equal_) expected_ = expected_.subspan(got.size());
+        more = in.pos < in.size || (left_ != 0 && out.pos == out.size);
+      }
+    }
+
+    /// Asked after the last piece.
+    [[nodiscard]] bool is_equal() const noexcept { return is_equal_ && left_ == 0 && expected_.empty(); }
+
+  private:
+    decompressor& with_;
+    byte_view expected_;
+    std::size_t left_ = 1;
+    bool is_equal_ = true;
+  };
+
 private:
   /// A block yields at most 128 KiB and takes at least 4 bytes (RFC 8878 section 3.1.1.2: header of 3, one byte to
   /// repeat).
@@ -178,6 +214,7 @@ private:
   }
 
   std::unique_ptr<ZSTD_DCtx, free_context> context_;
+  bytes piece_;  ///< of `comparison`
 };
 
 }  // namespace recoup

@@ -109,6 +109,20 @@ public:
     return plaintext;
   }
 
+  /// As `open`, but hands the plaintext to `take`, a function of byte_view, piece by piece as `scratch` holds it, a
+  /// multiple of 16 bytes. For who needs the plaintext once, and no memory for all of it.
+  template <class Take>
+  void open_in_pieces(byte_view sealed, byte_span scratch, Take&& take) {
+    auto ciphertext = verify(sealed);
+    start_keystream(sealed.first(box_iv_size));
+    while (!ciphertext.empty()) {
+      const auto piece = scratch.first(std::min(scratch.size(), ciphertext.size()));
+      continue_keystream(ciphertext.first(piece.size()), piece);
+      take(byte_view(piece));
+      ciphertext = ciphertext.subspan(piece.size());
+    }
+  }
+
   [[nodiscard]] bytes seal(byte_view plaintext) {
     bytes out(plaintext.size() + box_overhead);
     seal(plaintext, out);
@@ -170,7 +184,15 @@ private:
 
   /// Encrypts or decrypts: CTR is its own inverse. The counter is the IV as a 128-bit big-endian number and wraps.
   void apply_keystream(byte_view iv, byte_view from, byte_span to) {
+    start_keystream(iv);
+    continue_keystream(from, to);
+  }
+
+  void start_keystream(byte_view iv) {
     check(::EVP_EncryptInit_ex2(counter_.get(), nullptr, nullptr, iv.data(), nullptr));
+  }
+
+  void continue_keystream(byte_view from, byte_span to) {
     // OpenSSL counts in int; a whole number of blocks goes in at once so that the counter carries on.
     constexpr std::size_t step = std::size_t{1} << 30;
     static_assert(step <= INT_MAX);

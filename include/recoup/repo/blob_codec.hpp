@@ -54,13 +54,26 @@ public:
     sealed_.resize(body.size() + box_overhead);
     box_.seal(body, sealed_);
     const sealed_blob result{sealed_, compress ? static_cast<std::uint32_t>(plaintext.size()) : 0};
-    if (options_.extra_verify) verify(handle, result, plaintext);
+    if (options_.extra_verify && !opens_to(result, plaintext))
+      throw error(error_code::damaged,
+                  std::string(name_of(handle.type)) + " blob " + handle.id.short_hex() +
+                      ": what was encrypted does not decrypt to what went in; nothing was stored. This is a hardware "
+                      "problem: test the memory of this machine before you back up again");
     return result;
   }
 
   /// Opens a stored blob into `into`. Throws damaged if the MAC, the length or the hash is wrong.
   void open(const packed_blob& blob, byte_view sealed, bytes& into) {
-    open_unchecked(blob.uncompressed_length, sealed, into);
+    if (sealed.size() < box_overhead) throw error(error_code::damaged, "a stored blob is shorter than an empty one");
+    if (blob.is_compressed()) {
+      opened_.resize(sealed.size() - box_overhead);
+      box_.open(sealed, opened_);
+      into.resize(blob.uncompressed_length);
+      decompressor_.decompress(opened_, into);
+    } else {
+      into.resize(sealed.size() - box_overhead);
+      box_.open(sealed, into);
+    }
     check_name(blob.handle, into);
   }
 
@@ -77,6 +90,28 @@ public:
     return content;
   }
 
+  /// True if the sealed form opens to the expected content. Goes piece by piece: each is still in the cache when it is
+  /// compared, and no memory is needed for the whole.
+  [[nodiscard]] bool opens_to(const sealed_blob& sealed, byte_view expected) {
+    constexpr std::size_t piece_size = std::size_t{64} << 10;
+    opened_.resize(std::min(piece_size, sealed.box.size()));
+    try {
+      if (sealed.uncompressed_length != 0) {
+        decompressor::comparison comparison(decompressor_, expected);
+        box_.open_in_pieces(sealed.box, opened_, [&](byte_view piece) { comparison.add(piece); });
+        return comparison.is_equal();
+      }
+      bool is_equal = sealed.box.size() == expected.size() + box_overhead;
+      box_.open_in_pieces(sealed.box, opened_, [&](byte_view piece) {
+        is_equal = is_equal && std::ranges::equal(piece, expected.first(piece.size()));
+        if (is_equal) expected = expected.subspan(piece.size());
+      });
+      return is_equal;
+    } catch (const error&) {
+      return false;
+    }
+  }
+
   [[nodiscard]] recoup::box& box() noexcept { return box_; }
   [[nodiscard]] recoup::compressor& compressor() noexcept { return compressor_; }
   [[nodiscard]] recoup::decompressor& decompressor() noexcept { return decompressor_; }
@@ -90,39 +125,11 @@ private:
                                            ": its content does not have the hash it is named by");
   }
 
-  void open_unchecked(std::uint32_t uncompressed_length, byte_view sealed, bytes& into) {
-    if (sealed.size() < box_overhead) throw error(error_code::damaged, "a stored blob is shorter than an empty one");
-    if (uncompressed_length == 0) {
-      into.resize(sealed.size() - box_overhead);
-      box_.open(sealed, into);
-      return;
-    }
-    opened_.resize(sealed.size() - box_overhead);
-    box_.open(sealed, opened_);
-    into.resize(uncompressed_length);
-    decompressor_.decompress(opened_, into);
-  }
-
-  void verify(const blob_handle& handle, const sealed_blob& sealed, byte_view plaintext) {
-    bool same = false;
-    try {
-      open_unchecked(sealed.uncompressed_length, sealed.box, verified_);
-      same = std::ranges::equal(verified_, plaintext);
-    } catch (const error&) {
-      same = false;
-    }
-    if (!same)
-      throw error(error_code::damaged,
-                  std::string(name_of(handle.type)) + " blob " + handle.id.short_hex() +
-                      ": what was encrypted does not decrypt to what went in; nothing was stored. This is a hardware "
-                      "problem: test the memory of this machine before you back up again");
-  }
-
   codec_options options_;
   recoup::box box_;
   recoup::compressor compressor_;
   recoup::decompressor decompressor_;
-  bytes compressed_, sealed_, opened_, verified_;
+  bytes compressed_, sealed_, opened_;
 };
 
 /// Lends codecs to threads: as many exist as were ever in use at once.

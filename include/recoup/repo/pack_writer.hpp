@@ -21,6 +21,7 @@
 
 #include <sodium.h>
 
+#include <recoup/chunker/rabin.hpp>
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
 #include <recoup/crypto/box.hpp>
@@ -32,7 +33,7 @@
 
 namespace recoup {
 
-/// add() may be called from any thread; it blocks while one more full pack is in hand than the backend has connections.
+/// add() may be called from any thread; it blocks while as many full packs are in hand as the backend has connections.
 class pack_writer {
 public:
   /// Called from the storing threads once for each durable pack.
@@ -136,15 +137,16 @@ private:
       }
     }
     auto builder = std::make_unique<pack_builder>();
-    builder->reserve(pack_size_ + pack_size_ / 4);
+    // With room for a last chunk that begins just below the size: growing would take the memory of two packs.
+    builder->reserve(pack_size_ + max_chunk + (std::size_t{64} << 10));
     return builder;
   }
 
   void enqueue(std::unique_ptr<pack_builder> pack) {
     std::unique_lock lock(mutex_);
     start_threads();
-    // One may wait while each thread stores another: with 16 MiB packs that is what bounds the memory.
-    changed_.wait(lock, [this] { return failure_ || waiting_.size() + storing_ <= threads_.size(); });
+    // With packs of 16 MiB this is what bounds the memory.
+    changed_.wait(lock, [this] { return failure_ || waiting_.size() + storing_ < threads_.size(); });
     if (failure_) std::rethrow_exception(failure_);
     waiting_.push_back(std::move(pack));
     changed_.notify_all();
