@@ -1,5 +1,6 @@
 // The executable: reads the command line, runs the command, and turns what went wrong into a message and restic's exit
 // code.
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -154,10 +155,20 @@ int run(const std::string& program, const std::vector<std::string>& arguments) {
   return problem == 0 ? code : output_lost(screen, json, problem);
 }
 
+/// glibc takes the first large block that is freed, the 32 MiB in which a password's key was derived, for a sign that
+/// blocks of up to that size should stay with the process from then on: packs' memory would never go back to the system.
+void give_large_blocks_back() {
+#ifdef __GLIBC__
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 16 << 20);
+#endif
+}
+
 }  // namespace
 }  // namespace recoup::cli
 
 int main(int argument_count, char** arguments) {
+  recoup::cli::give_large_blocks_back();
   const std::string path = argument_count > 0 ? arguments[0] : "recoup";
   return recoup::cli::run(
       path.substr(path.rfind('/') + 1),

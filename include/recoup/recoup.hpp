@@ -15,6 +15,7 @@
 #include <recoup/core/file_descriptor.hpp>
 #include <recoup/core/id.hpp>
 #include <recoup/core/interrupt.hpp>
+#include <recoup/core/release_pages.hpp>
 #include <recoup/core/stable_table.hpp>
 #include <recoup/core/time.hpp>
 #include <recoup/core/version.hpp>

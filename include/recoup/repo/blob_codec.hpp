@@ -12,6 +12,7 @@
 #include <recoup/compress/zstd.hpp>
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
+#include <recoup/core/release_pages.hpp>
 #include <recoup/crypto/box.hpp>
 #include <recoup/hash/sha256.hpp>
 #include <recoup/repo/blob.hpp>
@@ -44,6 +45,8 @@ public:
       throw error(error_code::unsupported, std::string(name_of(handle.type)) + " blob of " +
                                                std::to_string(plaintext.size()) +
                                                " bytes: the format holds at most 4 GiB in one blob");
+    clear_scratch(compressed_);
+    clear_scratch(sealed_);
     const bool compress = options_.version >= 2 && !plaintext.empty() &&
                           (handle.type == blob_type::tree || options_.mode != compression::off);
     byte_view body = plaintext;

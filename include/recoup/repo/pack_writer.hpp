@@ -33,7 +33,8 @@
 
 namespace recoup {
 
-/// add() may be called from any thread; it blocks while as many full packs are in hand as the backend has connections.
+/// add() may be called from any thread; it blocks when it needs a new pack while as many full ones are in hand as the
+/// backend has connections.
 class pack_writer {
 public:
   /// Called from the storing threads once for each durable pack.
@@ -71,9 +72,9 @@ public:
     std::unique_ptr<pack_builder> full;
     {
       const std::lock_guard lock(slot.mutex);
-      if (!slot.pack) slot.pack = fresh_builder();
+      if (!slot.pack) slot.pack = fresh_builder(handle.type);
       if (sealed.size() >= pack_size_ && !slot.pack->empty()) {
-        full = fresh_builder();
+        full = fresh_builder(handle.type);
         full->add(handle, sealed, uncompressed_length);
       } else {
         slot.pack->add(handle, sealed, uncompressed_length);
@@ -122,14 +123,23 @@ private:
         first->blobs().size() + second->blobs().size() <= pack_builder::max_blobs) {
       first->merge(*second);
       second.reset();
+      const std::lock_guard counting(mutex_);
+      --packs_[static_cast<std::size_t>(first->blobs().front().handle.type)];
     }
     if (first && !first->empty()) enqueue(std::move(first));
     if (second && !second->empty()) enqueue(std::move(second));
   }
 
-  [[nodiscard]] std::unique_ptr<pack_builder> fresh_builder() {
+  /// Waits while there are as many packs as may be: two open ones of each type, and one for each connection. With packs
+  /// of 16 MiB this is what bounds the memory. The caller may hold a slot's mutex: storing needs none.
+  [[nodiscard]] std::unique_ptr<pack_builder> fresh_builder(blob_type type) {
+    auto& count = packs_[static_cast<std::size_t>(type)];
     {
-      const std::lock_guard lock(mutex_);
+      std::unique_lock lock(mutex_);
+      start_threads();
+      changed_.wait(lock, [&] { return failure_ || count < open_[0].size() + threads_.size(); });
+      if (failure_) std::rethrow_exception(failure_);
+      ++count;
       if (!spare_.empty()) {
         auto builder = std::move(spare_.back());
         spare_.pop_back();
@@ -143,10 +153,7 @@ private:
   }
 
   void enqueue(std::unique_ptr<pack_builder> pack) {
-    std::unique_lock lock(mutex_);
-    start_threads();
-    // With packs of 16 MiB this is what bounds the memory.
-    changed_.wait(lock, [this] { return failure_ || waiting_.size() + storing_ < threads_.size(); });
+    const std::lock_guard lock(mutex_);
     if (failure_) std::rethrow_exception(failure_);
     waiting_.push_back(std::move(pack));
     changed_.notify_all();
@@ -168,7 +175,7 @@ private:
       auto pack = std::move(waiting_.front());
       waiting_.pop_front();
       ++storing_;
-      changed_.notify_all();
+      const auto type = pack->blobs().front().handle.type;
       lock.unlock();
       std::exception_ptr failure;
       try {
@@ -178,6 +185,7 @@ private:
       }
       lock.lock();
       --storing_;
+      --packs_[static_cast<std::size_t>(type)];
       if (failure && !failure_) failure_ = failure;
       pack->clear();
       if (spare_.empty()) spare_.push_back(std::move(pack));
@@ -233,6 +241,7 @@ private:
   std::condition_variable changed_;
   std::deque<std::unique_ptr<pack_builder>> waiting_;
   std::vector<std::unique_ptr<pack_builder>> spare_;
+  std::array<std::size_t, 2> packs_{};  // [blob_type]: open, waiting or being stored
   std::size_t storing_ = 0;
   bool closing_ = false;
   std::exception_ptr failure_;

@@ -10,6 +10,7 @@
 
 #include <recoup/chunker/chunker.hpp>
 #include <recoup/core/bytes.hpp>
+#include <recoup/core/release_pages.hpp>
 
 namespace recoup {
 
@@ -50,6 +51,7 @@ public:
   }
 
   void give_back(buffer used) {
+    if (used->filled > usual_chunk_memory) release_pages(byte_span(used->memory).subspan(usual_chunk_memory));
     used->filled = 0;
     {
       const std::lock_guard lock(mutex_);
