@@ -100,17 +100,19 @@ private:
   std::stop_callback<std::function<void()>> forward_;
 };
 
-/// Calls `fn(item)` for each item, on up to `threads` threads of which the caller's is one, each taking the next item
-/// as it becomes free. The first exception stops the handing out and is rethrown when all threads are back; so is
-/// interrupted if `stop` is requested. The range is iterated by one thread at a time, so any input range will do.
-template <std::ranges::input_range Range, class Fn>
-void parallel_for_each(unsigned threads, Range&& items, Fn&& fn, std::stop_token stop = {}) {
+/// Calls `fn(item, own)` for each item, on up to `threads` threads of which the caller's is one, each taking the next
+/// item as it becomes free. `own` is what `make()` gave the thread when it began. The first exception stops the handing
+/// out and is rethrown when all threads are back; so is interrupted if `stop` is requested. The range is iterated by one
+/// thread at a time, so any input range will do.
+template <std::ranges::input_range Range, class Make, class Fn>
+void parallel_for_each_with(unsigned threads, Range&& items, Make&& make, Fn&& fn, std::stop_token stop = {}) {
   if constexpr (std::ranges::sized_range<Range>)
     threads = static_cast<unsigned>(std::min<std::size_t>(threads, static_cast<std::size_t>(std::ranges::size(items))));
   if (threads <= 1) {
+    auto own = make();
     for (auto&& item : items) {
       throw_if_stopped(stop);
-      fn(std::forward<decltype(item)>(item));
+      fn(std::forward<decltype(item)>(item), own);
     }
     return;
   }
@@ -123,13 +125,14 @@ void parallel_for_each(unsigned threads, Range&& items, Fn&& fn, std::stop_token
   auto next = std::ranges::begin(items);
   const auto end = std::ranges::end(items);
   const auto work = [&](const std::stop_token& token) {
+    auto own = make();
     while (!token.stop_requested()) {
       std::unique_lock lock(mutex);
       if (next == end) return;
       held item = *next;
       ++next;
       lock.unlock();
-      fn(std::forward<held>(item));
+      fn(std::forward<held>(item), own);
     }
   };
 
@@ -137,6 +140,15 @@ void parallel_for_each(unsigned threads, Range&& items, Fn&& fn, std::stop_token
   group.add(threads - 1, work);
   group.work_here(work);
   group.join();
+}
+
+/// The same with `fn(item)`, for which threads need nothing of their own.
+template <std::ranges::input_range Range, class Fn>
+void parallel_for_each(unsigned threads, Range&& items, Fn&& fn, std::stop_token stop = {}) {
+  struct nothing {};
+  parallel_for_each_with(
+      threads, std::forward<Range>(items), [] { return nothing{}; },
+      [&fn]<class Item>(Item&& item, nothing) { fn(std::forward<Item>(item)); }, std::move(stop));
 }
 
 }  // namespace recoup

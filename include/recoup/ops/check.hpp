@@ -148,13 +148,14 @@ private:
     std::mutex mutex;
     std::uint64_t done = 0;
     observer_.on_progress(check_phase::data, 0, chosen.size());
-    parallel_for_each(threads_, chosen, [&](const id& pack) {
-      const auto problems = verify_pack(repo_, pack, packs_.at(pack));
+    const auto check = [&](const id& pack, pack_memory& memory) {
+      const auto problems = verify_pack(repo_, pack, packs_.at(pack), memory);
       const std::lock_guard lock(mutex);
       for (const auto& problem : problems) complain("pack " + pack.hex() + ": " + problem);
       if (!problems.empty()) result_.broken_packs.insert(pack);
       observer_.on_progress(check_phase::data, ++done, chosen.size());
-    }, options_.stop);
+    };
+    parallel_for_each_with(threads_, chosen, [] { return pack_memory{}; }, check, options_.stop);
   }
 
   [[nodiscard]] std::vector<id> choose_packs() const {

@@ -67,8 +67,14 @@ public:
   /// Fills `into` with the bytes from `offset` on. A file that ends earlier is an error (damaged).
   virtual void load(const stored_file& file, std::uint64_t offset, byte_span into) = 0;
 
-  /// The whole file.
-  [[nodiscard]] virtual bytes load_all(const stored_file& file) = 0;
+  /// Replaces `content` with the whole file. Memory that it has already is used again.
+  virtual void load_all(const stored_file& file, bytes& content) = 0;
+
+  [[nodiscard]] bytes load_all(const stored_file& file) {
+    bytes content;
+    load_all(file, content);
+    return content;
+  }
 
   /// The length in bytes.
   [[nodiscard]] virtual std::uint64_t size(const stored_file& file) = 0;

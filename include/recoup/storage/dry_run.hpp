@@ -21,7 +21,8 @@ public:
   void load(const stored_file& file, std::uint64_t offset, byte_span into) override {
     inner_->load(file, offset, into);
   }
-  [[nodiscard]] bytes load_all(const stored_file& file) override { return inner_->load_all(file); }
+  using backend::load_all;
+  void load_all(const stored_file& file, bytes& content) override { inner_->load_all(file, content); }
   [[nodiscard]] std::uint64_t size(const stored_file& file) override { return inner_->size(file); }
   void remove(const stored_file&) override {}
   void list(file_type type, const std::function<void(const listed_file&)>& visit) override {

@@ -155,13 +155,12 @@ public:
     });
   }
 
-  [[nodiscard]] bytes load_all(const stored_file& file) override {
-    bytes content;
+  using backend::load_all;
+  void load_all(const stored_file& file, bytes& content) override {
     perform({storage_operation::load_all, file}, [&](const fault* active) {
-      content = inner_->load_all(file);
+      inner_->load_all(file, content);
       if (auto other = altered(active, content)) content = std::move(*other);
     });
-    return content;
   }
 
   [[nodiscard]] std::uint64_t size(const stored_file& file) override {

@@ -95,10 +95,11 @@ public:
     read(file, opened.get(), offset, into);
   }
 
-  [[nodiscard]] bytes load_all(const stored_file& file) override {
+  using backend::load_all;
+  void load_all(const stored_file& file, bytes& content) override {
     struct stat status {};
     const auto opened = open_to_load(file, status);
-    bytes content;
+    content.clear();  // growing would copy it
     try {
       content.resize(static_cast<std::size_t>(status.st_size));
     } catch (const std::exception&) {
@@ -106,7 +107,6 @@ public:
                                            std::to_string(status.st_size) + " bytes do not fit into memory");
     }
     read(file, opened.get(), 0, content);
-    return content;
   }
 
   [[nodiscard]] std::uint64_t size(const stored_file& file) override {

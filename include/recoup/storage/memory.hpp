@@ -47,7 +47,8 @@ public:
     if (!into.empty()) std::memcpy(into.data(), content->data() + offset, into.size());
   }
 
-  [[nodiscard]] bytes load_all(const stored_file& file) override { return *find(file); }
+  using backend::load_all;
+  void load_all(const stored_file& file, bytes& content) override { content = *find(file); }
   [[nodiscard]] std::uint64_t size(const stored_file& file) override { return find(file)->size(); }
 
   void remove(const stored_file& file) override {

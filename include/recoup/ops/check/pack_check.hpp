@@ -20,14 +20,19 @@ namespace recoup {
   return size;
 }
 
+/// Memory for one thread that verifies one pack after another: new pages for each would cost a quarter of the time.
+struct pack_memory {
+  bytes content, opened;
+};
+
 /// What is wrong with the pack; empty if nothing is. `indexed` is what the index says is in it.
 [[nodiscard]] inline std::vector<std::string> verify_pack(repository& repo, const id& name,
-                                                          std::vector<packed_blob> indexed) {
+                                                          std::vector<packed_blob> indexed, pack_memory& memory) {
   const stored_file pack{file_type::pack, name};
   std::vector<std::string> problems;
-  bytes content;
+  auto& content = memory.content;
   try {
-    content = repo.storage().load_all(pack);
+    repo.storage().load_all(pack, content);
   } catch (const error& problem) {
     return {problem.what()};
   }
@@ -48,7 +53,6 @@ namespace recoup {
   } catch (const error& problem) {
     problems.push_back(problem.what());
   }
-  bytes opened;
   for (const auto& blob : indexed) {
     if (std::uint64_t{blob.offset} + blob.length > content.size()) {
       problems.push_back(std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.hex() +
@@ -56,7 +60,7 @@ namespace recoup {
       continue;
     }
     try {
-      codec->open(blob, byte_view(content).subspan(blob.offset, blob.length), opened);
+      codec->open(blob, byte_view(content).subspan(blob.offset, blob.length), memory.opened);
     } catch (const error& problem) {
       problems.push_back(std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.hex() + ": " +
                          problem.what());
