@@ -191,6 +191,28 @@ TEST_F(backup_test, many_entries_and_many_levels) {
   EXPECT_TRUE(observed_->read.empty());
 }
 
+TEST_F(backup_test, paths_longer_than_the_kernel_takes_at_once) {
+  const std::string name(250, 'd');
+  constexpr int depth = 40;  // 10,000 bytes
+  auto directory = open_directory(AT_FDCWD, "s");
+  for (int i = 0; i < depth; ++i) {
+    ASSERT_EQ(::mkdirat(directory.get(), name.c_str(), 0755), 0);
+    directory = open_directory(directory.get(), name.c_str());
+  }
+  const file_descriptor leaf{::openat(directory.get(), "leaf", O_WRONLY | O_CREAT | O_CLOEXEC, 0644)};
+  ASSERT_EQ(::write(leaf.get(), "far", 3), 3);
+  ASSERT_EQ(::symlinkat("leaf", directory.get(), "link"), 0);
+
+  const auto made = run();
+  EXPECT_EQ(made.errors, 0u);
+  const auto found = stored(made);
+  EXPECT_EQ(found.size(), depth + 2u);
+  std::string path;
+  for (int i = 0; i < depth; ++i) path += "/" + name;
+  EXPECT_EQ(found.at(path + "/leaf"), "far");
+  EXPECT_EQ(found.at(path + "/link"), "-> leaf");
+}
+
 // --- what is read again ---
 
 TEST_F(backup_test, nothing_changed_means_that_nothing_is_read) {

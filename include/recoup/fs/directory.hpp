@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -23,11 +24,23 @@ namespace recoup {
 
 enum class symlinks { do_not_follow, follow };
 
-/// Throws not_found or io; `path` is what the message calls it.
+/// Throws not_found or io; `path` is what the message calls it. `name` may be longer than the kernel takes at once
+/// (PATH_MAX, 4096 bytes): it is then gone along in steps.
 [[nodiscard]] inline file_descriptor open_directory(int parent_fd, const char* name, symlinks policy,
                                                     std::string_view path) {
-  auto directory =
-      open_for_reading(parent_fd, name, O_DIRECTORY | (policy == symlinks::do_not_follow ? O_NOFOLLOW : 0));
+  file_descriptor nearer;
+  for (std::size_t left = std::strlen(name); left >= PATH_MAX;) {
+    const auto slash = std::string_view(name, PATH_MAX - 1).rfind('/');
+    if (slash == std::string_view::npos || slash == 0) break;
+    const std::string step(name, slash);
+    nearer = file_descriptor(
+        ::openat(nearer ? nearer.get() : parent_fd, step.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!nearer) throw system_error(errno, "cannot open directory " + std::string(path));
+    name += slash + 1;
+    left -= slash + 1;
+  }
+  auto directory = open_for_reading(nearer ? nearer.get() : parent_fd, name,
+                                    O_DIRECTORY | (policy == symlinks::do_not_follow ? O_NOFOLLOW : 0));
   if (!directory) throw system_error(errno, "cannot open directory " + std::string(path));
   return directory;
 }
