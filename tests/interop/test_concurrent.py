@@ -329,6 +329,24 @@ def test_lock_made_by_restic_on_another_host(recoup, restic, repo, tmp_path, sma
     assert repo.ids("locks") == set()
 
 
+@pytest.mark.recoup_only
+def test_a_living_process_that_cannot_be_seen_keeps_its_lock(recoup, repo, tmp_path, small_tree):
+    """Two containers with one host name and process namespaces of their own: to each the other's process looks dead."""
+    unseen = 'echo $(($(cat /proc/sys/kernel/pid_max) - 100)) > /proc/sys/kernel/ns_last_pid && "$@"; exit $?'
+    running = recoup.start("backup", "--stdin", repo=repo, stdin=subprocess.PIPE,
+                           wrap=["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", unseen, "sh"])
+    wait_until(lambda: repo.ids("locks"), what="the lock")
+    (held,) = repo.ids("locks")
+    result = recoup.run("check", repo=repo, code=LOCKED)
+    assert "container" in result.errors and "unlock" in result.errors
+    backup(recoup, repo, "small", cwd=tmp_path)
+    assert repo.ids("locks") == {held}
+    running.kill()
+    running.finish()
+    recoup.run("unlock", repo=repo)
+    check_clean(recoup, repo)
+
+
 UNREADABLE = {
     "junk": lambda repo: (repo.path / "locks" / format.sha256(b"junk" * 20)).write_bytes(b"junk" * 20),
     "short": lambda repo: (repo.path / "locks" / format.sha256(b"x")).write_bytes(b"x"),
