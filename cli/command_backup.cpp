@@ -310,9 +310,8 @@ void add_backup_command(command_tree& tree) {
   command.details =
       "Creates a new snapshot of the files and directories given as the arguments. Only what the repository does not\n"
       "hold yet is stored; files that have not changed since the parent snapshot are not even read.\n\n"
-      "Exit status is 0 if everything was saved, 1 if there is no snapshot, 3 if some source data could not be read "
-      "and\n"
-      "the snapshot lacks it, 10 if there is no repository, 11 if it is locked, 12 if the password is wrong.\n";
+      "Exit status is 0 if everything was saved, 1 if there is no snapshot, 3 if some source data could not be read\n"
+      "and the snapshot lacks it, 10 if there is no repository, 11 if it is locked, 12 if the password is wrong.\n";
   const auto flags = std::make_shared<backup_flags>();
   add_selection_flags(*command.app, *flags);
   add_reading_flags(*command.app, *flags);

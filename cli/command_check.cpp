@@ -215,9 +215,8 @@ void add_check_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "check", "[flags] [snapshotID ...]", "Check the repository for errors");
   command.details =
       "Tests whether everything that the snapshots need is there and intact: index, packs, trees. With --read-data or\n"
-      "--read-data-subset it also reads what was backed up and verifies each byte. Snapshot IDs or filters restrict it "
-      "to\n"
-      "what these snapshots need.\n";
+      "--read-data-subset it also reads what was backed up and verifies each byte. Snapshot IDs or filters restrict\n"
+      "it to what these snapshots need.\n";
   const auto flags = std::make_shared<check_flags>();
   auto& app = *command.app;
   add_switch(app, "--read-data", flags->read_data, "read all data blobs");

@@ -84,9 +84,8 @@ void run(context& call, const dump_flags& flags) {
 void add_dump_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "dump", "[flags] snapshotID file", "Print backed-up files or folders to stdout");
   command.details =
-      "Prints a single file's content to stdout, a folder as a tar (default) or zip archive. \"/\" as file name dumps "
-      "the\n"
-      "whole snapshot. With \"snapshotID:folder\" the names in the archive begin at that folder.\n";
+      "Prints a single file's content to stdout, a folder as a tar (default) or zip archive. \"/\" as file name dumps\n"
+      "the whole snapshot. With \"snapshotID:folder\" the names in the archive begin at that folder.\n";
   const auto flags = std::make_shared<dump_flags>();
   auto& app = *command.app;
   add_snapshot_flags(app, flags->choice, snapshot_choice::one);

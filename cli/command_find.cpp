@@ -123,9 +123,10 @@ void print_packs(const context& call, repository& repo, const object_search& sea
     }
     const auto& [pack, blob] = places.front();
     call.out.result("Object belongs to pack " + pack.hex());
-    call.out.result(" ... Pack " + pack.short_hex() + ": <Blob (" + name_of(object.type) + ") " + object.id.short_hex() +
-                    ", offset " + std::to_string(blob.offset) + ", length " + std::to_string(blob.length) +
-                    ", uncompressed length " + std::to_string(blob.uncompressed_length) + ">");
+    call.out.result(" ... Pack " + pack.short_hex() + ": <Blob (" + name_of(object.type) + ") " +
+                    object.id.short_hex() + ", offset " + std::to_string(blob.offset) + ", length " +
+                    std::to_string(blob.length) + ", uncompressed length " +
+                    std::to_string(blob.uncompressed_length) + ">");
   }
 }
 
@@ -177,9 +178,8 @@ void run(context& call, const find_flags& flags) {
 void add_find_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "find", "[flags] PATTERN...", "Find a file, a directory or restic IDs");
   command.details =
-      "Searches for files or directories in all snapshots, the newest first, or with --blob, --tree and --pack for "
-      "the\n"
-      "files and snapshots that blobs, trees and packs belong to.\n\n"
+      "Searches for files or directories in all snapshots, the newest first, or with --blob, --tree and --pack for\n"
+      "the files and snapshots that blobs, trees and packs belong to.\n\n"
       "Examples: recoup find config.json\n"
       "          recoup find --json \"*.yml\" \"*.json\"\n"
       "          recoup find --blob 420f620f b46ebe8a ddd38656\n";

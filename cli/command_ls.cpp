@@ -87,11 +87,9 @@ void run(context& call, const ls_flags& flags) {
 void add_ls_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "ls", "[flags] snapshotID [dir...]", "List files in a snapshot");
   command.details =
-      "Lists files and directories in a snapshot, which is named by its ID, by \"latest\", or by \"latest~1\" for the "
-      "one\n"
-      "before. Paths after it are absolute paths in the snapshot: only these directories and what is in them are "
-      "listed,\n"
-      "with --recursive also what is in their subdirectories. Without paths everything is listed.\n";
+      "Lists files and directories in a snapshot, which is named by its ID, by \"latest\", or by \"latest~1\" for the\n"
+      "one before. Paths after it are absolute paths in the snapshot: only these directories and what is in them are\n"
+      "listed, with --recursive also what is in their subdirectories. Without paths everything is listed.\n";
   const auto flags = std::make_shared<ls_flags>();
   auto& app = *command.app;
   add_snapshot_flags(app, flags->choice, snapshot_choice::one);

@@ -151,9 +151,9 @@ void add_patterns(CLI::App& app, pattern_flags& flags, const std::string& kind, 
 void add_restore_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "restore", "[flags] snapshotID", "Extract the data from a snapshot");
   command.details =
-      "Extracts the data from a snapshot to a directory. The snapshot is named by its ID, by \"latest\", or by "
-      "\"latest~1\"\n"
-      "for the one before; behind any of these \":folder\" restores only a folder of it, into the target itself.\n\n"
+      "Extracts the data from a snapshot to a directory. The snapshot is named by its ID, by \"latest\", or by\n"
+      "\"latest~1\" for the one before; behind any of these \":folder\" restores only a folder of it, into the\n"
+      "target itself.\n\n"
       "What exists in the target already is read and only rewritten where it differs (see --overwrite).\n";
   const auto flags = std::make_shared<restore_flags>();
   auto& app = *command.app;

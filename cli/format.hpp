@@ -63,7 +63,7 @@ namespace recoup::cli {
 /// The text itself, or quoted if it holds anything that could upset a terminal.
 [[nodiscard]] std::string quoted_if_needed(std::string_view text);
 
-/// For a terminal: control characters but line breaks and tabs become escapes such as "\\x1b", so that a name in a
+/// For a terminal: control characters but line breaks and tabs become escapes such as "\x1b", so that a name in a
 /// repository cannot move the cursor or type for the user.
 [[nodiscard]] std::string without_control_characters(std::string_view text);
 

@@ -156,7 +156,8 @@ int run(const std::string& program, const std::vector<std::string>& arguments) {
 }
 
 /// glibc takes the first large block that is freed, the 32 MiB in which a password's key was derived, for a sign that
-/// blocks of up to that size should stay with the process from then on: packs' memory would never go back to the system.
+/// blocks of up to that size should stay with the process from then on: packs' memory would never go back to the
+/// system.
 void give_large_blocks_back() {
 #ifdef __GLIBC__
   ::mallopt(M_MMAP_THRESHOLD, 1 << 20);

@@ -14,8 +14,8 @@
 namespace recoup::cli {
 
 /// Members may be called from any thread. Lines get their line break if they lack one. A write that fails is
-/// remembered for `output_problem`, and told once to `on_output_lost`: whoever prints need not check. On a terminal lines
-/// show control characters as escapes, for they may come from file names.
+/// remembered for `output_problem`, and told once to `on_output_lost`: whoever prints need not check. On a terminal
+/// lines show control characters as escapes, for they may come from file names.
 class terminal {
 public:
   explicit terminal(int input = 0, int output = 1, int errors = 2);
