@@ -25,8 +25,8 @@ namespace recoup {
 /// What a snapshot must be like; what is empty does not restrict.
 struct snapshot_filter {
   std::vector<std::string> hosts{};              ///< one of these
-  std::vector<std::vector<std::string>>
-      tags{};  ///< all tags of one of these lists; an empty tag means "no tags at all"
+  /// All tags of one of these lists; an empty tag means "no tags at all".
+  std::vector<std::vector<std::string>> tags{};
   std::vector<std::string> paths{};              ///< all of these, absolute
   std::optional<timestamp> not_after{};
 

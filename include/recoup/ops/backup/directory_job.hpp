@@ -32,8 +32,8 @@ struct directory_job {
   std::string snapshot_path;  ///< "/home/u"; "/" for the root
   std::string source_path;    ///< as given and extended: may be relative to the working directory
   std::string absolute_path;  ///< for excludes and messages
-  const source_tree* inner =
-      nullptr;  ///< set if this only leads to targets: its entries are those, not what is on disk
+  /// Set if this only leads to targets: its entries are those, not what is on disk.
+  const source_tree* inner = nullptr;
 
   std::optional<node> previous;       ///< this directory in the parent snapshot
   std::vector<node> previous_nodes;   ///< its entries there, by name
