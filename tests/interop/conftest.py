@@ -6,14 +6,15 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
 import uuid
 
 import pytest
 
 from support import format, programs, trees
+from support.commands import backup
 from support.programs import PASSWORD, Program, Repository
+from support.trees import write
 
 STAND_IN = programs.stand_in()
 
@@ -162,3 +163,49 @@ def tmpfs(tmp_path):
     yield mount
     for path in reversed(mounted):
         subprocess.run(["umount", "-l", path], check=True)
+
+
+@pytest.fixture(scope="session")
+def history(template, tmp_path_factory):
+    """A repository with six snapshots of several trees, hosts and tags. Nobody changes it."""
+    home = tmp_path_factory.mktemp("history")
+    repo = Repository(home / "repo")
+    shutil.copytree(template[2].path, repo.path)
+    restic = programs.restic().at(home)
+    tree = trees.odd_tree(home / "tree", large=2_000_000)
+    save = lambda *args, **kw: backup(restic, repo, *args, cwd=home, **kw).id
+    ids = [save("tree", "--tag=first,daily", "--time=2024-01-01 10:00:00")]
+    write(os.fsencode(tree / "structure/added.TXT"), b"added")
+    (tree / "structure/wide/f1").unlink()
+    write(os.fsencode(tree / "contents/text"), b"changed")
+    (tree / "modes/file-0644").chmod(0o600)
+    os.utime(tree / "structure/wide/f2", ns=(0, 0))
+    (tree / "structure/wide/f3").unlink()
+    (tree / "structure/wide/f3").mkdir()
+    (tree / "structure/wide/f4").unlink()
+    (tree / "structure/wide/f4").symlink_to("f5")
+    (tree / "links/dangling").unlink()
+    (tree / "links/dangling").symlink_to("elsewhere")
+    os.setxattr(tree / "attributes/file", "user.one", b"2")
+    os.chown(tree / "structure/wide/f6", 5, 5)
+    (tree / "structure/fresh/deep").mkdir(parents=True)
+    ids.append(save("tree", "--tag=daily", "--time=2024-01-02 10:00:00"))
+    trees.small_tree(home / "small")
+    ids.append(save("small", "--time=2024-01-03 10:00:00"))
+    ids.append(save("small", "small/d0", "--host=second", "--time=2024-01-04 11:12:13", host=None))
+    ids.append(save("small", "--host=second", "--tag=daily", "--time=2023-06-01 00:00:00", host=None))
+    ids.append(save("--stdin", "--stdin-filename=dump.sql", "--tag=dump", "--time=2024-02-01 00:00:00", stdin=b"select 1;\n" * 1000))
+    return repo, ids, home
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """sound(version=2): a small repository written by our own writer, with one snapshot of three files."""
+    def make(version=2):
+        made = format.Repo.create(tmp_path / "sound", version)
+        writer = made.writer()
+        tree = writer.tree([writer.file(b"a", b"aaaa" * 100), writer.folder(b"d", [writer.file(b"b", b"bb")]), writer.file(b"z", b"zzz" * 50)])
+        writer.finish()
+        made.save_snapshot(tree)
+        return made, Repository(made.path, version), tree
+    return make

@@ -1,7 +1,6 @@
 """One repository, two programs: what recoup writes restic checks, restores, prunes and continues, and the other way round."""
 
 import os
-import shutil
 import stat
 import subprocess
 

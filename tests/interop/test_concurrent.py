@@ -13,7 +13,7 @@ import pytest
 from support import format, trees
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same
-from support.programs import HOST, Repository, stand_in, wait_until
+from support.programs import HOST, stand_in, wait_until
 from support.trees import noise, write
 
 LOCKED = 11

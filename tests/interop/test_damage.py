@@ -9,8 +9,8 @@ import pytest
 
 from support import format, trees
 from support.commands import backup, check_clean, restore
-from support.compare import assert_same, compare_trees, listing
-from support.programs import Repository, stand_in
+from support.compare import assert_same, compare_trees
+from support.programs import Repository
 from support.trees import noise, write
 
 SEED = int(os.environ.get("RECOUP_SEED", "1"))

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import os
-import pathlib
 import stat
 import subprocess
 import tarfile
@@ -14,7 +13,7 @@ import pytest
 from support import format
 from support.commands import restore
 from support.compare import assert_same, attributes, listing
-from support.programs import Repository, fixtures_folder, stand_in
+from support.programs import Repository, fixtures_folder
 
 FIXTURES = fixtures_folder()
 #: archive, password; each holds one repository in `repo/`
