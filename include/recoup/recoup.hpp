@@ -46,6 +46,12 @@
 
 #include <recoup/hash/sha256.hpp>
 
+#include <recoup/http/client.hpp>
+#include <recoup/http/message.hpp>
+#include <recoup/http/options.hpp>
+#include <recoup/http/rate_limit.hpp>
+#include <recoup/http/transfer.hpp>
+
 #include <recoup/json/go_print_table.hpp>
 #include <recoup/json/go_quote.hpp>
 #include <recoup/json/json_reader.hpp>
