@@ -31,3 +31,13 @@ recoup_import(sodium HEADER sodium.h LIBRARY sodium PKG_CONFIG libsodium PACKAGE
 recoup_import(zstd HEADER zstd.h LIBRARY zstd PKG_CONFIG libzstd PACKAGE libzstd-dev)
 recoup_import(zlib HEADER zlib.h LIBRARY z PKG_CONFIG zlib PACKAGE zlib1g-dev)
 recoup_import(simdjson HEADER simdjson.h LIBRARY simdjson PKG_CONFIG simdjson PACKAGE libsimdjson-dev)
+recoup_import(expat HEADER expat.h LIBRARY expat PKG_CONFIG expat PACKAGE libexpat1-dev)
+recoup_import(curl HEADER curl/curl.h LIBRARY curl PKG_CONFIG libcurl PACKAGE libcurl4-openssl-dev)
+
+# CURLOPT_PROTOCOLS_STR, which keeps a redirect or a typing error from leaving HTTP, came with 7.85.
+file(STRINGS "${RECOUP_curl_INCLUDE_DIR}/curl/curlver.h" recoup_curl_version REGEX "^#define LIBCURL_VERSION ")
+string(REGEX MATCH "[0-9]+[.][0-9]+[.][0-9]+" recoup_curl_version "${recoup_curl_version}")
+if(recoup_curl_version VERSION_LESS 7.85)
+  message(FATAL_ERROR "recoup needs libcurl 7.85 or later; ${RECOUP_curl_INCLUDE_DIR}/curl is ${recoup_curl_version}. "
+                      "Debian 12 and Ubuntu 23.04 have it; elsewhere build it and name its prefix in CMAKE_PREFIX_PATH")
+endif()

@@ -12,7 +12,7 @@ fetch() {
   [ ! -x "$cache/$name/usr/bin/restic" ] || return 0
   work=$(mktemp -d "$cache/fetch.XXXXXX")
   (
-    private_apt_prepare "$work" deb "$suite" && cd "$work" && private_apt "$work" download -qq restic &&
+    private_apt_prepare "$work" "$suite" && cd "$work" && private_apt "$work" download -qq restic &&
       dpkg -x restic_*.deb tree && rm -rf "${cache:?}/$name" && mv tree "$cache/$name"
   ) >&2 || { rm -rf "$work"; return 1; }
   rm -rf "$work"
