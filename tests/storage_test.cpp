@@ -301,7 +301,7 @@ TEST_F(local_storage, without_permission_says_who_may_not_do_what) {
         [&] { (void)listed(storage_, file_type::index); }, [&] { local_backend(root_ / "sub").create(); }};
     for (std::size_t i = 0; i < attempts.size(); ++i) {
       std::string message;
-      EXPECT_EQ(code_of(attempts[i], &message), error_code::io) << i;
+      EXPECT_EQ(code_of(attempts[i], &message), error_code::access_denied) << i;
       EXPECT_TRUE(contains(message, root_.string()) && contains(message, "user id 65534")) << i << ": " << message;
     }
   });

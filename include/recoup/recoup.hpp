@@ -146,6 +146,21 @@
 #include <recoup/repo/unindexed_packs.hpp>
 #include <recoup/repo/unpacked.hpp>
 
+#include <recoup/s3/bucket.hpp>
+#include <recoup/s3/client.hpp>
+#include <recoup/s3/concurrency.hpp>
+
+#include <recoup/s3/credentials/provider.hpp>
+
+#include <recoup/s3/endpoint.hpp>
+#include <recoup/s3/error.hpp>
+#include <recoup/s3/multipart.hpp>
+#include <recoup/s3/object.hpp>
+#include <recoup/s3/retry.hpp>
+#include <recoup/s3/signature.hpp>
+#include <recoup/s3/uri.hpp>
+#include <recoup/s3/xml.hpp>
+
 #include <recoup/storage/backend.hpp>
 #include <recoup/storage/dry_run.hpp>
 #include <recoup/storage/fault.hpp>
@@ -153,4 +168,5 @@
 #include <recoup/storage/local.hpp>
 #include <recoup/storage/memory.hpp>
 #include <recoup/storage/open_backend.hpp>
+#include <recoup/storage/s3.hpp>
 #include <recoup/storage/temporary_file.hpp>

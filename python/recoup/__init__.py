@@ -20,6 +20,7 @@ File names that are not UTF-8 are str with surrogate escapes, as everywhere in P
 """
 
 from ._engine import (
+    AccessDeniedError,
     DamagedError,
     Error,
     IncompleteError,
@@ -51,6 +52,7 @@ from .snapshot import Snapshot, SnapshotFile
 
 __all__ = [
     "DEFAULT_POLYNOMIAL",
+    "AccessDeniedError",
     "BackupProgress",
     "BackupResult",
     "CheckProgress",

@@ -25,6 +25,8 @@ constexpr std::array classes{
     exception_class{error_code::damaged, "DamagedError", "Stored bytes have a wrong hash, MAC, length or syntax."},
     exception_class{error_code::unsupported, "UnsupportedError", "Valid, but of a version or kind not known here."},
     exception_class{error_code::io, "StorageError", "The operating system or the server refused."},
+    exception_class{error_code::access_denied, "AccessDeniedError",
+                    "The operating system or the server does not allow it to this user."},
     exception_class{error_code::no_space, "NoSpaceError", "The disk or the quota is full."},
     exception_class{error_code::incomplete, "IncompleteError", "Done, but some of the input could not be read."},
     exception_class{error_code::repository_missing, "RepositoryMissingError", "There is no repository at this place."},

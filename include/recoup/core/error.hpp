@@ -17,6 +17,7 @@ enum class error_code {
   damaged,             ///< stored bytes are not what they must be: wrong hash, MAC, length or syntax
   unsupported,         ///< valid, but of a version or kind this program does not know
   io,                  ///< the operating system or the server refused
+  access_denied,       ///< the operating system or the server does not allow it to this user
   no_space,            ///< the disk or the quota is full; trying again will not help
   incomplete,          ///< done, but some of the input could not be read
   repository_missing,  ///< there is no repository at this place
@@ -47,11 +48,13 @@ private:
   error_code code_;
 };
 
-/// An error from `errno`: "<what>: No such file or directory". Maps ENOENT to not_found, ENOSPC and EDQUOT to no_space.
+/// An error from `errno`: "<what>: No such file or directory". Maps ENOENT to not_found, ENOSPC
+/// and EDQUOT to no_space, EACCES, EPERM and EROFS to access_denied.
 [[nodiscard]] inline error system_error(int number, std::string_view what) {
-  const auto code = number == ENOENT                          ? error_code::not_found
-                    : (number == ENOSPC || number == EDQUOT)  ? error_code::no_space
-                                                              : error_code::io;
+  const auto code = number == ENOENT                                          ? error_code::not_found
+                    : (number == ENOSPC || number == EDQUOT)                  ? error_code::no_space
+                    : (number == EACCES || number == EPERM || number == EROFS) ? error_code::access_denied
+                                                                              : error_code::io;
   return {code, std::string(what) + ": " + std::generic_category().message(number)};
 }
 

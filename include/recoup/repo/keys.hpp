@@ -76,7 +76,7 @@ inline constexpr std::size_t max_keys_to_try = 20;
       if (problem.code() == error_code::wrong_password) continue;
       if (problem.code() == error_code::interrupted) throw;
       ++unreadable;
-      if (problem.code() == error_code::io && !not_loaded)
+      if ((problem.code() == error_code::io || problem.code() == error_code::access_denied) && !not_loaded)
         not_loaded.emplace(problem.code(), "key " + name.hex() + " cannot be loaded: " + problem.what());
       on_warning(std::string("key ") + name.hex() + " cannot be used: " + problem.what());
     }

@@ -130,13 +130,14 @@ private:
     if (second && !second->empty()) enqueue(std::move(second));
   }
 
-  /// Waits while there are as many packs as may be: two open ones of each type, and one for each connection. With packs
-  /// of 16 MiB this is what bounds the memory. The caller may hold a slot's mutex: storing needs none.
+  /// Waits while there are as many packs as may be: two open ones of each type, and one for each operation that is worth
+  /// having in flight now. With packs of 16 MiB this is what bounds the memory. The caller may hold a slot's mutex: storing
+  /// needs none.
   [[nodiscard]] std::unique_ptr<pack_builder> fresh_builder(blob_type type) {
     auto& count = packs_[static_cast<std::size_t>(type)];
     {
       std::unique_lock lock(mutex_);
-      start_threads();
+      add_threads();
       changed_.wait(lock, [&] { return failure_ || count < open_[0].size() + threads_.size(); });
       if (failure_) std::rethrow_exception(failure_);
       ++count;
@@ -159,11 +160,10 @@ private:
     changed_.notify_all();
   }
 
-  void start_threads() {
-    if (!threads_.empty()) return;
-    const auto count = std::max(1u, storage_.connections());
-    threads_.reserve(count);
-    for (unsigned i = 0; i < count; ++i) threads_.emplace_back([this] { store_packs(); });
+  /// One for each operation worth having in flight; there are more of them when storage has found that more are.
+  void add_threads() {
+    const auto count = std::max(1u, storage_.connections_now());
+    while (threads_.size() < count) threads_.emplace_back([this] { store_packs(); });
   }
 
   void store_packs() {

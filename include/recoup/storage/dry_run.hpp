@@ -16,6 +16,7 @@ public:
 
   [[nodiscard]] std::string location() const override { return inner_->location(); }
   [[nodiscard]] unsigned connections() const override { return inner_->connections(); }
+  [[nodiscard]] unsigned connections_now() const override { return inner_->connections_now(); }
   void create() override {}
   void save(const stored_file&, byte_view) override {}
   void load(const stored_file& file, std::uint64_t offset, byte_span into) override {

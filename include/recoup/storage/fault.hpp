@@ -127,6 +127,7 @@ public:
 
   [[nodiscard]] std::string location() const override { return inner_->location(); }
   [[nodiscard]] unsigned connections() const override { return inner_->connections(); }
+  [[nodiscard]] unsigned connections_now() const override { return inner_->connections_now(); }
 
   void create() override {
     perform({storage_operation::create, {}}, [&](const fault*) { inner_->create(); });

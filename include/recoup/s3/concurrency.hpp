@@ -1,0 +1,172 @@
+// How many requests to have in flight: as many as make the transfer faster, and no more.
+//
+// A link needs bandwidth x delay bytes under way to be full, and neither is known beforehand. So the limit climbs while
+// climbing pays, as a hill climber does:
+//
+//     an epoch = some requests finished, all of them while the limit was what held others back
+//     rate     = work done in the epoch / its time
+//     rate clearly better than before the last step up?  -> keep the step, take the next (doubling until the first that fails)
+//     not better?                                        -> take the step back, stay for a while, then try once more
+//     the server says "slow down"?                       -> half, and climb again from there, one by one
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <stop_token>
+
+#include <recoup/core/interrupt.hpp>
+
+namespace recoup {
+
+/// The rule alone: no threads, no clock of its own.
+class concurrency_rule {
+public:
+  using clock = std::chrono::steady_clock;
+
+  concurrency_rule(unsigned first, unsigned most) : limit_(std::min(first, most)), most_(most), step_(limit_) {}
+
+  [[nodiscard]] unsigned limit() const noexcept { return limit_; }
+
+  /// A request of `moved` bytes ended. `was_wanted`: others waited for its place.
+  void finished(std::uint64_t moved, bool was_wanted, clock::time_point now) {
+    if (!was_wanted) {  // not the limit held the work back, so nothing can be learned about it
+      begin_epoch(now);
+      return;
+    }
+    if (requests_ == 0 && work_ == 0 && epoch_start_ == clock::time_point{}) epoch_start_ = now;
+    work_ += static_cast<double>(moved + per_request);
+    ++requests_;
+    const auto elapsed = std::chrono::duration<double>(now - epoch_start_).count();
+    if (requests_ < 2 * limit_ || elapsed < shortest_epoch) return;
+    decide(work_ / elapsed);
+    begin_epoch(now);
+  }
+
+  /// The server asked for fewer requests.
+  void slow_down(clock::time_point now) {
+    limit_ = std::max(1u, limit_ / 2);
+    step_ = 1;
+    trying_ = false;
+    rest_ = rest_epochs;
+    begin_epoch(now);
+  }
+
+private:
+  void begin_epoch(clock::time_point now) {
+    epoch_start_ = now;
+    work_ = 0;
+    requests_ = 0;
+  }
+
+  void decide(double rate) {
+    if (trying_) {
+      if (rate > rate_before_ * worthwhile) {
+        step_ = doubling_ ? limit_ : 1;
+        rate_before_ = rate;
+        climb();
+        return;
+      }
+      limit_ = before_;
+      doubling_ = false;
+      step_ = 1;
+      trying_ = false;
+      rest_ = rest_epochs;
+      return;
+    }
+    if (rest_ > 0) {
+      --rest_;
+      return;
+    }
+    rate_before_ = rate;
+    climb();
+  }
+
+  void climb() {
+    trying_ = limit_ < most_;
+    if (!trying_) {
+      rest_ = rest_epochs;
+      return;
+    }
+    before_ = limit_;
+    limit_ = std::min(most_, limit_ + step_);
+  }
+
+  /// A request costs a server about as much as moving so many bytes; it makes small files count at all.
+  static constexpr std::uint64_t per_request = 64 << 10;
+  static constexpr double shortest_epoch = 0.25;  // seconds; shorter ones measure noise
+  static constexpr double worthwhile = 1.08;      // a step up must bring so much, or it only fills queues
+  static constexpr int rest_epochs = 8;
+
+  unsigned limit_;
+  const unsigned most_;
+  unsigned step_, before_ = 1;
+  bool trying_ = false, doubling_ = true;
+  int rest_ = 0;
+  double rate_before_ = 0;
+  double work_ = 0;
+  unsigned requests_ = 0;
+  clock::time_point epoch_start_{};
+};
+
+/// Places for requests. Who gets none waits, in no particular order.
+class concurrency_limit {
+public:
+  concurrency_limit(unsigned first, unsigned most) : rule_(first, most) {}
+
+  /// One place in flight, given back when this goes.
+  class place {
+  public:
+    place(concurrency_limit& owner) noexcept : owner_(&owner) {}
+    place(const place&) = delete;
+    place& operator=(const place&) = delete;
+    ~place() { owner_->give_back(moved_); }
+    void moved(std::uint64_t bytes_moved) noexcept { moved_ = bytes_moved; }
+
+  private:
+    concurrency_limit* owner_;
+    std::uint64_t moved_ = 0;
+  };
+
+  /// Waits for a place; throws interrupted if a stop is requested first.
+  void acquire(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    if (in_flight_ >= rule_.limit()) {
+      was_wanted_ = true;
+      freed_.wait(lock, stop, [this] { return in_flight_ < rule_.limit(); });
+      if (stop.stop_requested()) throw_if_stopped(stop);
+    }
+    ++in_flight_;
+  }
+
+  void slow_down() {
+    const std::lock_guard lock(mutex_);
+    rule_.slow_down(concurrency_rule::clock::now());
+  }
+
+  [[nodiscard]] unsigned limit() const {
+    const std::lock_guard lock(mutex_);
+    return rule_.limit();
+  }
+
+private:
+  void give_back(std::uint64_t moved) noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      --in_flight_;
+      rule_.finished(moved, was_wanted_, concurrency_rule::clock::now());
+      was_wanted_ = in_flight_ + 1 >= rule_.limit() && was_wanted_;
+    }
+    freed_.notify_all();
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any freed_;
+  concurrency_rule rule_;
+  unsigned in_flight_ = 0;
+  bool was_wanted_ = false;
+};
+
+}  // namespace recoup
