@@ -67,7 +67,7 @@ std::optional<polynomial> copied_polynomial(context& call, const init_flags& fla
   choice.key_hint = flags.from_key_hint;
   std::optional<polynomial> found;
   with_password(password, call.screen, call.signals, [&](const secret_bytes& secret) {
-    found = repository::open(open_storage(source), as_text(secret.view()), choice)->config().chunker_polynomial;
+    found = repository::open(open_storage(call, source), as_text(secret.view()), choice)->config().chunker_polynomial;
   });
   return found;
 }
@@ -81,7 +81,7 @@ void run(context& call, const init_flags& flags) {
   choice.hostname = local_hostname();
 
   const auto shown = location_without_secrets(call.options.location());
-  const auto storage = open_storage(call.options);
+  const auto storage = open_storage(call, call.options);
   const auto given = given_password(call.options.password());
   const auto password =
       given ? secret_bytes(given->view())

@@ -23,7 +23,7 @@ void run(context& call) {
     throw error(error_code::invalid_argument,
                 "invalid type \"" + words[0] + "\", must be one of [" + join(listed_names, "|") + "]");
 
-  session open(call, words[0] == "locks" ? lock_mode::none : unless_no_lock(call, lock_mode::shared));
+  session open(call, words[0] == "locks" ? lock_request(lock_mode::none) : unless_no_lock(call, lock_mode::shared));
   call.screen.collect_output(true);
   if (blobs)
     return list_blobs(

@@ -10,10 +10,26 @@
 
 namespace recoup::cli {
 
-std::shared_ptr<backend> open_storage(const global_options& options) {
+backend_settings storage_settings(const context& call, const global_options& options) {
+  constexpr std::uint64_t kibibyte = 1024;
+  backend_settings settings;
+  settings.options = options.backend_options;
+  settings.http.root_certificates = options.root_certificates;
+  settings.http.client_certificate = options.client_certificate;
+  settings.http.insecure_tls = options.insecure_tls;
+  if (!options.user_agent.empty()) settings.http.user_agent = options.user_agent;
+  settings.http.upload_limit = options.limit_upload * kibibyte;
+  settings.http.download_limit = options.limit_download * kibibyte;
+  settings.http.stall_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(options.stuck_request_timeout);
+  settings.stop = call.signals.token();
+  settings.on_warning = [&out = call.out](const std::string& message) { out.error(message); };
+  return settings;
+}
+
+std::shared_ptr<backend> open_storage(const context& call, const global_options& options) {
   const auto location = options.location();
   try {
-    return open_backend(location, options.backend_options);
+    return open_backend(location, storage_settings(call, options));
   } catch (const error& problem) {
     throw error(problem.code(),
                 "unable to open repository at " + location_without_secrets(location) + ": " + problem.what());
@@ -37,8 +53,8 @@ repository_options engine_options(const context& call) {
   return options;
 }
 
-session::session(context& call, lock_mode mode, bool dry_run) : call_(call) {
-  auto storage = open_storage(call.options);
+session::session(context& call, lock_request lock, bool dry_run) : call_(call) {
+  auto storage = open_storage(call, call.options);
   if (dry_run) storage = std::make_shared<dry_run_backend>(std::move(storage));
   // Before anybody is asked for a password, which may take a while, see whether there is a repository at all.
   try {
@@ -61,9 +77,10 @@ session::session(context& call, lock_mode mode, bool dry_run) : call_(call) {
       (config.version >= 2 ? ", compression level " + std::string(name_of(choice.mode)) : "") + ")");
 
   forward_signal_.emplace(call.signals.token(), [this] { stop_.request_stop(); });
-  if (mode == lock_mode::none || dry_run) return;
+  if (lock.mode == lock_mode::none || dry_run) return;
   lock_options wanted;
-  wanted.exclusive = mode == lock_mode::exclusive;
+  wanted.exclusive = lock.mode == lock_mode::exclusive;
+  wanted.only_reading = lock.only_reading;
   wanted.retry_for = std::chrono::duration_cast<std::chrono::seconds>(call.options.retry_lock);
   wanted.stop = call.signals.token();
   wanted.on_wait = [&](const std::string&) {

@@ -9,6 +9,7 @@
 
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/repository.hpp>
+#include <recoup/storage/open_backend.hpp>
 
 #include "command.hpp"
 
@@ -16,14 +17,24 @@ namespace recoup::cli {
 
 enum class lock_mode { none, shared, exclusive };
 
+struct lock_request {
+  lock_mode mode;
+  bool only_reading = false;  ///< see lock_options
+
+  lock_request(lock_mode wanted) : mode(wanted) {}
+  lock_request(lock_mode wanted, bool reads) : mode(wanted), only_reading(reads) {}
+};
+
 /// Where the options say that the repository is, opened but not looked into.
-[[nodiscard]] std::shared_ptr<backend> open_storage(const global_options& options);
+[[nodiscard]] std::shared_ptr<backend> open_storage(const context& call, const global_options& options);
+/// What the options say about storage, with this command's signals and messages.
+[[nodiscard]] backend_settings storage_settings(const context& call, const global_options& options);
 [[nodiscard]] repository_options engine_options(const context& call);
 
 class session {
 public:
   /// Asks for the password if need be. With `dry_run` there is no lock and nothing is stored.
-  session(context& call, lock_mode mode, bool dry_run = false);
+  session(context& call, lock_request lock, bool dry_run = false);
   session(const session&) = delete;
   session& operator=(const session&) = delete;
 
@@ -31,8 +42,8 @@ public:
   [[nodiscard]] std::shared_ptr<repository> share() const noexcept { return repo_; }
   /// Requested when the user asks to stop, or when the lock could not be kept.
   [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
-  /// False in a dry run and with --no-lock.
-  [[nodiscard]] bool is_locked() const noexcept { return lock_.has_value(); }
+  /// False in a dry run, with --no-lock, and where a reader is not allowed to lock.
+  [[nodiscard]] bool is_locked() const noexcept { return lock_ && lock_->is_held(); }
 
   /// Reads the index, showing how far it is on a terminal.
   void load_index();
@@ -47,8 +58,8 @@ private:
 };
 
 /// The lock that a command which only reads takes: none with --no-lock.
-[[nodiscard]] inline lock_mode unless_no_lock(const context& call, lock_mode mode) {
-  return call.options.no_lock ? lock_mode::none : mode;
+[[nodiscard]] inline lock_request unless_no_lock(const context& call, lock_mode mode) {
+  return {call.options.no_lock ? lock_mode::none : mode, true};
 }
 
 }  // namespace recoup::cli

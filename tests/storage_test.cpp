@@ -390,7 +390,7 @@ TEST(memory_storage, copies_are_independent) {
 
 std::string refusal(std::string_view location, error_code expected, const backend_options& options = {}) {
   std::string message;
-  EXPECT_EQ(code_of([&] { (void)open_backend(location, options); }, &message), expected) << location;
+  EXPECT_EQ(code_of([&] { (void)open_backend(location, {.options = options}); }, &message), expected) << location;
   return message;
 }
 
@@ -439,8 +439,8 @@ TEST(location, secrets_are_not_shown) {
 
 TEST(location, options_are_checked) {
   EXPECT_EQ(open_backend("/x")->connections(), 2u);
-  EXPECT_EQ(open_backend("/x", {{"local.connections", "7"}})->connections(), 7u);
-  EXPECT_EQ(open_backend("/x", {{"s3.region", "eu"}, {"sftp.command", "ssh"}})->connections(), 2u);
+  EXPECT_EQ(open_backend("/x", {.options = {{"local.connections", "7"}}})->connections(), 7u);
+  EXPECT_EQ(open_backend("/x", {.options = {{"s3.region", "eu"}, {"sftp.command", "ssh"}}})->connections(), 2u);
   for (const auto* value : {"0", "-1", "", "two", "5x", " 5", "1001", "99999999999999999999"})
     EXPECT_TRUE(contains(refusal("/x", error_code::invalid_argument, {{"local.connections", value}}),
                          "local.connections"));

@@ -149,7 +149,7 @@ py::dict run_backup(live_repository& live, const py::kwargs& chosen) {
             const auto totals = scan_targets(scanned, enough);
             if (!enough.stop_requested()) observer.set_totals(totals);
           });
-        operation locked(live, dry_run ? lock_mode::none : lock_mode::shared, stop, dry_run);
+        operation locked(live, dry_run ? lock_mode::none : lock_mode::shared, purpose::writing, stop, dry_run);
         return locked.run([&] {
           options.stop = locked.token();
           options.adopt_unindexed_packs = locked.is_locked();
@@ -195,7 +195,7 @@ py::dict run_stream_backup(live_repository& live, const py::object& readinto, co
   counting_observer observer;
   const auto result = run_interruptible(
       [&](const std::stop_token& stop) {
-        operation locked(live, lock_mode::shared, stop);
+        operation locked(live, lock_mode::shared, purpose::writing, stop);
         return locked.run([&] {
           options.stop = locked.token();
           options.adopt_unindexed_packs = locked.is_locked();

@@ -95,15 +95,17 @@ private:
 };
 
 enum class lock_mode { none, shared, exclusive };
+enum class purpose { reading, writing };
 
 /// A repository object and the lock on it, for one operation.
 class operation {
 public:
-  operation(live_repository& live, lock_mode mode, const std::stop_token& caller, bool dry_run = false)
+  operation(live_repository& live, lock_mode mode, purpose what_for, const std::stop_token& caller, bool dry_run = false)
       : repo_(live.another(dry_run)), forward_caller_(caller, [this] { stop_.request_stop(); }) {
     if (mode == lock_mode::none) return;
     lock_options wanted;
     wanted.exclusive = mode == lock_mode::exclusive;
+    wanted.only_reading = what_for == purpose::reading;
     wanted.retry_for = live.locks().retry_for;
     wanted.stop = caller;
     wanted.on_wait = [this](const std::string& reason) { repo_->warn("waiting for a lock: " + reason); };
@@ -114,7 +116,7 @@ public:
   [[nodiscard]] repository& repo() const noexcept { return *repo_; }
   /// Requested by the caller, or because the lock could not be kept.
   [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
-  [[nodiscard]] bool is_locked() const noexcept { return lock_.has_value(); }
+  [[nodiscard]] bool is_locked() const noexcept { return lock_ && lock_->is_held(); }
 
   /// Calls `work()`; says so if it was stopped because of the lock.
   template <class Work>

@@ -67,7 +67,10 @@ lock_settings locks_from(const py::kwargs& chosen) {
 }
 
 std::shared_ptr<backend> storage_from(const std::string& location, const py::kwargs& chosen) {
-  return open_backend(location, chosen_value<backend_options>(chosen, "options"));
+  backend_settings settings;
+  settings.options = chosen_value<backend_options>(chosen, "options");
+  settings.on_warning = warning_sink(chosen["warn"]);
+  return open_backend(location, settings);
 }
 
 std::unique_ptr<live_repository> init(const py::object& location, const py::object& password,

@@ -69,7 +69,7 @@ py::dict run_restore(live_repository& live, const std::string& tree, const py::o
   collecting_observer observer(live.facts());
   const auto result = run_interruptible(
       [&](const std::stop_token& stop) {
-        operation locked(live, live.locks().none ? lock_mode::none : lock_mode::shared, stop);
+        operation locked(live, live.locks().none ? lock_mode::none : lock_mode::shared, purpose::reading, stop);
         return locked.run([&] {
           options.stop = locked.token();
           locked.repo().load_index();

@@ -81,13 +81,21 @@ inline constexpr std::chrono::seconds lock_lost_after{30 * 60 - 5 * 60 * 3 / 2};
          to_rfc3339(lock.time);
 }
 
+[[nodiscard]] inline bool is_empty(repository& repo, const id& lock) {
+  try {
+    return repo.storage().size({file_type::lock, lock}) == 0;
+  } catch (const error& problem) {
+    return problem.code() == error_code::not_found;
+  }
+}
+
 /// Reads one lock. Nothing if it is gone meanwhile or empty, as a crashed writer can leave it.
 [[nodiscard]] inline std::optional<lock_file> load_lock(repository& repo, const id& name) {
   try {
-    if (repo.storage().size({file_type::lock, name}) == 0) return std::nullopt;
     return decode_lock_file(repo.load_unpacked(file_type::lock, name));
   } catch (const error& problem) {
     if (problem.code() == error_code::not_found) return std::nullopt;
+    if (problem.code() == error_code::damaged && is_empty(repo, name)) return std::nullopt;
     throw error(problem.code(), "lock " + name.hex() + " cannot be read: " + problem.what() +
                                     "; if no other program uses the repository, remove it with `recoup unlock "
                                     "--remove-all`");
@@ -96,6 +104,9 @@ inline constexpr std::chrono::seconds lock_lost_after{30 * 60 - 5 * 60 * 3 / 2};
 
 struct lock_options {
   bool exclusive = false;
+  /// Whoever only reads can do that without a lock where writing one is not allowed: on read-only media, with credentials
+  /// that may only read. What is read may then be pruned away meanwhile, which is reported, not wrong.
+  bool only_reading = false;
   /// How long to keep trying when somebody else's lock is in the way.
   std::chrono::seconds retry_for{0};
   std::stop_token stop{};
@@ -105,7 +116,8 @@ struct lock_options {
   std::chrono::milliseconds refresh_every = lock_refresh_every, lost_after = lock_lost_after;
 };
 
-/// Held from construction to destruction. Throws `locked` if others hold a lock that conflicts.
+/// Held from construction to destruction. Throws `locked` if others hold a lock that conflicts, access_denied if none can
+/// be written and options.only_reading is false.
 class repository_lock {
 public:
   repository_lock(repository& repo, const lock_options& options)
@@ -113,7 +125,8 @@ public:
         exclusive_(options.exclusive),
         refresh_every_(options.refresh_every),
         lost_after_(options.lost_after) {
-    acquire(options);
+    is_held_ = acquire(options);
+    if (!is_held_) return;
     refreshed_ = std::chrono::system_clock::now();
     refresher_ = std::jthread([this](const std::stop_token& stop) { keep_fresh(stop); });
   }
@@ -122,6 +135,7 @@ public:
   repository_lock& operator=(const repository_lock&) = delete;
 
   ~repository_lock() {
+    if (!is_held_) return;
     refresher_.request_stop();
     refresher_.join();
     remove_own();
@@ -130,17 +144,28 @@ public:
   /// Requested when the lock could not be kept; whoever works under it must stop then.
   [[nodiscard]] std::stop_token lost() const noexcept { return lost_.get_token(); }
 
+  /// False if the storage does not allow a lock and options.only_reading allows to do without.
+  [[nodiscard]] bool is_held() const noexcept { return is_held_; }
+
 private:
   static constexpr std::chrono::milliseconds settle_time{200};
 
-  void acquire(const lock_options& options) {
+  /// False if it has to do without.
+  [[nodiscard]] bool acquire(const lock_options& options) {
     using namespace std::chrono;
     const auto give_up = steady_clock::now() + options.retry_for;
     milliseconds pause{5000};
     bool told = false;
     for (;;) {
-      const auto conflict = try_acquire(options.stop);
-      if (!conflict) return;
+      std::optional<std::string> conflict;
+      try {
+        conflict = try_acquire(options.stop);
+        if (!conflict) return true;
+      } catch (const error& problem) {
+        if (problem.code() != error_code::access_denied || !options.only_reading) throw;
+        repo_.warn(std::string("going on without a lock, since none can be written: ") + problem.what());
+        return false;
+      }
       const auto left = ceil<milliseconds>(give_up - steady_clock::now());
       if (left <= milliseconds{0}) throw error(error_code::locked, *conflict);
       if (!std::exchange(told, true)) options.on_wait(*conflict);
@@ -290,6 +315,7 @@ private:
   repository& repo_;
   const bool exclusive_;
   const std::chrono::milliseconds refresh_every_, lost_after_;
+  bool is_held_ = false;
   id name_{};
   std::chrono::system_clock::time_point refreshed_{};
   std::chrono::steady_clock::time_point next_attempt_{};

@@ -5,9 +5,11 @@
 //
 //     an epoch = some requests finished, all of them while the limit was what held others back
 //     rate     = work done in the epoch / its time
-//     rate clearly better than before the last step up?  -> keep the step, take the next (doubling until the first that fails)
-//     not better?                                        -> take the step back, stay for a while, then try once more
-//     the server says "slow down"?                       -> half, and climb again from there, one by one
+//     first:  double as long as each doubling brings clearly more
+//     then:   stay for a while, try a quarter more; stay, try a quarter less; what is as fast with less in flight is kept
+//     the server says "slow down"?  halve, and stay
+//
+// The first requests to finish after a change were begun before it, so they are not counted.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +28,7 @@ class concurrency_rule {
 public:
   using clock = std::chrono::steady_clock;
 
-  concurrency_rule(unsigned first, unsigned most) : limit_(std::min(first, most)), most_(most), step_(limit_) {}
+  concurrency_rule(unsigned first, unsigned most) : limit_(std::min(first, most)), most_(most), to_settle_(limit_) {}
 
   [[nodiscard]] unsigned limit() const noexcept { return limit_; }
 
@@ -36,7 +38,10 @@ public:
       begin_epoch(now);
       return;
     }
-    if (requests_ == 0 && work_ == 0 && epoch_start_ == clock::time_point{}) epoch_start_ = now;
+    if (to_settle_ > 0) {
+      if (--to_settle_ == 0) begin_epoch(now);
+      return;
+    }
     work_ += static_cast<double>(moved + per_request);
     ++requests_;
     const auto elapsed = std::chrono::duration<double>(now - epoch_start_).count();
@@ -47,63 +52,65 @@ public:
 
   /// The server asked for fewer requests.
   void slow_down(clock::time_point now) {
-    limit_ = std::max(1u, limit_ / 2);
-    step_ = 1;
-    trying_ = false;
+    phase_ = phase::stay;
+    change_to(std::max(1u, limit_ / 2));
     rest_ = rest_epochs;
     begin_epoch(now);
   }
 
 private:
+  enum class phase : std::uint8_t { doubling, stay, try_more, try_less };
+
   void begin_epoch(clock::time_point now) {
     epoch_start_ = now;
     work_ = 0;
     requests_ = 0;
   }
 
-  void decide(double rate) {
-    if (trying_) {
-      if (rate > rate_before_ * worthwhile) {
-        step_ = doubling_ ? limit_ : 1;
-        rate_before_ = rate;
-        climb();
-        return;
-      }
-      limit_ = before_;
-      doubling_ = false;
-      step_ = 1;
-      trying_ = false;
-      rest_ = rest_epochs;
-      return;
-    }
-    if (rest_ > 0) {
-      --rest_;
-      return;
-    }
-    rate_before_ = rate;
-    climb();
+  void change_to(unsigned limit) {
+    before_ = limit_;
+    limit_ = limit;
+    to_settle_ = limit;
   }
 
-  void climb() {
-    trying_ = limit_ < most_;
-    if (!trying_) {
-      rest_ = rest_epochs;
-      return;
+  void decide(double rate) {
+    switch (phase_) {
+      case phase::doubling:
+        if (rate_before_ != 0 && rate < rate_before_ * worthwhile) return settle_for(before_);
+        if (limit_ == most_) return settle_for(limit_);
+        rate_before_ = rate;
+        return change_to(std::min(most_, limit_ * 2));
+      case phase::stay:
+        if (--rest_ > 0) return;
+        rate_before_ = rate;
+        tries_less_ = limit_ == most_ || (!tries_less_ && limit_ > 1);
+        phase_ = tries_less_ ? phase::try_less : phase::try_more;
+        return change_to(tries_less_ ? limit_ - quarter() : std::min(most_, limit_ + quarter()));
+      case phase::try_more: return settle_for(rate > rate_before_ * worthwhile ? limit_ : before_);
+      case phase::try_less: return settle_for(rate > rate_before_ * as_good ? limit_ : before_);
     }
-    before_ = limit_;
-    limit_ = std::min(most_, limit_ + step_);
+  }
+
+  [[nodiscard]] unsigned quarter() const noexcept { return std::max(1u, limit_ / 4); }
+
+  void settle_for(unsigned limit) {
+    phase_ = phase::stay;
+    rest_ = rest_epochs;
+    if (limit != limit_) change_to(limit);
   }
 
   /// A request costs a server about as much as moving so many bytes; it makes small files count at all.
   static constexpr std::uint64_t per_request = 64 << 10;
   static constexpr double shortest_epoch = 0.25;  // seconds; shorter ones measure noise
-  static constexpr double worthwhile = 1.08;      // a step up must bring so much, or it only fills queues
-  static constexpr int rest_epochs = 8;
+  static constexpr double worthwhile = 1.08;      // more in flight must bring so much, or it only fills queues
+  static constexpr double as_good = 0.98;
+  static constexpr int rest_epochs = 6;
 
   unsigned limit_;
   const unsigned most_;
-  unsigned step_, before_ = 1;
-  bool trying_ = false, doubling_ = true;
+  unsigned before_ = 1, to_settle_ = 0;
+  phase phase_ = phase::doubling;
+  bool tries_less_ = false;
   int rest_ = 0;
   double rate_before_ = 0;
   double work_ = 0;

@@ -5,19 +5,35 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
 #include <recoup/core/error.hpp>
+#include <recoup/http/options.hpp>
+#include <recoup/s3/settings.hpp>
 #include <recoup/storage/backend.hpp>
 #include <recoup/storage/local.hpp>
+#include <recoup/storage/s3.hpp>
+#include <recoup/storage/throttle.hpp>
 
 namespace recoup {
 
 /// The options of all backends, as `-o` gives them: "local.connections" -> "4".
 using backend_options = std::map<std::string, std::string>;
+
+/// What decides how a location is opened, beside the location. The defaults are right for most.
+struct backend_settings {
+  backend_options options{};  ///< as `-o` gives them
+  /// Certificates and time limits of storage behind HTTP. Its limits on the rate hold for every kind of storage.
+  http_options http{};
+  std::stop_token stop{};  ///< ends waiting, for an answer or between attempts; what is then locked can still be unlocked
+  /// Something went wrong that does not stop the work, such as a request that has to be repeated.
+  std::function<void(const std::string&)> on_warning = [](const std::string&) {};
+};
 
 /// The location with the user part of a URL replaced by `***`, fit for messages and logs.
 [[nodiscard]] inline std::string location_without_secrets(std::string_view location) {
@@ -79,11 +95,26 @@ inline void check_names(const backend_options& options) {
   return parsed;
 }
 
+[[nodiscard]] inline std::shared_ptr<backend> open_local_backend(std::string_view path,
+                                                                 const backend_settings& settings) {
+  std::shared_ptr<backend> opened = std::make_shared<local_backend>(path, parse_local_options(settings.options));
+  const auto& http = settings.http;
+  if (http.upload_limit == 0 && http.download_limit == 0) return opened;
+  return std::make_shared<throttled_backend>(std::move(opened), http.upload_limit, http.download_limit, settings.stop);
+}
+
+/// A client for the server of an S3 location, for repositories and for the administration of buckets alike.
+[[nodiscard]] inline std::shared_ptr<s3_client> open_s3_client(const s3_endpoint& endpoint,
+                                                               const backend_settings& settings) {
+  return std::make_shared<s3_client>(endpoint, parse_s3_settings(settings.options, endpoint), settings.http,
+                                     s3_environment{settings.stop, settings.on_warning});
+}
+
 /// Opens the backend for a location. Nothing is read or made yet. Throws invalid_argument for a location or an option
 /// that makes no sense, unsupported for a kind of storage this program does not have.
 [[nodiscard]] inline std::shared_ptr<backend> open_backend(std::string_view location,
-                                                           const backend_options& options = {}) {
-  backend_option::check_names(options);
+                                                           const backend_settings& settings = {}) {
+  backend_option::check_names(settings.options);
   if (location.empty())
     throw error(error_code::invalid_argument,
                 "no repository given: name one with --repo or the environment variable RESTIC_REPOSITORY");
@@ -92,18 +123,19 @@ inline void check_names(const backend_options& options) {
   const bool is_path = location.starts_with('/') || location.starts_with("./") || location.starts_with("../");
   const auto scheme = colon == std::string_view::npos || is_path ? std::string_view{} : location.substr(0, colon);
   if (scheme.empty() && (is_path || colon == std::string_view::npos))
-    return std::make_shared<local_backend>(location, parse_local_options(options));
-  if (scheme == "local")
-    return std::make_shared<local_backend>(location.substr(colon + 1), parse_local_options(options));
+    return open_local_backend(location, settings);
+  if (scheme == "local") return open_local_backend(location.substr(colon + 1), settings);
+  if (scheme == "s3") {
+    const auto place = parse_s3_location(location);
+    return std::make_shared<s3_backend>(open_s3_client(place, settings), place);
+  }
 
   const auto shown = location_without_secrets(location);
-  if (scheme == "s3")
-    throw error(error_code::unsupported, "repository " + shown +
-                                             ": this version cannot open S3 locations yet; use a local directory");
   if (backend_option::is_scheme(scheme))
     throw error(error_code::unsupported,
                 "repository " + shown + ": storage of the kind " + std::string(scheme) +
-                    " is not supported; use a local directory, which may be a mount (NFS, SMB, sshfs, rclone mount)");
+                    " is not supported; use S3 (s3:https://host/bucket), or a local directory, which may be a mount "
+                    "(NFS, SMB, sshfs, rclone mount)");
   throw error(error_code::invalid_argument, "repository " + shown + ": unknown kind of storage \"" +
                                                 std::string(scheme) +
                                                 "\"; for a directory whose name has a colon write local:" + shown);

@@ -18,6 +18,8 @@
 #include <recoup/core/error.hpp>
 #include <recoup/s3/bucket.hpp>
 #include <recoup/s3/client.hpp>
+#include <recoup/s3/endpoint.hpp>
+#include <recoup/s3/location.hpp>
 #include <recoup/s3/multipart.hpp>
 #include <recoup/s3/object.hpp>
 #include <recoup/storage/backend.hpp>
@@ -27,14 +29,12 @@ namespace recoup {
 
 class s3_backend : public backend {
 public:
-  s3_backend(std::shared_ptr<s3_client> client, std::string bucket, std::string prefix)
-      : client_(std::move(client)), bucket_(std::move(bucket)), prefix_(std::move(prefix)) {}
+  s3_backend(std::shared_ptr<s3_client> client, s3_location where)
+      : client_(std::move(client)), where_(std::move(where)) {}
 
   [[nodiscard]] s3_client& client() const noexcept { return *client_; }
-  [[nodiscard]] const std::string& bucket() const noexcept { return bucket_; }
-  [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
 
-  [[nodiscard]] std::string location() const override { return recoup::describe(client_->endpoint(), bucket_, prefix_); }
+  [[nodiscard]] std::string location() const override { return where_.to_string(); }
   [[nodiscard]] unsigned connections() const override { return client_->connections(); }
   [[nodiscard]] unsigned connections_now() const override { return client_->connections_now(); }
   [[nodiscard]] bool is_worth_caching() const override { return true; }
@@ -42,7 +42,7 @@ public:
 
   /// Makes the bucket unless it is there. Nothing else is needed.
   void create() override {
-    if (!bucket_exists(*client_, bucket_)) create_bucket(*client_, bucket_);
+    if (!bucket_exists(*client_, where_.bucket)) create_bucket(*client_, where_.bucket);
   }
 
   void save(const stored_file& file, byte_view content) override {
@@ -85,11 +85,11 @@ public:
 
   void list(file_type type, const std::function<void(const listed_file&)>& visit) override {
     list_options options;
-    options.prefix = (prefix_.empty() ? "" : prefix_ + '/') + directory_of(type) + '/';
+    options.prefix = where_.key(directory_of(type)) + '/';
     options.use_version_1 = client_->settings().list_objects_v1;
     const auto start = options.prefix.size();
     list_objects(
-        *client_, bucket_, options,
+        *client_, where_.bucket, options,
         [&](const listed_object& object) {
           auto name = std::string_view(object.key).substr(std::min(start, object.key.size()));
           if (type == file_type::pack) {
@@ -107,11 +107,11 @@ private:
   static constexpr std::size_t largest_single_put = std::size_t{200} << 20;
 
   [[nodiscard]] object_name object_of(const stored_file& file) const {
-    return {bucket_, (prefix_.empty() ? "" : prefix_ + '/') + relative_path(file)};
+    return {where_.bucket, where_.key(relative_path(file))};
   }
 
   [[nodiscard]] std::string describe(const stored_file& file) const {
-    return recoup::describe(client_->endpoint(), bucket_, object_of(file).key);
+    return recoup::describe(client_->endpoint(), where_.bucket, object_of(file).key);
   }
 
   /// Locks do not wait behind packs: one that is not refreshed in time ends the whole backup.
@@ -120,7 +120,7 @@ private:
   }
 
   const std::shared_ptr<s3_client> client_;
-  const std::string bucket_, prefix_;
+  const s3_location where_;
 };
 
 }  // namespace recoup
