@@ -6,8 +6,8 @@ foreach(name sodium zstd expat ssl crypto)
 endforeach()
 find_library(RECOUP_STATIC_zlib libz.a)
 mark_as_advanced(RECOUP_STATIC_zlib)
-# No distribution ships libsimdjson.a, nor a libcurl.a that is content with OpenSSL; tools/static-libraries.sh builds both,
-# of exactly the versions of the headers. They are not cached, as an upgrade of the headers changes where they are.
+# No distribution ships libsimdjson.a, nor a libcurl.a that is content with OpenSSL; tools/static-libraries.sh builds
+# both, of exactly the versions of the headers. Not cached, as an upgrade of the headers changes where they are.
 set(static_prefix "$ENV{HOME}/.cache/recoup-build")
 if(DEFINED ENV{RECOUP_STATIC_PREFIX})
   set(static_prefix "$ENV{RECOUP_STATIC_PREFIX}")

@@ -19,6 +19,12 @@ as_root() {
 
 is_installed() { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = "install ok installed" ]; }
 
+# libcurl's packages exclude one another; whichever is there will do, and must not be replaced.
+is_there() {
+  is_installed "$1" ||
+    { [ "$1" = libcurl4-openssl-dev ] && { is_installed libcurl4-gnutls-dev || is_installed libcurl4-nss-dev; }; }
+}
+
 if ! command -v apt-get >/dev/null; then
   echo "tools/packages.sh knows Debian and Ubuntu only. Install these yourself, under your system's names, then" >&2
   echo "build with: cmake --preset release && cmake --build --preset release" >&2
@@ -30,7 +36,7 @@ missing=()
 for group in "$@"; do
   names="group_$group"
   for package in ${!names:?unknown group}; do
-    is_installed "$package" || missing+=("$package")
+    is_there "$package" || missing+=("$package")
   done
   # Any Go will do, wherever it came from.
   [ "$group" != test ] || command -v go >/dev/null || missing+=(golang-go)

@@ -12,8 +12,8 @@ private_apt_prepare() {
   private_apt "$1" update -qq
 }
 
-# private_apt_sources DIR: the source packages of all that this machine's packages come from, security updates too. False
-# if apt knows no Debian or Ubuntu archive, or one has no source packages.
+# private_apt_sources DIR: the source packages of all that this machine's packages come from, security updates too.
+# False if apt knows no Debian or Ubuntu archive, or one has no source packages.
 private_apt_sources() {
   local origin uri suite component found=
   local format='$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)'
