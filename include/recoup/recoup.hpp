@@ -15,6 +15,7 @@
 #include <recoup/core/file_descriptor.hpp>
 #include <recoup/core/id.hpp>
 #include <recoup/core/interrupt.hpp>
+#include <recoup/core/parse_setting.hpp>
 #include <recoup/core/release_pages.hpp>
 #include <recoup/core/stable_table.hpp>
 #include <recoup/core/time.hpp>
@@ -149,14 +150,17 @@
 #include <recoup/s3/bucket.hpp>
 #include <recoup/s3/client.hpp>
 #include <recoup/s3/concurrency.hpp>
+#include <recoup/s3/credentials.hpp>
 
 #include <recoup/s3/credentials/provider.hpp>
 
 #include <recoup/s3/endpoint.hpp>
 #include <recoup/s3/error.hpp>
+#include <recoup/s3/location.hpp>
 #include <recoup/s3/multipart.hpp>
 #include <recoup/s3/object.hpp>
 #include <recoup/s3/retry.hpp>
+#include <recoup/s3/settings.hpp>
 #include <recoup/s3/signature.hpp>
 #include <recoup/s3/uri.hpp>
 #include <recoup/s3/xml.hpp>
@@ -170,3 +174,4 @@
 #include <recoup/storage/open_backend.hpp>
 #include <recoup/storage/s3.hpp>
 #include <recoup/storage/temporary_file.hpp>
+#include <recoup/storage/throttle.hpp>

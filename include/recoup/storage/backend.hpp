@@ -64,7 +64,8 @@ public:
   /// Makes the directories, or the bucket, that a new repository needs. What is there already stays.
   virtual void create() = 0;
 
-  /// Stores a whole file. When it returns, the file is complete and survives a power failure; if it throws or the
+  /// Stores a whole file, whose name is the SHA-256 of its content unless it is the config; a backend may check that.
+  /// When it returns, the file is complete and survives a power failure; if it throws or the
   /// process dies, readers see either nothing or the whole file, never a part. Overwriting with equal bytes is fine.
   virtual void save(const stored_file& file, byte_view content) = 0;
 
@@ -83,7 +84,7 @@ public:
   /// The length in bytes.
   [[nodiscard]] virtual std::uint64_t size(const stored_file& file) = 0;
 
-  /// Throws not_found if there is no such file.
+  /// Throws not_found if there is no such file, where the storage tells: object stores do not.
   virtual void remove(const stored_file& file) = 0;
 
   /// Calls `visit` once for each file of a type, in any order. Names that are not ids are passed over. A missing
