@@ -17,6 +17,7 @@ private_apt_prepare() {
 private_apt_sources() {
   local origin uri suite component found=
   local format='$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)'
+  private_apt_need_lists
   private_apt_begin "$1"
   while read -r origin uri suite component; do
     private_apt_add "$1" deb-src "$origin" "$uri" "$suite" "$component"
@@ -25,6 +26,9 @@ private_apt_sources() {
     awk '$1 == "Debian" || $1 == "Ubuntu"' | sort -u)
   [ -n "$found" ] && private_apt "$1" update -qq
 }
+
+# An archive that has just been installed from has lists; a machine that was made with all packages may have none.
+private_apt_need_lists() { [ -n "$(private_apt_mirror)" ] || [ "$(id -u)" != 0 ] || apt-get update -qq >&2; }
 
 private_apt_begin() { mkdir -p "$1"/{lists/partial,cache/archives/partial,parts}; }
 

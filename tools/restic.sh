@@ -29,7 +29,6 @@ find_restic() {
   printf '%s=%q\n' "$variable" "$path"
 }
 
-# An archive that has just been installed from has lists; a fresh machine may have none.
-[ -n "$(private_apt_mirror)" ] || [ -x "$cache/restic-0.19.1/usr/bin/restic" ] || [ "$(id -u)" != 0 ] || apt-get update -qq >&2
+[ -x "$cache/restic-0.19.1/usr/bin/restic" ] || private_apt_need_lists
 find_restic RESTIC restic-0.19.1 forky
 find_restic RESTIC_OLD restic-0.14.0 bookworm
