@@ -256,7 +256,7 @@ inline http_response s3_client::send(const s3_request& request) {
       const auto refusal = read_refusal(response);
       if (is_mended(request, refusal, response, *credentials, tried)) continue;
       const auto fail = [&](const std::string& effort) {
-        const auto advice = advice_for(refusal);
+        const auto advice = advice_for(refusal, request.method, !request.key.empty());
         throw s3_error(code_of(refusal),
                        describe(request) + ": " + refusal.describe() + effort + (advice.empty() ? "" : "; " + advice),
                        refusal);

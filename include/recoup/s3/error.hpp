@@ -126,8 +126,16 @@ private:
   return error_code::io;
 }
 
-/// What can be done about it; "" if nothing is known.
-[[nodiscard]] inline std::string advice_for(const s3_refusal& refusal) {
+/// What the credentials lack, by AWS's name for it.
+[[nodiscard]] inline std::string missing_permission(std::string_view method, bool is_object) {
+  if (!is_object) return "do not allow that on this bucket";
+  if (method == "PUT" || method == "POST") return "may not write there (s3:PutObject)";
+  if (method == "DELETE") return "may not remove anything there (s3:DeleteObject)";
+  return "may not read there (s3:GetObject), or it does not exist and they may not list the bucket (s3:ListBucket)";
+}
+
+/// What can be done about it; "" if nothing is known. `method` and `is_object` are those of the request.
+[[nodiscard]] inline std::string advice_for(const s3_refusal& refusal, std::string_view method, bool is_object) {
   const std::string_view code = refusal.code;
   if (code == "InvalidAccessKeyId")
     return "the server does not know this access key: check AWS_ACCESS_KEY_ID, or the profile in ~/.aws";
@@ -145,7 +153,8 @@ private:
   if (refusal.status == 301 || code == "PermanentRedirect")
     return refusal.region.empty() ? "the bucket is in another region: name it with -o s3.region=…"
                                   : "the bucket is in region " + refusal.region;
-  if (refusal.status == 403 || refusal.status == 401) return "these credentials do not allow it";
+  if (refusal.status == 403 || refusal.status == 401)
+    return "these credentials " + missing_permission(method, is_object);
   return {};
 }
 

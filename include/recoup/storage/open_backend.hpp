@@ -106,7 +106,12 @@ inline void check_names(const backend_options& options) {
 /// A client for the server of an S3 location, for repositories and for the administration of buckets alike.
 [[nodiscard]] inline std::shared_ptr<s3_client> open_s3_client(const s3_endpoint& endpoint,
                                                                const backend_settings& settings) {
-  return std::make_shared<s3_client>(endpoint, parse_s3_settings(settings.options, endpoint), settings.http,
+  auto chosen = parse_s3_settings(settings.options, endpoint);
+  if (chosen.enable_restore)
+    throw error(error_code::unsupported,
+                "option s3.enable-restore: bringing packs back from an archive class is not supported; restore the objects "
+                "below data/ with the provider's own means first, then leave the option out");
+  return std::make_shared<s3_client>(endpoint, std::move(chosen), settings.http,
                                      s3_environment{settings.stop, settings.on_warning});
 }
 

@@ -88,18 +88,21 @@ public:
     options.prefix = where_.key(directory_of(type)) + '/';
     options.use_version_1 = client_->settings().list_objects_v1;
     const auto start = options.prefix.size();
-    list_objects(
-        *client_, where_.bucket, options,
-        [&](const listed_object& object) {
-          auto name = std::string_view(object.key).substr(std::min(start, object.key.size()));
-          if (type == file_type::pack) {
-            // Only where it would be looked for: "ab/ab…".
-            if (name.size() < 3 || name[2] != '/' || name.substr(0, 2) != name.substr(3, 2)) return;
-            name.remove_prefix(3);
-          }
-          if (const auto id = id::parse(name)) visit({*id, object.info.size});
-        },
-        {}, std::string("list the ") + (type == file_type::index ? "index files" : std::string(name_of(type)) + 's'));
+    const auto visit_object = [&](const listed_object& object) {
+      auto name = std::string_view(object.key).substr(std::min(start, object.key.size()));
+      if (type == file_type::pack) {
+        // Only where it would be looked for: "ab/ab…".
+        if (name.size() < 3 || name[2] != '/' || name.substr(0, 2) != name.substr(3, 2)) return;
+        name.remove_prefix(3);
+      }
+      if (const auto id = id::parse(name)) visit({*id, object.info.size});
+    };
+    try {
+      list_objects(*client_, where_.bucket, options, visit_object, {},
+                   std::string("list the ") + (type == file_type::index ? "index file" : name_of(type)) + 's');
+    } catch (const s3_error& problem) {
+      if (problem.refusal().code != "NoSuchBucket") throw;  // no more than a missing directory
+    }
   }
 
 private:
