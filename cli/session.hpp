@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <string>
 
+#include <recoup/ops/open_cached.hpp>
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/repository.hpp>
 
@@ -19,11 +20,13 @@ enum class lock_mode { none, shared, exclusive };
 /// Where the options say that the repository is, opened but not looked into.
 [[nodiscard]] std::shared_ptr<backend> open_storage(const global_options& options);
 [[nodiscard]] repository_options engine_options(const context& call);
+/// What the options say about the cache, where they allow this `use` of one. What there is to tell is printed.
+[[nodiscard]] cache_choice cache_choice_of(const context& call, cache_use use = cache_use::shared);
 
 class session {
 public:
   /// Asks for the password if need be. With `dry_run` there is no lock and nothing is stored.
-  session(context& call, lock_mode mode, bool dry_run = false);
+  session(context& call, lock_mode mode, bool dry_run = false, cache_use cache = cache_use::shared);
   session(const session&) = delete;
   session& operator=(const session&) = delete;
 

@@ -85,6 +85,21 @@ public:
   /// Calls `visit` once for each file of a type, in any order. Names that are not ids are passed over. A missing
   /// directory holds no files. Not for the config.
   virtual void list(file_type type, const std::function<void(const listed_file&)>& visit) = 0;
+
+  // --- for storage behind a network, and the copies that are kept of it; other storage has nothing to do here ---
+
+  /// True if each operation costs a journey over a network, so that copies on this machine pay, and none are kept yet.
+  [[nodiscard]] virtual bool is_worth_caching() const { return false; }
+
+  /// Called when bytes that were loaded turn out to be damaged. Drops any copy that is kept of the file. True if
+  /// loading it once more may give other bytes. Not called directly but by load_verified().
+  [[nodiscard]] virtual bool reload_may_help(const stored_file& /*file*/) { return false; }
+
+  /// Drops the copies of packs that `is_known` does not take. Called after the whole index was loaded.
+  virtual void forget_packs_other_than(const std::function<bool(const id&)>& /*is_known*/) {}
+
+  /// The absolute path of the directory with the copies, which a backup leaves out; empty if none are kept.
+  [[nodiscard]] virtual std::string cache_directory() const { return {}; }
 };
 
 }  // namespace recoup
