@@ -297,9 +297,11 @@ TEST_F(cached_storage, two_programs_and_one_that_removes_what_it_finds) {
     for (std::size_t round = 0; round < 25; ++round)
       for (std::size_t i = 0; i < files.size(); ++i) {
         const auto& [file, content] = files[(i * 7 + self * 5 + round) % files.size()];
-        if (i % 3 == 0) EXPECT_TRUE(storage.load_all(file) == content);
-        if (i % 3 == 1) EXPECT_TRUE(part(storage, file, 1000, 50) == part(content, 1000, 50));
-        if (i % 3 == 2) storage.save(file, content);
+        switch (i % 3) {
+          case 0: EXPECT_TRUE(storage.load_all(file) == content); break;
+          case 1: EXPECT_TRUE(part(storage, file, 1000, 50) == part(content, 1000, 50)); break;
+          default: storage.save(file, content);
+        }
         if (i == 10) storage.list(file_type::index, [](const listed_file&) {});
       }
   });
@@ -490,7 +492,7 @@ TEST_F(cached_storage, versions_that_are_not_known_are_left_alone) {
 }
 
 TEST_F(cached_storage, ids_that_are_paths_are_refused) {
-  for (const std::string wrong : {std::string("../x"), std::string(63, 'a'), std::string(64, 'A'), std::string()})
+  for (const auto& wrong : {std::string("../x"), std::string(63, 'a'), std::string(64, 'A'), std::string()})
     EXPECT_EQ(code_of([&] { cache_backend(remote_, {base_.string(), wrong, {}, {}}); }), error_code::invalid_argument);
 }
 

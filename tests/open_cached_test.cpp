@@ -5,7 +5,9 @@
 
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,10 +33,16 @@ protected:
     made->load_index();
     const auto tree = save_tree(*made, {make_directory(*made, "dir", {make_file(*made, "file", {"text"})})});
     snapshot_ = save_snapshot(*made, tree);
+    for (const char* name : {"HOME", "RESTIC_CACHE_DIR", "XDG_CACHE_HOME", "TMPDIR"})
+      if (const char* value = std::getenv(name); value != nullptr) environment_[name] = value;
     ::setenv("HOME", (place_ / "home").c_str(), 1);
     for (const char* name : {"RESTIC_CACHE_DIR", "XDG_CACHE_HOME"}) ::unsetenv(name);
     ::setenv("TMPDIR", (place_ / "tmp").c_str(), 1);
     fs::create_directories(place_ / "tmp");
+  }
+  ~opened_with_cache() override {
+    for (const char* name : {"HOME", "RESTIC_CACHE_DIR", "XDG_CACHE_HOME", "TMPDIR"}) ::unsetenv(name);
+    for (const auto& [name, value] : environment_) ::setenv(name.c_str(), value.c_str(), 1);
   }
 
   cache_choice choice(cache_use use = cache_use::shared) {
@@ -60,6 +68,7 @@ protected:
 
   fs::path cache_of(const repository& repo) const { return base_ / repo.config().id; }
 
+  std::map<std::string, std::string> environment_;
   unique_directory place_;
   const fs::path base_ = place_.path() / "cache";
   std::vector<std::string> notes_, hints_, warnings_;

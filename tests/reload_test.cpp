@@ -68,19 +68,24 @@ protected:
   }
 
   /// `action` loads and verifies one file of this type.
-  void expect_reloading(file_type type, const std::function<void()>& action) {
-    plan(flipped(type, 1));
+  void expect_reloading(file_type type, const std::function<void()>& action, std::uint64_t at = 77) {
+    const auto wrong = [&](std::uint64_t times) {
+      auto planned = flipped(type, times);
+      planned.at = at;
+      return planned;
+    };
+    plan(wrong(1));
     EXPECT_NO_THROW(action());
     EXPECT_EQ(remote_->loads(type), 2u);
     EXPECT_EQ(remote_->complaints, 1u);
 
-    plan(flipped(type, fault::forever));
+    plan(wrong(fault::forever));
     expect_error(error_code::damaged, "", action);
     EXPECT_EQ(remote_->loads(type), 2u) << "once more, and no oftener";
     EXPECT_EQ(remote_->complaints, 1u);
 
     remote_->reloads = false;
-    plan(flipped(type, 1));
+    plan(wrong(1));
     expect_error(error_code::damaged, "", action);
     EXPECT_EQ(remote_->loads(type), 1u);
     remote_->reloads = true;
@@ -143,10 +148,12 @@ TEST_F(reloading, the_config) {
 TEST_F(reloading, headers_of_packs) {
   const stored_file pack{file_type::pack, pack_of(blob_type::data)};
   const auto size = memory_->size(pack);
-  expect_reloading(file_type::pack, [&] {
+  const auto read = [&] {
     auto codec = repo_->codecs().take();
     EXPECT_EQ(read_pack_header(*remote_, pack, size, codec->box()).size(), 2u);
-  });
+  };
+  expect_reloading(file_type::pack, read, 8 * (size - 30));
+  expect_reloading(file_type::pack, read, 8 * (size - 1) + 5);  // in its length
 }
 
 TEST_F(reloading, a_check_of_packs_finds_no_error_but_warns) {
@@ -190,6 +197,7 @@ TEST_F(reloading, packs_that_are_in_no_index) {
     return adopt_unindexed_packs(*blank).packs;
   };
   auto planned = flipped(file_type::pack, fault::forever);
+  planned.operation = storage_operation::load_all;
   plan(planned);
   EXPECT_EQ(adopt(), 0u);
   EXPECT_EQ(remote_->loads(file_type::pack), 4u);

@@ -274,10 +274,12 @@ private:
       return file_descriptor(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     };
     if (auto opened = try_open(); opened || errno != ENOENT) return opened;
-    if (::mkdir(directory.c_str(), directory_mode) != 0 && errno == ENOENT) {
+    int made = ::mkdir(directory.c_str(), directory_mode);
+    if (made != 0 && errno == ENOENT) {
       (void)open();  // somebody removed the whole cache
-      if (::mkdir(directory.c_str(), directory_mode) != 0 && errno != EEXIST) return {};
+      made = ::mkdir(directory.c_str(), directory_mode);
     }
+    if (made != 0 && errno != EEXIST) return {};
     return try_open();
   }
 
