@@ -179,7 +179,7 @@ backup_result back_up_targets(context& call, repository& repo, const backup_flag
   if (!flags.no_scan && progress.wants_totals()) {
     call.out.detail("start scan on " + bracketed(options.targets));
     scanner = std::jthread([&](const std::stop_token& stop) {
-      const auto totals = scan_targets(options, stop);
+      const auto totals = scan_targets(options, stop, repo.storage().cache_directory());
       if (!stop.stop_requested()) progress.set_totals(totals);
     });
   }

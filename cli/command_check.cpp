@@ -178,7 +178,8 @@ void print_advice(const context& call, const check_result& result) {
 
 check_result examine(context& call, const check_flags& flags, check_options& options) {
   if (!call.options.no_lock) call.out.info("create exclusive lock for repository");
-  session open(call, unless_no_lock(call, lock_mode::exclusive));
+  session open(call, unless_no_lock(call, lock_mode::exclusive), false,
+               flags.with_cache ? cache_use::shared : cache_use::temporary);
   options.stop = open.token();
   const auto filter = flags.choice.filter();
   if (!call.arguments.empty() || filter.restricts())
@@ -216,7 +217,8 @@ void add_check_command(command_tree& tree) {
   command.details =
       "Tests whether everything that the snapshots need is there and intact: index, packs, trees. With --read-data or\n"
       "--read-data-subset it also reads what was backed up and verifies each byte. Snapshot IDs or filters restrict\n"
-      "it to what these snapshots need.\n";
+      "it to what these snapshots need. A repository behind a network is checked with a temporary cache, so that what\n"
+      "is stored is looked at and not what the cache holds of it; --with-cache saves the time for that.\n";
   const auto flags = std::make_shared<check_flags>();
   auto& app = *command.app;
   add_switch(app, "--read-data", flags->read_data, "read all data blobs");

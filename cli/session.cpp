@@ -53,9 +53,19 @@ repository_options engine_options(const context& call) {
   return options;
 }
 
-session::session(context& call, lock_request lock, bool dry_run) : call_(call) {
-  auto storage = open_storage(call, call.options);
-  if (dry_run) storage = std::make_shared<dry_run_backend>(std::move(storage));
+cache_choice cache_choice_of(const context& call, cache_use use) {
+  cache_choice choice;
+  choice.use = call.options.no_cache ? cache_use::none : use;
+  choice.directory = call.options.cache_directory;
+  choice.remove_old = call.options.cleanup_cache;
+  choice.on_note = [&out = call.out](const std::string& message) { out.info(message); };
+  choice.on_hint = [&out = call.out](const std::string& message) { out.info_on_terminal(message); };
+  choice.on_warning = [&out = call.out](const std::string& message) { out.error(message); };
+  return choice;
+}
+
+session::session(context& call, lock_request lock, bool dry_run, cache_use cache) : call_(call) {
+  const auto storage = open_storage(call, call.options);
   // Before anybody is asked for a password, which may take a while, see whether there is a repository at all.
   try {
     (void)storage->size({file_type::config});
@@ -67,14 +77,16 @@ session::session(context& call, lock_request lock, bool dry_run) : call_(call) {
                                                     storage->location());
   }
   const auto choice = engine_options(call);
+  const auto prepare = [&](std::shared_ptr<backend> opened, const repository_config& config) {
+    call.out.info_on_terminal(
+        "repository " + config.id.substr(0, 8) + " opened (version " + std::to_string(config.version) +
+        (config.version >= 2 ? ", compression level " + std::string(name_of(choice.mode)) : "") + ")");
+    opened = with_cache(std::move(opened), config.id, cache_choice_of(call, cache));
+    return dry_run ? std::make_shared<dry_run_backend>(std::move(opened)) : opened;
+  };
   with_password(call.options.password(), call.screen, call.signals, [&](const secret_bytes& password) {
-    repo_ = repository::open(storage, as_text(password.view()), choice);
+    repo_ = repository::open(storage, as_text(password.view()), choice, prepare);
   });
-
-  const auto& config = repo_->config();
-  call.out.info_on_terminal(
-      "repository " + config.id.substr(0, 8) + " opened (version " + std::to_string(config.version) +
-      (config.version >= 2 ? ", compression level " + std::string(name_of(choice.mode)) : "") + ")");
 
   forward_signal_.emplace(call.signals.token(), [this] { stop_.request_stop(); });
   if (lock.mode == lock_mode::none || dry_run) return;

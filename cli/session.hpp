@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <string>
 
+#include <recoup/ops/open_cached.hpp>
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/storage/open_backend.hpp>
@@ -30,11 +31,13 @@ struct lock_request {
 /// What the options say about storage, with this command's signals and messages.
 [[nodiscard]] backend_settings storage_settings(const context& call, const global_options& options);
 [[nodiscard]] repository_options engine_options(const context& call);
+/// What the options say about the cache, where they allow this `use` of one. What there is to tell is printed.
+[[nodiscard]] cache_choice cache_choice_of(const context& call, cache_use use = cache_use::shared);
 
 class session {
 public:
   /// Asks for the password if need be. With `dry_run` there is no lock and nothing is stored.
-  session(context& call, lock_request lock, bool dry_run = false);
+  session(context& call, lock_request lock, bool dry_run = false, cache_use cache = cache_use::shared);
   session(const session&) = delete;
   session& operator=(const session&) = delete;
 

@@ -102,6 +102,7 @@
 
 #include <recoup/ops/ls/ncdu.hpp>
 
+#include <recoup/ops/open_cached.hpp>
 #include <recoup/ops/restore.hpp>
 
 #include <recoup/ops/restore/content_check.hpp>
@@ -166,9 +167,12 @@
 #include <recoup/s3/xml.hpp>
 
 #include <recoup/storage/backend.hpp>
+#include <recoup/storage/cache.hpp>
+#include <recoup/storage/cache_files.hpp>
 #include <recoup/storage/dry_run.hpp>
 #include <recoup/storage/fault.hpp>
 #include <recoup/storage/layout.hpp>
+#include <recoup/storage/load_verified.hpp>
 #include <recoup/storage/local.hpp>
 #include <recoup/storage/memory.hpp>
 #include <recoup/storage/open_backend.hpp>

@@ -146,7 +146,7 @@ py::dict run_backup(live_repository& live, const py::kwargs& chosen) {
         std::jthread scanner;  // walks beside the backup, so that progress has totals
         if (!progress.is_none())
           scanner = std::jthread([&, scanned = options](const std::stop_token& enough) {
-            const auto totals = scan_targets(scanned, enough);
+            const auto totals = scan_targets(scanned, enough, live.facts().storage().cache_directory());
             if (!enough.stop_requested()) observer.set_totals(totals);
           });
         operation locked(live, dry_run ? lock_mode::none : lock_mode::shared, purpose::writing, stop, dry_run);

@@ -202,11 +202,6 @@ private:
                   "--one-file-system: no files or directories to take the file system from");
   }
 
-  [[nodiscard]] static bool is_at_or_below(std::string_view path, std::string_view directory) noexcept {
-    return path.starts_with(directory) &&
-           (path.size() == directory.size() || directory.ends_with('/') || path[directory.size()] == '/');
-  }
-
   [[nodiscard]] static std::string parent_of(std::string_view path) {
     const auto slash = path.rfind('/');
     return std::string(slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash));

@@ -66,6 +66,12 @@ namespace recoup {
   return path;
 }
 
+/// By the text of two clean absolute paths.
+[[nodiscard]] constexpr bool is_at_or_below(std::string_view path, std::string_view directory) noexcept {
+  return path.starts_with(directory) &&
+         (path.size() == directory.size() || directory.ends_with('/') || path[directory.size()] == '/');
+}
+
 [[nodiscard]] inline std::string current_directory() {
   const std::unique_ptr<char, decltype(&::free)> path(::getcwd(nullptr, 0), &::free);
   if (!path) throw system_error(errno, "cannot tell the working directory");

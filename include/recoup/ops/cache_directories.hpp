@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -13,22 +14,35 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
+#include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
 #include <recoup/core/time.hpp>
+#include <recoup/crypto/secret.hpp>
 
 namespace recoup {
 
 /// Not used for so long, a cache directory is called old.
 inline constexpr std::chrono::hours max_cache_age{30 * 24};
 
+namespace cache_names {
+
+/// Begins the name of a directory that an interrupted check may have left behind.
+inline constexpr std::string_view temporary = "restic-check-cache-";
+
+[[nodiscard]] inline std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+}  // namespace cache_names
+
 /// $RESTIC_CACHE_DIR, $XDG_CACHE_HOME/restic or ~/.cache/restic. Throws if none of the variables is set.
 [[nodiscard]] inline std::string default_cache_directory() {
-  const auto variable = [](const char* name) -> std::string {
-    const char* value = std::getenv(name);
-    return value != nullptr ? value : "";
-  };
+  using cache_names::variable;
   if (auto own = variable("RESTIC_CACHE_DIR"); !own.empty()) return own;
   if (const auto base = variable("XDG_CACHE_HOME"); !base.empty()) {
     if (!base.starts_with('/'))
@@ -49,7 +63,7 @@ struct cache_directory {
   timestamp last_used;
   std::uint64_t bytes = 0;  ///< of all files in it; 0 if sizes were not asked for
 
-  [[nodiscard]] bool is_temporary() const noexcept { return name.starts_with("restic-check-cache-"); }
+  [[nodiscard]] bool is_temporary() const noexcept { return name.starts_with(cache_names::temporary); }
   [[nodiscard]] std::int64_t days_since_use(const timestamp& now) const noexcept {
     return std::max<std::int64_t>(0, (now.seconds - last_used.seconds) / 86400);
   }
@@ -64,7 +78,6 @@ namespace cache_names {
 
 /// Nothing else in the directory is touched: it may be a directory that holds other things too.
 [[nodiscard]] inline bool is_cache_name(std::string_view name) noexcept {
-  constexpr std::string_view temporary = "restic-check-cache-";
   if (name.starts_with(temporary))
     return name.size() > temporary.size() && name.find_first_not_of("0123456789", temporary.size()) == name.npos;
   return name.size() == 64 && name.find_first_not_of("0123456789abcdefABCDEF") == name.npos;
@@ -125,5 +138,42 @@ inline std::vector<cache_directory> remove_old_cache_directories(
   }
   return old;
 }
+
+/// A directory for the cache of one check. Removed with the object, and with all that is in it.
+class temporary_cache_directory {
+public:
+  /// Made below `base`; if that is empty, where $RESTIC_CACHE_DIR, $TMPDIR or /tmp says. Throws io or no_space.
+  temporary_cache_directory(std::string base, std::function<void(const std::string&)> on_warning)
+      : on_warning_(std::move(on_warning)) {
+    for (const char* name : {"RESTIC_CACHE_DIR", "TMPDIR"})
+      if (base.empty()) base = cache_names::variable(name);
+    if (base.empty()) base = "/tmp";
+    base = std::filesystem::absolute(base).string();
+    std::error_code problem;
+    std::filesystem::create_directories(base, problem);
+    if (problem) throw system_error(problem.value(), "cannot make " + base);
+    std::array<std::uint8_t, 4> random;
+    do {
+      random_bytes(random);
+      path_ = base + "/" + std::string(cache_names::temporary) + std::to_string(load_u32_le(random.data()));
+      if (::mkdir(path_.c_str(), 0700) == 0) return;
+    } while (errno == EEXIST);
+    throw system_error(errno, "cannot make " + path_);
+  }
+  temporary_cache_directory(const temporary_cache_directory&) = delete;
+  temporary_cache_directory& operator=(const temporary_cache_directory&) = delete;
+  ~temporary_cache_directory() {
+    std::error_code problem;
+    std::filesystem::remove_all(path_, problem);
+    if (problem)
+      on_warning_("error removing temporary cache directory: cannot remove " + path_ + ": " + problem.message());
+  }
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+private:
+  const std::function<void(const std::string&)> on_warning_;
+  std::string path_;
+};
 
 }  // namespace recoup

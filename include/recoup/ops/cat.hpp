@@ -19,6 +19,7 @@
 #include <recoup/repo/lock_file.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/repo/snapshot.hpp>
+#include <recoup/storage/load_verified.hpp>
 
 namespace recoup {
 
@@ -78,9 +79,19 @@ inline void print_master_key(const repository& repo, const sink& out) {
 
 /// Damaged packs are printed too: whoever asks for one may want to see how.
 inline void print_pack(repository& repo, const id& name, const sink& out) {
-  const auto content = repo.storage().load_all({file_type::pack, name});
-  if (const auto actual = sha256(content); actual != name)
+  const stored_file pack{file_type::pack, name};
+  bytes content;
+  id actual;
+  try {
+    load_verified(repo.storage(), pack, [&] {
+      repo.storage().load_all(pack, content);
+      actual = sha256(content);
+      if (actual != name) throw error(error_code::damaged, pack.describe() + ": content and name differ");
+    });
+  } catch (const error& problem) {
+    if (problem.code() != error_code::damaged || actual.is_zero()) throw;
     repo.warn("Warning: hash of data does not match ID, want\n  " + name.hex() + "\ngot:\n  " + actual.hex());
+  }
   out(content);
 }
 

@@ -18,6 +18,7 @@
 #include <recoup/hash/sha256.hpp>
 #include <recoup/repo/key_file.hpp>
 #include <recoup/storage/backend.hpp>
+#include <recoup/storage/load_verified.hpp>
 
 namespace recoup {
 
@@ -32,10 +33,14 @@ inline constexpr std::size_t max_keys_to_try = 20;
 
 /// Reads and checks one key file. Throws damaged or not_found.
 [[nodiscard]] inline key_file load_key_file(backend& storage, const id& name) {
-  const auto content = storage.load_all({file_type::key, name});
-  if (sha256(content) != name)
-    throw error(error_code::damaged,
-                "key " + name.hex() + ": the content does not have the hash that the file is named by");
+  const stored_file file{file_type::key, name};
+  const auto content = load_verified(storage, file, [&] {
+    auto loaded = storage.load_all(file);
+    if (sha256(loaded) != name)
+      throw error(error_code::damaged,
+                  "key " + name.hex() + ": the content does not have the hash that the file is named by");
+    return loaded;
+  });
   try {
     return decode_key_file(content);
   } catch (const error& problem) {

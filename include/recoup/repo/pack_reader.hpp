@@ -12,6 +12,7 @@
 #include <recoup/repo/blob.hpp>
 #include <recoup/repo/pack_header.hpp>
 #include <recoup/storage/backend.hpp>
+#include <recoup/storage/load_verified.hpp>
 
 namespace recoup {
 
@@ -49,21 +50,23 @@ inline constexpr std::uint32_t max_pack_header_size = 16u << 20;
                                                                std::uint64_t pack_size, box& opener) {
   // restic reads 15 entries' worth ahead; a 16 MiB pack of chunks has about that many, a pack of trees has hundreds.
   constexpr std::uint64_t eager = 4 + box_overhead + 200 * 41;
-  bytes tail(static_cast<std::size_t>(std::min(eager, pack_size)));
-  if (tail.size() < 4)
+  if (pack_size < 4)
     throw error(error_code::damaged, pack.describe() + ": only " + std::to_string(pack_size) + " bytes long");
-  storage.load(pack, pack_size - tail.size(), tail);
-  const auto length = checked_header_length(pack, pack_size, tail.data() + tail.size() - 4);
-  if (length + std::size_t{4} > tail.size()) {
-    tail.resize(length + std::size_t{4});
+  return load_verified(storage, pack, [&] {
+    bytes tail(static_cast<std::size_t>(std::min(eager, pack_size)));
     storage.load(pack, pack_size - tail.size(), tail);
-  }
-  try {
-    const auto header = opener.open(byte_view(tail).subspan(tail.size() - 4 - length, length));
-    return decode_pack_header(header, pack_size);
-  } catch (const error& problem) {
-    throw error(problem.code(), pack.describe() + ": header: " + problem.what());
-  }
+    const auto length = checked_header_length(pack, pack_size, tail.data() + tail.size() - 4);
+    if (length + std::size_t{4} > tail.size()) {
+      tail.resize(length + std::size_t{4});
+      storage.load(pack, pack_size - tail.size(), tail);
+    }
+    try {
+      const auto header = opener.open(byte_view(tail).subspan(tail.size() - 4 - length, length));
+      return decode_pack_header(header, pack_size);
+    } catch (const error& problem) {
+      throw error(problem.code(), pack.describe() + ": header: " + problem.what());
+    }
+  });
 }
 
 }  // namespace recoup

@@ -35,6 +35,7 @@
 #include <recoup/repo/snapshot.hpp>
 #include <recoup/repo/unpacked.hpp>
 #include <recoup/storage/backend.hpp>
+#include <recoup/storage/load_verified.hpp>
 
 namespace recoup {
 
@@ -63,6 +64,10 @@ struct saved_blob {
   std::uint64_t stored_length = 0;  ///< bytes added to packs; 0 if the blob was known
 };
 
+/// Puts something between a repository that is being opened and its storage: a cache needs the repository's id.
+using storage_preparation =
+    std::function<std::shared_ptr<backend>(std::shared_ptr<backend> storage, const repository_config& config)>;
+
 /// Called from any thread, but only from one at a time.
 struct index_load_observer {
   std::function<void(std::size_t done, std::size_t total)> on_progress;
@@ -79,9 +84,11 @@ public:
                                                           const create_options& choice = {},
                                                           const repository_options& options = {});
 
-  /// Throws repository_missing, wrong_password, damaged or unsupported.
+  /// Throws repository_missing, wrong_password, damaged or unsupported. `prepare_storage` is called once the config is
+  /// known, and what it gives back is used from then on: see open_cached().
   [[nodiscard]] static std::shared_ptr<repository> open(std::shared_ptr<backend> storage, std::string_view password,
-                                                        const repository_options& options = {});
+                                                        const repository_options& options = {},
+                                                        const storage_preparation& prepare_storage = {});
 
   repository(std::shared_ptr<backend> storage, opened_key key, repository_config config,
              const repository_options& options)
@@ -93,6 +100,7 @@ public:
 
   [[nodiscard]] const repository_config& config() const noexcept { return config_; }
   [[nodiscard]] backend& storage() const noexcept { return *storage_; }
+  [[nodiscard]] const std::shared_ptr<backend>& share_storage() const noexcept { return storage_; }
   [[nodiscard]] const id& key_id() const noexcept { return key_.id; }
   [[nodiscard]] const box_key& master_key() const noexcept { return key_.master; }
   [[nodiscard]] const repository_options& options() const noexcept { return options_; }
@@ -214,11 +222,13 @@ inline std::shared_ptr<repository> repository::create(std::shared_ptr<backend> s
 }
 
 inline std::shared_ptr<repository> repository::open(std::shared_ptr<backend> storage, std::string_view password,
-                                                    const repository_options& options) {
+                                                    const repository_options& options,
+                                                    const storage_preparation& prepare_storage) {
   initialise_sodium();
+  const stored_file config_file{file_type::config};
   bytes sealed_config;
   try {
-    sealed_config = storage->load_all({file_type::config});
+    sealed_config = storage->load_all(config_file);
   } catch (const error& problem) {
     if (problem.code() != error_code::not_found) throw;
     throw error(error_code::repository_missing,
@@ -226,14 +236,21 @@ inline std::shared_ptr<repository> repository::open(std::shared_ptr<backend> sto
                     "\nIs there a repository at the following location?\n" + storage->location());
   }
   auto key = find_key(*storage, password, options.key_hint, options.on_warning);
-  try {
+  bool is_loaded = true;  // before anything else, to know whether there is a repository at all
+  const auto read_config = [&] {
+    if (!std::exchange(is_loaded, false)) sealed_config = storage->load_all(config_file);
     if (sealed_config.size() < box_overhead) throw error(error_code::damaged, "the file is too short");
     box opener(key.master);
-    auto config = decode_config(opener.open(sealed_config));
-    return std::make_shared<repository>(std::move(storage), std::move(key), std::move(config), options);
+    return decode_config(opener.open(sealed_config));
+  };
+  std::optional<repository_config> config;
+  try {
+    config = load_verified(*storage, config_file, read_config);
   } catch (const error& problem) {
     throw error(problem.code(), std::string("config file: ") + problem.what());
   }
+  if (prepare_storage) storage = prepare_storage(std::move(storage), *config);
+  return std::make_shared<repository>(std::move(storage), std::move(key), std::move(*config), options);
 }
 
 inline void repository::load_index(const index_load_observer& observer) {
@@ -246,6 +263,7 @@ inline void repository::refresh_index(const index_load_observer& observer) {
   std::erase_if(files, [this](const listed_file& file) { return loaded_indexes_.contains(file.name); });
   std::mutex report;
   std::size_t done = 0;
+  bool is_complete = true;
   const auto threads = std::max(storage_->connections(), processor_count());
   parallel_for_each(threads, files, [&](const listed_file& file) {
     try {
@@ -262,6 +280,7 @@ inline void repository::refresh_index(const index_load_observer& observer) {
       if (!observer.on_damaged)
         throw error(problem.code(), "index " + file.name.hex() + ": " + problem.what() +
                                         "; `restic repair index` rebuilds it from the packs");
+      is_complete = false;
       observer.on_damaged(file.name, problem);
     }
     const std::lock_guard lock(report);
@@ -269,6 +288,9 @@ inline void repository::refresh_index(const index_load_observer& observer) {
     if (observer.on_progress) observer.on_progress(done, files.size());
   });
   for (const auto& file : files) loaded_indexes_.insert(file.name);
+  // Only the first time: later, packs that this program stored itself may be in no index yet.
+  if (is_complete && !index_loaded_)
+    storage_->forget_packs_other_than([this](const id& pack) { return index_.contains_pack(pack); });
   index_loaded_ = true;
 }
 
@@ -281,10 +303,13 @@ inline bytes repository::load_blob(const blob_handle& handle) {
   auto codec = codecs_.take();
   bytes sealed, opened;
   for (const auto& place : places) {
+    const stored_file pack{file_type::pack, place.pack, handle.type == blob_type::tree};
     try {
-      sealed.resize(place.blob.length);
-      storage_->load({file_type::pack, place.pack, handle.type == blob_type::tree}, place.blob.offset, sealed);
-      codec->open(place.blob, sealed, opened);
+      load_verified(*storage_, pack, [&] {
+        sealed.resize(place.blob.length);
+        storage_->load(pack, place.blob.offset, sealed);
+        codec->open(place.blob, sealed, opened);
+      });
       return opened;
     } catch (const error& problem) {
       const auto kind = problem.code() == error_code::not_found ? error_code::damaged : problem.code();
@@ -354,10 +379,13 @@ inline void repository::flush() {
 
 inline bytes repository::load_unpacked(file_type type, const id& name) {
   const stored_file file{type, name};
-  auto sealed = storage_->load_all(file);
-  if (sha256(sealed) != name)
-    throw error(error_code::damaged,
-                file.describe() + ": the content does not have the hash that the file is named by");
+  auto sealed = load_verified(*storage_, file, [&] {
+    auto content = storage_->load_all(file);
+    if (sha256(content) != name)
+      throw error(error_code::damaged,
+                  file.describe() + ": the content does not have the hash that the file is named by");
+    return content;
+  });
   if (sealed.size() < box_overhead) throw error(error_code::damaged, file.describe() + ": the file is too short");
   try {
     auto codec = codecs_.take();

@@ -17,6 +17,7 @@
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/pack_reader.hpp>
 #include <recoup/repo/repository.hpp>
+#include <recoup/storage/load_verified.hpp>
 
 namespace recoup {
 
@@ -61,8 +62,12 @@ inline adopted_packs adopt_unindexed_packs(repository& repo, const std::stop_tok
   parallel_for_each(processor_count(), unknown, [&](const listed_file& file) {
     const stored_file pack{file_type::pack, file.name};
     try {
-      const auto content = repo.storage().load_all(pack);
-      if (sha256(content) != file.name) throw error(error_code::damaged, pack.describe() + ": content and name differ");
+      const auto content = load_verified(repo.storage(), pack, [&] {
+        auto loaded = repo.storage().load_all(pack);
+        if (sha256(loaded) != file.name)
+          throw error(error_code::damaged, pack.describe() + ": content and name differ");
+        return loaded;
+      });
       auto codec = repo.codecs().take();
       auto blobs = read_pack_header(pack, content, codec->box());
       const bool useful =

@@ -1,6 +1,7 @@
 // A view of a backend that nothing can be written through: what is stored or removed goes nowhere.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -29,6 +30,12 @@ public:
   void list(file_type type, const std::function<void(const listed_file&)>& visit) override {
     inner_->list(type, visit);
   }
+  [[nodiscard]] bool is_worth_caching() const override { return inner_->is_worth_caching(); }
+  [[nodiscard]] bool reload_may_help(const stored_file& file) override { return inner_->reload_may_help(file); }
+  void forget_packs_other_than(const std::function<bool(const id&)>& is_known) override {
+    inner_->forget_packs_other_than(is_known);
+  }
+  [[nodiscard]] std::string cache_directory() const override { return inner_->cache_directory(); }
 
 private:
   const std::shared_ptr<backend> inner_;

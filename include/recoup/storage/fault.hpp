@@ -188,6 +188,13 @@ public:
     });
   }
 
+  [[nodiscard]] bool is_worth_caching() const override { return inner_->is_worth_caching(); }
+  [[nodiscard]] bool reload_may_help(const stored_file& file) override { return inner_->reload_may_help(file); }
+  void forget_packs_other_than(const std::function<bool(const id&)>& is_known) override {
+    inner_->forget_packs_other_than(is_known);
+  }
+  [[nodiscard]] std::string cache_directory() const override { return inner_->cache_directory(); }
+
 private:
   /// Logs the operation, finds the fault for it, and runs `work` with it around the failures that are planned.
   template <class Work>

@@ -15,6 +15,7 @@
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/worker_group.hpp>
 #include <recoup/fs/metadata.hpp>
+#include <recoup/fs/path.hpp>
 #include <recoup/fs/user_names.hpp>
 #include <recoup/ops/backup/chunk_buffers.hpp>
 #include <recoup/ops/backup/options.hpp>
@@ -39,7 +40,7 @@ public:
   backup_state(repository& repository_to_use, const backup_options& chosen, backup_observer& told)
       : repo(repository_to_use), options(chosen), observer(told), cutter(repo.config().chunker_polynomial),
         threads(chosen.threads != 0 ? chosen.threads : std::max(processor_count(), chosen.read_concurrency)),
-        buffers(std::size_t{2} * threads + 2) {
+        buffers(std::size_t{2} * threads + 2), cache_(repo.storage().cache_directory()) {
     metadata_.with_atime = options.with_atime;
     metadata_.names = &names_;
     metadata_.on_warning = [this](const std::string& path, const std::string& message) {
@@ -53,6 +54,11 @@ public:
   void report(const std::string& path, const error& problem) {
     errors_.fetch_add(1);
     observer.on_error(path, problem);
+  }
+
+  /// By the caller's rules, or because it is a copy of what is in the repository.
+  [[nodiscard]] bool excludes_path(const std::string& path) const {
+    return (!cache_.empty() && is_at_or_below(path, cache_)) || (options.excludes_path && options.excludes_path(path));
   }
 
   [[nodiscard]] std::uint64_t errors() const noexcept { return errors_.load(); }
@@ -81,6 +87,7 @@ public:
   backup_work_stack stack;
 
 private:
+  const std::string cache_;
   user_names names_;
   metadata_options metadata_, inner_metadata_;
   std::atomic<std::uint64_t> errors_{0};

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,8 +25,9 @@ struct scan_totals {
 };
 
 /// A walk of its own over all targets, on the calling thread; stops quietly when asked to. Whatever cannot be read is
-/// not counted: the backup itself reports it.
-[[nodiscard]] inline scan_totals scan_targets(const backup_options& options, const std::stop_token& stop) {
+/// not counted: the backup itself reports it. Neither is what lies in the repository's backend::cache_directory().
+[[nodiscard]] inline scan_totals scan_targets(const backup_options& options, const std::stop_token& stop,
+                                              std::string_view cache_directory = {}) {
   struct place {
     std::string path;
     bool is_explicit;
@@ -41,6 +43,7 @@ struct scan_totals {
   while (!waiting.empty() && !stop.stop_requested()) {
     const auto at = std::move(waiting.back());
     waiting.pop_back();
+    if (!at.is_explicit && !cache_directory.empty() && is_at_or_below(at.path, cache_directory)) continue;
     if (!at.is_explicit && options.excludes_path && options.excludes_path(at.path)) continue;
     struct stat status{};
     if (::lstat(at.path.c_str(), &status) != 0) continue;

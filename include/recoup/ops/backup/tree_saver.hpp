@@ -295,7 +295,7 @@ private:
       directory = AT_FDCWD;
     }
     const auto absolute = job->inner != nullptr ? absolute_path(source) : child_path(job->absolute_path, name);
-    if (!is_explicit && state_.options.excludes_path && state_.options.excludes_path(absolute)) {
+    if (!is_explicit && state_.excludes_path(absolute)) {
       state_.observer.on_excluded(absolute);
       return;
     }

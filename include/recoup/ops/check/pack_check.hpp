@@ -10,6 +10,7 @@
 #include <recoup/hash/sha256.hpp>
 #include <recoup/repo/pack_reader.hpp>
 #include <recoup/repo/repository.hpp>
+#include <recoup/storage/load_verified.hpp>
 
 namespace recoup {
 
@@ -25,22 +26,16 @@ struct pack_memory {
   bytes content, opened;
 };
 
-/// What is wrong with the pack; empty if nothing is. `indexed` is what the index says is in it.
-[[nodiscard]] inline std::vector<std::string> verify_pack(repository& repo, const id& name,
-                                                          std::vector<packed_blob> indexed, pack_memory& memory) {
-  const stored_file pack{file_type::pack, name};
+/// What is wrong with the pack that is in memory. `indexed` is what the index says is in it, by offset.
+[[nodiscard]] inline std::vector<std::string> problems_of_pack(repository& repo, const stored_file& pack,
+                                                               const std::vector<packed_blob>& indexed,
+                                                               pack_memory& memory) {
   std::vector<std::string> problems;
-  auto& content = memory.content;
-  try {
-    repo.storage().load_all(pack, content);
-  } catch (const error& problem) {
-    return {problem.what()};
-  }
+  const auto& content = memory.content;
   // Go on after a wrong hash: which blobs are hit tells which files are.
-  if (const auto actual = sha256(content); actual != name)
+  if (const auto actual = sha256(content); actual != pack.name)
     problems.push_back("its content does not have the hash that it is named by, but " + actual.hex());
   auto codec = repo.codecs().take();
-  std::ranges::sort(indexed, {}, &packed_blob::offset);
   try {
     auto listed = read_pack_header(pack, content, codec->box());
     std::ranges::sort(listed, {}, &packed_blob::offset);
@@ -66,6 +61,30 @@ struct pack_memory {
                          problem.what());
     }
   }
+  return problems;
+}
+
+/// What is wrong with the pack; empty if nothing is. `indexed` is what the index says is in it.
+[[nodiscard]] inline std::vector<std::string> verify_pack(repository& repo, const id& name,
+                                                          std::vector<packed_blob> indexed, pack_memory& memory) {
+  const stored_file pack{file_type::pack, name};
+  std::ranges::sort(indexed, {}, &packed_blob::offset);
+  std::vector<std::string> problems;
+  unsigned attempts = 0;
+  try {
+    load_verified(repo.storage(), pack, [&] {
+      ++attempts;
+      problems.clear();
+      repo.storage().load_all(pack, memory.content);
+      problems = problems_of_pack(repo, pack, indexed, memory);
+      if (!problems.empty()) throw error(error_code::damaged, problems.front());
+    });
+  } catch (const error& problem) {
+    if (problems.empty()) problems.emplace_back(problem.what());
+  }
+  if (attempts > 1 && problems.empty())
+    repo.warn("pack " + name.hex() + " arrived damaged, and intact when it was loaded again: the repository is all "
+              "right, but the network or a copy on this machine is not");
   return problems;
 }
 
