@@ -153,7 +153,16 @@
 #include <recoup/s3/concurrency.hpp>
 #include <recoup/s3/credentials.hpp>
 
+#include <recoup/s3/credentials/environment.hpp>
+#include <recoup/s3/credentials/fetched.hpp>
+#include <recoup/s3/credentials/ini_file.hpp>
+#include <recoup/s3/credentials/mc_config.hpp>
+#include <recoup/s3/credentials/metadata_service.hpp>
+#include <recoup/s3/credentials/process.hpp>
+#include <recoup/s3/credentials/profile.hpp>
 #include <recoup/s3/credentials/provider.hpp>
+#include <recoup/s3/credentials/secret_text.hpp>
+#include <recoup/s3/credentials/sts.hpp>
 
 #include <recoup/s3/endpoint.hpp>
 #include <recoup/s3/error.hpp>

@@ -56,6 +56,7 @@ public:
 
   [[nodiscard]] std::string location() const override { return inner_->location(); }
   [[nodiscard]] unsigned connections() const override { return inner_->connections(); }
+  [[nodiscard]] unsigned connections_now() const override { return inner_->connections_now(); }
   void create() override { inner_->create(); }
 
   void save(const stored_file& file, byte_view content) override {
