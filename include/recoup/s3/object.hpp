@@ -1,6 +1,7 @@
 // What can be done with objects. Each function is one request, or one for each page.
 #pragma once
 
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <functional>
@@ -176,7 +177,17 @@ inline void get_object_range(s3_client& client, const object_name& object, std::
   request.key = object.key;
   request.is_urgent = manner.is_urgent;
   request.ignores_stop = manner.ignores_stop;
-  auto response = client.send(request);
+  http_response response;
+  try {
+    response = client.send(request);
+  } catch (const s3_error& problem) {
+    const int status = problem.refusal().status;
+    if (status != 400 && status != 403) throw;
+    // An answer to HEAD has no body, so it cannot say whether the key is unknown, wrong, expired or just not allowed.
+    std::array<std::uint8_t, 1> nothing{};
+    get_object_range(client, object, 0, nothing, what);
+    throw;
+  }
   object_info info;
   const auto value = [&](const char* name) {
     const auto* found = response.header(name);
