@@ -238,7 +238,8 @@ class Repository:
         """Checks that everything is there, or only what some snapshots need. What is found goes into the result.
 
         `read_data` also reads packs and verifies every byte: True for all of them, or a fraction such as 0.1 for a
-        random tenth. Needs the repository for itself: raises LockedError while others use it.
+        random tenth. Looks at what is stored, not at copies in the cache. Needs the repository for itself: raises
+        LockedError while others use it.
         """
         made = self._engine.check(
             float(read_data),
@@ -304,14 +305,17 @@ def open(
     key_hint: str = "",
     retry_lock: float = 0,
     no_lock: bool = False,
+    cache: bool = True,
+    cache_dir: Path | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Repository:
     """Opens a repository.
 
     `pack_size` is in bytes, 4 to 128 MiB. `extra_verify` decrypts again what was encrypted, before it is stored.
     `key_hint` is the id of the key to try first. `retry_lock` is how many seconds to wait for other programs' locks;
-    with `no_lock`, restore and check take none, as on read-only storage they cannot. `options` are those of the
-    command's -o ("local.connections": "4").
+    with `no_lock`, restore and check take none, as on read-only storage they cannot. `cache` keeps copies of index,
+    snapshots and trees of a repository behind a network in `cache_dir`, where restic keeps them too unless told
+    otherwise; a local one needs none. `options` are those of the command's -o ("local.connections": "4").
 
     Raises RepositoryMissingError, WrongPasswordError, UnsupportedError or DamagedError.
     """
@@ -321,6 +325,8 @@ def open(
         key_hint=key_hint,
         retry_lock=int(at_least(0, retry_lock, "retry_lock")),
         no_lock=no_lock,
+        cache=cache,
+        cache_dir=cache_dir,
     )
     return Repository(_engine.open(location, password, **chosen))
 
@@ -333,6 +339,8 @@ def _settings(compression: str, pack_size: int, options: Mapping[str, str] | Non
         "key_hint": "",
         "retry_lock": 0,
         "no_lock": False,
+        "cache": True,
+        "cache_dir": None,
         "options": dict(options or {}),
         "warn": _log.warning,
     }

@@ -83,7 +83,8 @@ py::dict run_check(live_repository& live, double fraction, const std::optional<s
   collecting_observer observer;
   const auto result = run_interruptible(
       [&](const std::stop_token& stop) {
-        operation locked(live, live.locks().none ? lock_mode::none : lock_mode::exclusive, purpose::reading, stop);
+        operation locked(live, live.another_to_check(), live.locks().none ? lock_mode::none : lock_mode::exclusive,
+                         purpose::reading, stop);
         return locked.run([&] {
           options.stop = locked.token();
           return check(locked.repo(), options, observer);

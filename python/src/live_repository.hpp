@@ -19,6 +19,7 @@
 #include <vector>
 
 #include <recoup/core/error.hpp>
+#include <recoup/ops/open_cached.hpp>
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/storage/dry_run.hpp>
@@ -33,8 +34,10 @@ struct lock_settings {
 /// Members may be called from any thread, without the GIL.
 class live_repository {
 public:
-  live_repository(std::shared_ptr<backend> storage, std::shared_ptr<repository> opened, lock_settings locks)
-      : storage_(std::move(storage)), facts_(std::move(opened)), locks_(locks) {}
+  /// `opened` tells the keys and the config; everything else is read through the cache that is chosen.
+  live_repository(std::shared_ptr<backend> storage, const repository& opened, lock_settings locks, cache_choice cache)
+      : cache_(std::move(cache)), uncached_(std::move(storage)),
+        storage_(with_cache(uncached_, opened.config().id, cache_)), facts_(like(opened, storage_)), locks_(locks) {}
 
   /// For config, keys and small files: no index.
   [[nodiscard]] repository& facts() const noexcept { return *facts_; }
@@ -42,9 +45,14 @@ public:
 
   /// Another object for the same repository, without an index yet. With `dry_run` nothing that it stores goes anywhere.
   [[nodiscard]] std::shared_ptr<repository> another(bool dry_run = false) const {
-    auto storage = dry_run ? std::make_shared<dry_run_backend>(storage_) : storage_;
-    return std::make_shared<repository>(std::move(storage), opened_key{facts_->key_id(), facts_->master_key().copy()},
-                                        facts_->config(), facts_->options());
+    return like(*facts_, dry_run ? std::make_shared<dry_run_backend>(storage_) : storage_);
+  }
+
+  /// One that reads what is stored, and not the copies of it that are kept.
+  [[nodiscard]] std::shared_ptr<repository> another_to_check() const {
+    auto choice = cache_;
+    if (choice.use == cache_use::shared) choice.use = cache_use::temporary;
+    return like(*facts_, with_cache(uncached_, facts_->config().id, choice));
   }
 
   /// What is to be read next may be newer than the index at hand.
@@ -70,6 +78,11 @@ public:
   }
 
 private:
+  [[nodiscard]] static std::shared_ptr<repository> like(const repository& other, std::shared_ptr<backend> storage) {
+    return std::make_shared<repository>(std::move(storage), opened_key{other.key_id(), other.master_key().copy()},
+                                        other.config(), other.options());
+  }
+
   [[nodiscard]] std::shared_ptr<repository> with_index() {
     const std::lock_guard lock(mutex_);
     if (reader_ && !may_be_old_) return reader_;
@@ -84,7 +97,8 @@ private:
     return reader_;
   }
 
-  const std::shared_ptr<backend> storage_;
+  const cache_choice cache_;
+  const std::shared_ptr<backend> uncached_, storage_;
   const std::shared_ptr<repository> facts_;
   const lock_settings locks_;
 
@@ -101,7 +115,12 @@ enum class purpose { reading, writing };
 class operation {
 public:
   operation(live_repository& live, lock_mode mode, purpose what_for, const std::stop_token& caller, bool dry_run = false)
-      : repo_(live.another(dry_run)), forward_caller_(caller, [this] { stop_.request_stop(); }) {
+      : operation(live, live.another(dry_run), mode, what_for, caller) {}
+
+  /// With a repository object that `live` has made.
+  operation(live_repository& live, std::shared_ptr<repository> repo, lock_mode mode, purpose what_for,
+            const std::stop_token& caller)
+      : repo_(std::move(repo)), forward_caller_(caller, [this] { stop_.request_stop(); }) {
     if (mode == lock_mode::none) return;
     lock_options wanted;
     wanted.exclusive = mode == lock_mode::exclusive;

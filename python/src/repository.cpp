@@ -66,6 +66,14 @@ lock_settings locks_from(const py::kwargs& chosen) {
   return locks;
 }
 
+cache_choice cache_from(const py::kwargs& chosen) {
+  cache_choice cache;
+  cache.use = chosen_value<bool>(chosen, "cache") ? cache_use::shared : cache_use::none;
+  if (!chosen["cache_dir"].is_none()) cache.directory = from_path(chosen["cache_dir"]);
+  cache.on_warning = warning_sink(chosen["warn"]);
+  return cache;
+}
+
 std::shared_ptr<backend> storage_from(const std::string& location, const py::kwargs& chosen) {
   backend_settings settings;
   settings.options = chosen_value<backend_options>(chosen, "options");
@@ -94,8 +102,10 @@ std::unique_ptr<live_repository> init(const py::object& location, const py::obje
   }
   const auto storage = storage_from(place, chosen);
   const auto locks = locks_from(chosen);
+  const auto cache = cache_from(chosen);
   const py::gil_scoped_release release;
-  return std::make_unique<live_repository>(storage, repository::create(storage, secret.text(), choice, options), locks);
+  const auto made = repository::create(storage, secret.text(), choice, options);
+  return std::make_unique<live_repository>(storage, *made, locks, cache);
 }
 
 std::unique_ptr<live_repository> open(const py::object& location, const py::object& password,
@@ -105,8 +115,10 @@ std::unique_ptr<live_repository> open(const py::object& location, const py::obje
   const auto options = options_from(chosen);
   const auto storage = storage_from(place, chosen);
   const auto locks = locks_from(chosen);
+  const auto cache = cache_from(chosen);
   const py::gil_scoped_release release;
-  return std::make_unique<live_repository>(storage, repository::open(storage, secret.text(), options), locks);
+  const auto opened = repository::open(storage, secret.text(), options);
+  return std::make_unique<live_repository>(storage, *opened, locks, cache);
 }
 
 // --- snapshots ---

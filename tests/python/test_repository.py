@@ -346,6 +346,18 @@ def test_several_threads_share_a_repository(repository, tmp_path):
     assert repository.check(read_data=True).clean
 
 
+def test_a_local_repository_has_no_cache(new_location, tree, tmp_path, monkeypatch):
+    monkeypatch.setenv("RESTIC_CACHE_DIR", str(tmp_path / "default"))
+    location = new_location()
+    for chosen in {}, {"cache": False}, {"cache_dir": tmp_path / "own"}:
+        repository = recoup.open(location, PASSWORD, **chosen)
+        repository.backup(tree)
+        assert repository.check().clean
+    assert not (tmp_path / "default").exists() and not (tmp_path / "own").exists()
+    with pytest.raises(TypeError, match="cache: "):
+        recoup.open(location, PASSWORD, cache="yes please")
+
+
 def test_locks(new_location, tree, caplog):
     location = new_location()
     repository = recoup.open(location, PASSWORD)

@@ -132,7 +132,8 @@ private:
   struct download {
     bool is_done = false;
     std::shared_ptr<const bytes> content;
-    std::optional<error> problem;
+    std::optional<error_code> problem;
+    std::string reason;  ///< its text
   };
 
   struct file_hash {
@@ -193,7 +194,7 @@ private:
       if (!is_first) {
         const auto other = at->second;
         changed_.wait(lock, [&] { return other->is_done; });
-        if (other->problem) throw error(*other->problem);
+        if (other->problem) throw error(*other->problem, other->reason);
         return other->content;
       }
       if (file.type == file_type::pack) {
@@ -203,13 +204,13 @@ private:
     }
     try {
       auto content = load_and_keep(file);
-      finish(file, *mine, content, std::nullopt);
+      finish(file, *mine, content);
       return content;
     } catch (const error& problem) {
-      finish(file, *mine, nullptr, problem);
+      finish(file, *mine, nullptr, &problem);
       throw;
     } catch (...) {
-      finish(file, *mine, nullptr, std::nullopt);
+      finish(file, *mine, nullptr);
       throw;
     }
   }
@@ -229,10 +230,10 @@ private:
   }
 
   void finish(const stored_file& file, download& mine, std::shared_ptr<const bytes> content,
-              std::optional<error> problem) {
+              const error* problem = nullptr) {
     const std::lock_guard lock(mutex_);
     mine.content = std::move(content);
-    mine.problem = std::move(problem);
+    if (problem != nullptr) mine.problem = problem->code(), mine.reason = problem->what();
     mine.is_done = true;
     downloads_.erase(file);
     if (file.type == file_type::pack) --packs_on_the_way_;

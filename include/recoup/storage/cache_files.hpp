@@ -112,19 +112,18 @@ public:
   void save(const stored_file& file, byte_view content) {
     if (!is_writable_) return;
     const auto name = file.name.hex();
-    // What is gone meanwhile, our temporary file or its directory, was removed by another program that tidies up.
-    for (int attempt = 0; attempt < 2; ++attempt) {
-      try {
-        if (const auto directory = open_to_save(directory_of_copy(file))) {
-          temporary_file temporary(directory.get(), name);
-          if (temporary.is_open() && temporary.write(content) && temporary.rename_to(name)) return;
-        }
-        if (errno != ENOENT) throw system_error(errno, "cannot write to " + path_);
-      } catch (const error& problem) {
-        if (is_writable_.exchange(false))
-          on_warning_(std::string("cache: ") + problem.what() + "; nothing more is put into it");
-        return;
+    try {
+      if (const auto directory = open_to_save(directory_of_copy(file))) {
+        temporary_file temporary(directory.get(), name);
+        if (temporary.is_open() && temporary.write(content) && temporary.rename_to(name)) return;
       }
+      throw system_error(errno, "cannot write to " + path_);
+    } catch (const error& problem) {
+      // Another program tidied up and took our temporary file, or its directory, for a leftover: then there is no copy
+      // this time.
+      if (problem.code() == error_code::not_found) return;
+      if (is_writable_.exchange(false))
+        on_warning_(std::string("cache: ") + problem.what() + "; nothing more is put into it");
     }
   }
 
