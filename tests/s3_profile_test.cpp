@@ -123,6 +123,8 @@ TEST_F(s3_profile_test, credential_process) {
   EXPECT_EQ(given->source, "the credential_process of profile default of " + (home_ / ".aws/config"));
   home_.write("answer", R"({"Version": 1, "AccessKeyId": "p", "SecretAccessKey": "q"})");
   EXPECT_FALSE(provider()->get({})->expires.has_value());
+  home_.write("answer", R"({"AccessKeyId": "p", "SecretAccessKey": "q", "Expiration": "9999-12-31T23:59:59Z"})");
+  EXPECT_GT(provider()->get({})->expires, std::chrono::sys_days{std::chrono::January / 1 / 2200});
   home_.write("answer", R"({"Version": 1, "AccessKeyId": "p", "SecretAccessKey": "q", "Expiration": "tomorrow"})");
   refused("Expiration must be a time", {}, error_code::damaged);
   home_.write("answer", R"({"Version": 1})");
