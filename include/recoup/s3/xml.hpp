@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,13 +50,54 @@ struct xml_element {
     return found == nullptr ? std::string_view{} : std::string_view(found->text);
   }
 
-  /// All children of this name, in their order.
-  [[nodiscard]] auto all(std::string_view wanted) const {
-    return children | std::views::filter([wanted](const xml_element& each) { return each.name == wanted; });
-  }
+  class children_of_name;
+
+  /// All children of this name, in their order, to go through with `for`. `wanted` must stay meanwhile.
+  [[nodiscard]] children_of_name all(std::string_view wanted) const noexcept;
 
   [[nodiscard]] friend bool operator==(const xml_element&, const xml_element&) = default;
 };
+
+// Not std::views::filter: clang 14 does not compile that of libstdc++ 12.
+class xml_element::children_of_name {
+public:
+  class iterator {
+  public:
+    iterator(const xml_element* at, const xml_element* end, std::string_view name) noexcept
+        : at_(at), end_(end), name_(name) {
+      pass_over_others();
+    }
+    [[nodiscard]] const xml_element& operator*() const noexcept { return *at_; }
+    iterator& operator++() noexcept {
+      ++at_;
+      pass_over_others();
+      return *this;
+    }
+    [[nodiscard]] bool operator==(const iterator& other) const noexcept { return at_ == other.at_; }
+
+  private:
+    void pass_over_others() noexcept {
+      while (at_ != end_ && at_->name != name_) ++at_;
+    }
+
+    const xml_element *at_, *end_;
+    std::string_view name_;
+  };
+
+  children_of_name(const std::vector<xml_element>& children, std::string_view name) noexcept
+      : begin_(children.data()), end_(children.data() + children.size()), name_(name) {}
+
+  [[nodiscard]] iterator begin() const noexcept { return {begin_, end_, name_}; }
+  [[nodiscard]] iterator end() const noexcept { return {end_, end_, name_}; }
+
+private:
+  const xml_element *begin_, *end_;
+  std::string_view name_;
+};
+
+inline xml_element::children_of_name xml_element::all(std::string_view wanted) const noexcept {
+  return {children, wanted};
+}
 
 struct xml_limits {
   /// A page of 1000 versions with keys of 1024 bytes, each escaped to 3, and owners is below 5 MiB.

@@ -26,7 +26,7 @@ public:
   /// 6 Mbit/s, since servers look at a signature when a request begins.
   static constexpr std::chrono::minutes renewed_before = std::chrono::minutes(5);
   /// Some issuers hand out credentials with less than that left until they run out.
-  static constexpr std::chrono::seconds shortest_interval = std::chrono::seconds(30);
+  static constexpr std::chrono::milliseconds shortest_interval = std::chrono::seconds(30);
 
   [[nodiscard]] std::shared_ptr<const s3_credentials> get(std::stop_token stop) final {
     std::unique_lock lock(mutex_);
@@ -74,6 +74,8 @@ public:
   }
 
 protected:
+  explicit fetched_credentials(std::chrono::milliseconds interval = shortest_interval) noexcept : interval_(interval) {}
+
   /// Called by one thread at a time. Throws http_error for what may pass.
   [[nodiscard]] virtual s3_credentials fetch(const std::stop_token& stop) = 0;
 
@@ -91,9 +93,10 @@ private:
   [[nodiscard]] bool is_due() const noexcept {
     if (!holds()) return true;
     return current_->expires && std::chrono::system_clock::now() + renewed_before >= *current_->expires &&
-           std::chrono::steady_clock::now() - last_attempt_ >= shortest_interval;
+           std::chrono::steady_clock::now() - last_attempt_ >= interval_;
   }
 
+  const std::chrono::milliseconds interval_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::shared_ptr<const s3_credentials> current_;

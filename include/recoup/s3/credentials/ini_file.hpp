@@ -17,8 +17,8 @@ namespace recoup {
 /// Sections of `name = value` lines. Values stay in the secret memory that the file was read into. Names of keys are in
 /// lower case; of equal keys the last one counts, and equal sections are one.
 ///
-/// Lines that begin with `#` or `;` are comments, and so is what follows one of them after a blank. Indented lines
-/// belong to the value above (AWS nests settings of single services so); nothing here needs them.
+/// Lines that begin with `#` or `;` are comments, and so is what follows one of them after a blank. Lines
+/// indented more than the setting above belong to it (AWS nests settings of single services so) and are passed over.
 class ini_file {
 public:
   using section = std::map<std::string, std::string_view, std::less<>>;
@@ -59,22 +59,26 @@ private:
     auto rest = as_text(text_.view());
     if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);
     section* open = nullptr;
+    std::size_t nested_from = std::string_view::npos;  // the indentation above which lines belong to the last setting
     for (std::size_t number = 1; !rest.empty(); ++number) {
       const auto end = std::min(rest.find('\n'), rest.size());
       const auto line = rest.substr(0, end);
       rest.remove_prefix(std::min(end + 1, rest.size()));
       const auto content = trimmed(line);
       if (content.empty() || content.front() == '#' || content.front() == ';') continue;
-      if (blanks.find(line.front()) != std::string_view::npos && open != nullptr) continue;
+      const auto indentation = line.find_first_not_of(blanks);
+      if (indentation > nested_from) continue;
       if (content.front() == '[') {
         const auto close = content.find(']');
         if (close == std::string_view::npos) throw fault(number, "a section's name lacks its closing bracket");
+        nested_from = std::string_view::npos;
         open = &sections_[spaced_once(content.substr(1, close - 1))];
         continue;
       }
       const auto equals = content.find('=');
       if (equals == std::string_view::npos) throw fault(number, "there is neither a section nor \"name = value\"");
       if (open == nullptr) throw fault(number, "a setting stands before the first section, such as [default]");
+      nested_from = indentation;
       std::string name(trimmed(content.substr(0, equals)));
       for (char& c : name)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));

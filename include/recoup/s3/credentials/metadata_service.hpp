@@ -124,10 +124,10 @@ private:
   [[nodiscard]] s3_credentials fetch(const std::stop_token& stop) override {
     auto token = session_token(stop);
     const wiped_at_end token_wiped(token);
-    auto role = get(roles, token, stop);
+    auto role = text_at(roles, token, stop);
     role.resize(std::min(role.find_first_of("\r\n"), role.size()));
     if (role.empty()) throw error(error_code::not_found, what_ + " has no role for this machine");
-    auto answer = get(roles + uri_escape_path(role), token, stop);
+    auto answer = text_at(roles + uri_escape_path(role), token, stop);
     const wiped_at_end answer_wiped(answer);
     auto found = parse_credentials_json(as_bytes(answer), what_);
     found.source = what_ + " (role " + role + ")";
@@ -160,7 +160,7 @@ private:
     throw_status(response.status);
   }
 
-  [[nodiscard]] std::string get(const std::string& path, const std::string& token, const std::stop_token& stop) {
+  [[nodiscard]] std::string text_at(const std::string& path, const std::string& token, const std::stop_token& stop) {
     auto asked = request("GET", path);
     if (!token.empty()) asked.headers = {{"x-aws-ec2-metadata-token", token}};
     http_response response;

@@ -40,11 +40,14 @@ public:
     ::posix_spawnattr_init(&attributes);
     ::posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     ::posix_spawn_file_actions_adddup2(&files, input.get(), STDOUT_FILENO);
-    sigset_t none;
+    sigset_t none, defaults;
     ::sigemptyset(&none);
     ::posix_spawnattr_setsigmask(&attributes, &none);
+    ::sigemptyset(&defaults);
+    ::sigaddset(&defaults, SIGPIPE);  // many ignore it, and programs they start would go on ignoring it
+    ::posix_spawnattr_setsigdefault(&attributes, &defaults);
     ::posix_spawnattr_setpgroup(&attributes, 0);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     std::string shell = "/bin/sh", option = "-c", text = command;
     char* const arguments[] = {shell.data(), option.data(), text.data(), nullptr};
     const int problem = ::posix_spawn(&process_, shell.c_str(), &files, &attributes, arguments, environ);

@@ -144,8 +144,8 @@ private:
   [[nodiscard]] std::shared_ptr<credential_provider> role(const aws_profile& profile) {
     if (profile.has("mfa_serial"))
       throw error(error_code::unsupported,
-                  profile.where + " wants a second factor (mfa_serial), for which nobody may be there to be asked; use a "
-                                  "credential_process");
+                  profile.where + " wants a second factor (mfa_serial), for which nobody may be there to be asked; "
+                                  "use a credential_process");
     sts_role role;
     role.arn = profile.get("role_arn");
     role.session_name = profile.get("role_session_name");
@@ -186,8 +186,8 @@ private:
       if (auto url = metadata_service::container_url(); !url.empty())
         return std::make_shared<container_credentials>(std::move(url), http_);
       throw error(error_code::invalid_argument,
-                  profile.where + " has credential_source EcsContainer, but neither "
-                                  "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set");
+                  profile.where + " has credential_source EcsContainer, but neither AWS_CONTAINER_CREDENTIALS_"
+                                  "RELATIVE_URI nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set");
     }
     if (source == "Environment") {
       if (auto keys = credentials_from_aws_environment()) return std::make_shared<fixed_credentials>(std::move(*keys));

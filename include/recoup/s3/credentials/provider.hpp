@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <recoup/core/bytes.hpp>
 #include <recoup/crypto/secret.hpp>

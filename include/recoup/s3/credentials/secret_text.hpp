@@ -6,8 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -71,7 +74,9 @@ private:
 [[nodiscard]] inline std::optional<std::chrono::system_clock::time_point> parse_expiry(std::string_view text) {
   const auto stamp = parse_rfc3339(text);
   if (!stamp) return std::nullopt;
-  return std::chrono::system_clock::time_point(std::chrono::seconds(stamp->seconds));
+  // The clock counts nanoseconds in 63 bits, up to the year 2262; some say 9999 for "never".
+  constexpr std::int64_t latest = 9'000'000'000, earliest = 0;
+  return std::chrono::system_clock::time_point(std::chrono::seconds(std::clamp(stamp->seconds, earliest, latest)));
 }
 
 /// The JSON that instance metadata, container agents and a credential_process give, which differ in the token's name.

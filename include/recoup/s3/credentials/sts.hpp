@@ -67,7 +67,9 @@ namespace sts {
     if (!response.body.empty()) said += ", " + xml_reading::beginning(response.body);
   }
   const auto message = what + " refuses: " + said;
-  if (response.status >= 500 || response.status == 429) throw http_error(http_failure::broken, message);
+  // MinIO, while it starts, answers 400 InvalidParameterValue: "Server not initialized, please try again".
+  const bool is_starting = said.find("Server not initialized") != std::string::npos;
+  if (response.status >= 500 || response.status == 429 || is_starting) throw http_error(http_failure::broken, message);
   throw error(error_code::io, message);
 }
 
