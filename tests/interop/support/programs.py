@@ -43,6 +43,10 @@ class Repository:
         start = self.path / kind if kind else self.path
         return {f"{kind}/{name}" if kind else name: size for name, size in storage.files_below(start).items()}
 
+    def through(self, endpoint: str) -> "Repository":
+        """The same repository in a bucket, reached by way of a proxy or a line."""
+        return dataclasses.replace(self, path=self.path.through(endpoint))
+
     def ids(self, kind: str) -> set[str]:
         return {name for name in (pathlib.PurePath(path).name for path in self.files(kind)) if len(name) == 64}
 
@@ -128,6 +132,8 @@ class Program:
         if repo is not None:
             env["RESTIC_REPOSITORY"] = str(repo.path)
             env["RESTIC_PASSWORD"] = repo.password
+            if isinstance(repo.path, storage.BucketPath):
+                env.update(repo.path.environment())
         for key, value in (extra or {}).items():
             if value is None:
                 env.pop(key, None)

@@ -39,7 +39,7 @@ def environment() -> dict[str, str]:
 
 def place(path: pathlib.Path) -> "Place":
     """`path`, or what stands for it in the bucket. Absolute, so no two tests meet."""
-    return BucketPath(_bucket, str(path).strip("/")) if _bucket else path
+    return BucketPath(_server, _bucket, str(path).strip("/")) if _server and _bucket else path
 
 
 def as_place(path: Any) -> "Place":
@@ -53,24 +53,33 @@ class Status(NamedTuple):
 class BucketPath:
     """What pathlib.Path is to a directory: a prefix, or an object's key. There are no directories to make or to find empty."""
 
-    def __init__(self, bucket: s3.Bucket, key: str):
-        self.bucket, self.key = bucket, key
+    def __init__(self, server: s3.Server, bucket: s3.Bucket, key: str, endpoint: str | None = None):
+        """`endpoint`: where programs are to look for the server, a proxy or a line in front of it; the tests themselves go straight there."""
+        self.server, self.bucket, self.key, self.endpoint = server, bucket, key, endpoint
+
+    def _at(self, key: str) -> "BucketPath":
+        return BucketPath(self.server, self.bucket, key, self.endpoint)
+
+    def through(self, endpoint: str) -> "BucketPath":
+        return BucketPath(self.server, self.bucket, self.key, endpoint)
+
+    def environment(self) -> dict[str, str]:
+        return self.server.environment()
 
     def __truediv__(self, part: str | os.PathLike) -> "BucketPath":
-        return BucketPath(self.bucket, f"{self.key}/{part}")
+        return self._at(f"{self.key}/{part}")
 
     def __str__(self) -> str:
-        assert _server is not None
-        return _server.location(self.bucket.name, self.key)
+        return self.server.location(self.bucket.name, self.key, self.endpoint)
 
     def __repr__(self) -> str:
         return f"<{self}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, BucketPath) and (self.bucket.name, self.key) == (other.bucket.name, other.key)
+        return isinstance(other, BucketPath) and str(self) == str(other)
 
     def __hash__(self) -> int:
-        return hash((self.bucket.name, self.key))
+        return hash(str(self))
 
     @property
     def name(self) -> str:
@@ -78,7 +87,7 @@ class BucketPath:
 
     @property
     def parent(self) -> "BucketPath":
-        return BucketPath(self.bucket, self.key.rpartition("/")[0])
+        return self._at(self.key.rpartition("/")[0])
 
     def exists(self) -> bool:
         return self.bucket.exists(self.key) or bool(self.bucket.keys(self.key + "/"))
