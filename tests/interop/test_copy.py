@@ -132,7 +132,7 @@ def test_same_chunks_after_init_with_the_same_parameters(recoup, restic, sources
 CHANGING = re.compile(r"\[\d+:\d\d\]|(?<=^snapshot )[0-9a-f]{8}(?= saved)|(?<=copied to snapshot )[0-9a-f]{8}", re.M)
 
 SAME = ["ID0", "ID1 ID0 -v", "latest", "latest latest ID2 --verbose=2", "-q ID0", "--json ID0 ID3", "ID3 ID3 ID1", "--host second -v",
-        "latest --host second", "--tag a,b", "--tag b --tag c", "--path /nowhere", "--host nobody latest --quiet ID2", "ID2 -vv --no-lock"]
+        "latest --host second", "--tag a,b", "--tag b --tag c", "--path /nowhere", "--host nobody -v", "ID2 -vv --no-lock"]
 
 
 @pytest.mark.recoup_only
