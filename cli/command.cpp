@@ -13,6 +13,7 @@ command_tree::command_tree()
   add_cache_command(*this);
   add_cat_command(*this);
   add_check_command(*this);
+  add_copy_command(*this);
   add_diff_command(*this);
   add_dump_command(*this);
   add_find_command(*this);

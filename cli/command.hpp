@@ -67,6 +67,7 @@ void add_backup_command(command_tree& tree);
 void add_cache_command(command_tree& tree);
 void add_cat_command(command_tree& tree);
 void add_check_command(command_tree& tree);
+void add_copy_command(command_tree& tree);
 void add_diff_command(command_tree& tree);
 void add_dump_command(command_tree& tree);
 void add_find_command(command_tree& tree);

@@ -153,6 +153,8 @@ password_source global_options::password() const {
   password_source source;
   source.file = password_file;
   source.command = password_command;
+  source.variable = password_variable;
+  source.prompt = password_prompt;
   source.insecure_none = insecure_no_password;
   return source;
 }

@@ -21,6 +21,8 @@ struct global_options {
   std::string repository, repository_file;
   std::string password_file, password_command, key_hint;
   bool insecure_no_password = false;
+  std::string password_variable = "RESTIC_PASSWORD";  ///< the environment variable with the password itself
+  std::string password_prompt = "enter password for repository: ";
   bool quiet = false;
   int verbose = 0;
   bool json = false;

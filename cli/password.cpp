@@ -132,7 +132,7 @@ void with_password(const password_source& source, terminal& screen, interrupt& s
   if (const auto given = given_password(source)) return open(*given);
   for (int tries_left = screen.input_is_tty() ? 3 : 1;; --tries_left) {
     try {
-      return open(ask_password(screen, signals, "enter password for repository: "));
+      return open(ask_password(screen, signals, source.prompt));
     } catch (const error& problem) {
       const bool wrong = problem.code() == error_code::wrong_password || problem.code() == error_code::invalid_argument;
       if (!wrong || tries_left <= 1) throw;

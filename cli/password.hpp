@@ -17,6 +17,7 @@ struct password_source {
   std::string file;
   std::string command;
   std::string variable = "RESTIC_PASSWORD";  ///< name of the environment variable
+  std::string prompt = "enter password for repository: ";
   bool insecure_none = false;                ///< an empty password was asked for
 };
 

@@ -130,7 +130,7 @@ void counter::report(nanoseconds elapsed, bool final) {
                                     number(value), number(total), what_.c_str());
   if (!final) return screen_.set_status({line});
   screen_.set_status({});
-  screen_.print(line);
+  if (leaves_line_) screen_.print(line);
 }
 
 }  // namespace recoup::cli

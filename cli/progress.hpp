@@ -88,6 +88,11 @@ public:
   void finish() {
     if (updater_) updater_->finish();
   }
+  /// Ends without leaving a line.
+  void vanish() {
+    leaves_line_ = false;
+    finish();
+  }
 
 private:
   void report(std::chrono::nanoseconds elapsed, bool final);
@@ -95,6 +100,7 @@ private:
   terminal& screen_;
   const std::string what_;
   std::atomic<std::uint64_t> value_{0}, total_{0};
+  std::atomic<bool> leaves_line_{true};
   std::unique_ptr<updater> updater_;  // last: its thread uses what is above
 };
 

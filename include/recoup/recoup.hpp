@@ -82,6 +82,14 @@
 #include <recoup/ops/check/pack_check.hpp>
 #include <recoup/ops/check/tree_check.hpp>
 
+#include <recoup/ops/copy.hpp>
+
+#include <recoup/ops/copy/context.hpp>
+#include <recoup/ops/copy/data_copier.hpp>
+#include <recoup/ops/copy/options.hpp>
+#include <recoup/ops/copy/snapshot_copies.hpp>
+#include <recoup/ops/copy/tree_copier.hpp>
+
 #include <recoup/ops/diff.hpp>
 #include <recoup/ops/dump.hpp>
 
@@ -121,6 +129,7 @@
 #include <recoup/ops/restore/target_file.hpp>
 #include <recoup/ops/restore/tree_walk.hpp>
 
+#include <recoup/ops/save_and_flush.hpp>
 #include <recoup/ops/snapshot_groups.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/ops/stats.hpp>
@@ -140,6 +149,7 @@
 #include <recoup/repo/node_json.hpp>
 #include <recoup/repo/pack_builder.hpp>
 #include <recoup/repo/pack_header.hpp>
+#include <recoup/repo/pack_parts.hpp>
 #include <recoup/repo/pack_reader.hpp>
 #include <recoup/repo/pack_writer.hpp>
 #include <recoup/repo/repository.hpp>

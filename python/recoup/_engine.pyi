@@ -136,6 +136,16 @@ class Repository:
     def backup(self, **kwargs: Any) -> dict[str, Any]: ...
     def backup_stream(self, readinto: Callable[[memoryview], int | None], **kwargs: Any) -> dict[str, Any]: ...
     def restore(self, tree: str, subfolder: StrOrBytesPath, **kwargs: Any) -> dict[str, Any]: ...
+    def copy(
+        self,
+        destination: Repository,
+        snapshots: list[str],
+        hosts: list[str],
+        tags: list[list[str]],
+        paths: list[StrOrBytesPath],
+        recompress: bool,
+        progress: Callable[[dict[str, Any]], Any] | None,
+    ) -> dict[str, Any]: ...
     def check(
         self,
         read_data: float,

@@ -27,6 +27,9 @@ from .results import (
     BackupResult,
     CheckProgress,
     CheckResult,
+    CopiedSnapshot,
+    CopyProgress,
+    CopyResult,
     ItemError,
     RestoreProgress,
     RestoreResult,
@@ -36,6 +39,7 @@ from .snapshot import Snapshot
 OnBackupProgress = Callable[[BackupProgress], Any]
 OnRestoreProgress = Callable[[RestoreProgress], Any]
 OnCheckProgress = Callable[[CheckProgress], Any]
+OnCopyProgress = Callable[[CopyProgress], Any]
 
 _log = logging.getLogger("recoup")
 
@@ -248,6 +252,39 @@ class Repository:
         )
         return CheckResult(**made)
 
+    def copy_to(
+        self,
+        destination: Repository,
+        snapshots: Iterable[Snapshot | str] | Snapshot | str | None = None,
+        *,
+        hosts: Strings = (),
+        tags: TagLists = (),
+        paths: Paths = (),
+        recompress: bool = False,
+        progress: OnCopyProgress | None = None,
+    ) -> CopyResult:
+        """Copies snapshots into another repository, with all they need that is not there: those given ("latest", ids,
+        prefixes), or all that match the filters of `snapshots`. What was copied before is skipped.
+
+        Make the destination with `chunker_polynomial=source.chunker_polynomial` if files are backed up into both: then
+        they are stored once. Compressed data is taken over as it is, unless `recompress` is set or the destination was
+        opened with a `compression` of its own. A snapshot that cannot be copied whole is listed in the result's
+        `errors`, and the others are copied. `progress` is as in `backup`; when it raises, or on Ctrl-C, the next copy
+        finds what was stored already.
+
+        Raises NotFoundError if a snapshot does not exist, InvalidArgumentError if both are the same repository.
+        """
+        chosen = [snapshots] if isinstance(snapshots, (str, Snapshot)) else snapshots
+        names = [each if isinstance(each, str) else each.id for each in chosen or ()]
+        if chosen is not None and not names:
+            return CopyResult([], [], 0, 0)
+        made = self._engine.copy(
+            destination._engine, names, *_filter(hosts, tags, paths), recompress, _telling(progress, CopyProgress)
+        )
+        for kind in ("copied", "skipped"):
+            made[kind] = [CopiedSnapshot(*pair) for pair in made[kind]]
+        return CopyResult(**_with_errors(made))
+
     def find(
         self,
         *patterns: Path,
@@ -346,7 +383,7 @@ def _settings(compression: str, pack_size: int, options: Mapping[str, str] | Non
     }
 
 
-_Progress = Union[BackupProgress, RestoreProgress, CheckProgress]
+_Progress = Union[BackupProgress, RestoreProgress, CheckProgress, CopyProgress]
 _paths = paths  # methods have a parameter of that name
 
 

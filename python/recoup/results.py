@@ -48,6 +48,16 @@ class CheckProgress:
 
 
 @dataclass(frozen=True)
+class CopyProgress:
+    """Where a copy is within its phase: "source index" and "destination index" (files), then for each snapshot "trees", of
+    which the total is not known and 0, and "packs" of the source."""
+
+    phase: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class SnapshotSummary:
     """What the backup that made a snapshot did."""
 
@@ -142,6 +152,32 @@ class CheckResult:
         """Raises DamagedError unless the repository is clean."""
         if self.errors:
             raise DamagedError(f"the repository is damaged: {_first_of(self.errors)}")
+
+
+class CopiedSnapshot(NamedTuple):
+    """A snapshot and its copy, by their ids."""
+
+    source: str
+    copy: str
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """What a copy did."""
+
+    copied: list[CopiedSnapshot]
+    #: The destination had these already.
+    skipped: list[CopiedSnapshot]
+    #: That the destination did not have, and by how much its packs grew.
+    blobs: int
+    bytes_stored: int
+    #: Snapshots that could not be copied, by id (`path`): something they need cannot be read.
+    errors: list[ItemError] = field(default_factory=list)
+
+    def raise_for_errors(self) -> None:
+        """Raises DamagedError if a snapshot could not be copied. The others were."""
+        if self.errors:
+            raise DamagedError(f"not every snapshot could be copied: {_first_of(map(': '.join, self.errors))}")
 
 
 def _first_of(messages: Iterable[str]) -> str:

@@ -22,4 +22,5 @@ PYBIND11_MODULE(_engine, module) {
   bind_backup(repository);
   bind_restore(repository);
   bind_check(repository);
+  bind_copy(repository);
 }

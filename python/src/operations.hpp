@@ -1,4 +1,4 @@
-// Backup, restore and check: the long operations, with progress.
+// Backup, restore, check and copy: the long operations, with progress.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -16,6 +16,7 @@ namespace recoup::python {
 void bind_backup(repository_class& bound);
 void bind_restore(repository_class& bound);
 void bind_check(repository_class& bound);
+void bind_copy(repository_class& bound);
 
 /// Problems with single items, gathered from many threads: each once, and in an order that does not depend on them.
 class problem_collector {

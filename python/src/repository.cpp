@@ -123,14 +123,6 @@ std::unique_ptr<live_repository> open(const py::object& location, const py::obje
 
 // --- snapshots ---
 
-snapshot_filter filter_from(const py::object& hosts, const py::object& tags, const py::object& paths) {
-  snapshot_filter filter;
-  filter.hosts = from_texts(hosts);
-  for (const auto& list : tags) filter.tags.push_back(from_texts(list));
-  for (const auto& path : from_paths(paths)) filter.paths.push_back(absolute_path(path));
-  return filter;
-}
-
 std::vector<found_snapshot> snapshots(live_repository& live, const py::object& hosts, const py::object& tags,
                                       const py::object& paths) {
   const auto filter = filter_from(hosts, tags, paths);
@@ -264,6 +256,14 @@ py::bytes read_bytes(file_reader& file, std::uint64_t offset, std::uint64_t coun
 }
 
 }  // namespace
+
+snapshot_filter filter_from(const py::object& hosts, const py::object& tags, const py::object& paths) {
+  snapshot_filter filter;
+  filter.hosts = from_texts(hosts);
+  for (const auto& list : tags) filter.tags.push_back(from_texts(list));
+  for (const auto& path : from_paths(paths)) filter.paths.push_back(absolute_path(path));
+  return filter;
+}
 
 repository_class bind_repository(py::module_& module) {
   py::class_<file_reader>(module, "FileReader", "Random access to a file in a snapshot. Threads may share one.")

@@ -15,10 +15,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <exception>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,6 +27,7 @@
 #include <recoup/ops/backup/source_tree.hpp>
 #include <recoup/ops/backup/stream.hpp>
 #include <recoup/ops/backup/tree_saver.hpp>
+#include <recoup/ops/save_and_flush.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/repository.hpp>
@@ -60,27 +59,6 @@ struct parent_grouping {
 }
 
 namespace backup_steps {
-
-/// Runs `save`. When that fails or is interrupted, what was stored so far is put into an index before the error is
-/// passed on: the next backup finds it, and none of it is left over in the repository object.
-template <class Save>
-[[nodiscard]] id save_and_flush(repository& repo, Save&& save) {
-  id tree;
-  try {
-    tree = save();
-  } catch (const std::exception& first) {
-    try {
-      repo.flush();
-    } catch (const std::exception& second) {
-      // Mostly it is the storage that fails: then it says the same twice.
-      if (std::string_view(first.what()) != second.what())
-        repo.warn(std::string("what was stored until then could not be indexed: ") + second.what());
-    }
-    throw;
-  }
-  repo.flush();
-  return tree;
-}
 
 inline void fill_owner(snapshot& made) {
   made.username = local_username();

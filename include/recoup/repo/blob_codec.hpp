@@ -27,6 +27,13 @@ struct codec_options {
   bool extra_verify = true;
 };
 
+/// A blob out of its box. Both views are valid until the codec that opened it is used again, or what was sealed is
+/// overwritten.
+struct opened_blob {
+  byte_view content;
+  byte_view compressed{};  ///< the form in which the content was stored; empty if that was the content itself
+};
+
 /// Holds cipher and compression contexts and scratch memory: one per thread, not thread-safe.
 class blob_codec {
 public:
@@ -47,8 +54,7 @@ public:
                                                " bytes: the format holds at most 4 GiB in one blob");
     clear_scratch(compressed_);
     clear_scratch(sealed_);
-    const bool compress = options_.version >= 2 && !plaintext.empty() &&
-                          (handle.type == blob_type::tree || options_.mode != compression::off);
+    const bool compress = compresses(handle.type) && !plaintext.empty();
     byte_view body = plaintext;
     if (compress) {
       compressor_.compress(plaintext, compressed_);
@@ -57,12 +63,21 @@ public:
     sealed_.resize(body.size() + box_overhead);
     box_.seal(body, sealed_);
     const sealed_blob result{sealed_, compress ? static_cast<std::uint32_t>(plaintext.size()) : 0};
-    if (options_.extra_verify && !opens_to(result, plaintext))
-      throw error(error_code::damaged,
-                  std::string(name_of(handle.type)) + " blob " + handle.id.short_hex() +
-                      ": what was encrypted does not decrypt to what went in; nothing was stored. This is a hardware "
-                      "problem: test the memory of this machine before you back up again");
+    if (options_.extra_verify && !opens_to(result, plaintext)) throw sealed_wrongly(handle);
     return result;
+  }
+
+  /// The same for a blob that another codec opened and whose hash it verified. A compressed form that came with it is
+  /// taken over where this codec would compress too and has not been told how hard to try: compressing takes twice as
+  /// long as all the rest, and nothing has to be believed of the form but that it decompressed to this content.
+  [[nodiscard]] sealed_blob seal(const blob_handle& handle, const opened_blob& blob) {
+    const bool asked_for_a_level = options_.mode != compression::automatic && options_.mode != compression::off;
+    if (blob.compressed.empty() || !compresses(handle.type) || asked_for_a_level) return seal(handle, blob.content);
+    clear_scratch(sealed_);
+    sealed_.resize(blob.compressed.size() + box_overhead);
+    box_.seal(blob.compressed, sealed_);
+    if (options_.extra_verify && !opens_to({sealed_, 0}, blob.compressed)) throw sealed_wrongly(handle);
+    return {sealed_, static_cast<std::uint32_t>(blob.content.size())};
   }
 
   /// Opens a stored blob into `into`. Throws damaged if the MAC, the length or the hash is wrong.
@@ -82,15 +97,15 @@ public:
 
   /// The same in less memory: `sealed` is overwritten, and the result lies there or, if it had to be decompressed, in
   /// the codec until its next call.
-  [[nodiscard]] byte_view open_in_place(const packed_blob& blob, byte_span sealed) {
-    byte_view content = box_.open_in_place(sealed);
+  [[nodiscard]] opened_blob open_in_place(const packed_blob& blob, byte_span sealed) {
+    opened_blob result{box_.open_in_place(sealed)};
     if (blob.is_compressed()) {
       opened_.resize(blob.uncompressed_length);
-      decompressor_.decompress(content, opened_);
-      content = opened_;
+      decompressor_.decompress(result.content, opened_);
+      result = {opened_, result.content};
     }
-    check_name(blob.handle, content);
-    return content;
+    check_name(blob.handle, result.content);
+    return result;
   }
 
   /// True if the sealed form opens to the expected content. Goes piece by piece: each is still in the cache when it is
@@ -120,6 +135,17 @@ public:
   [[nodiscard]] recoup::decompressor& decompressor() noexcept { return decompressor_; }
 
 private:
+  [[nodiscard]] bool compresses(blob_type type) const noexcept {
+    return options_.version >= 2 && (type == blob_type::tree || options_.mode != compression::off);
+  }
+
+  static error sealed_wrongly(const blob_handle& handle) {
+    return {error_code::damaged,
+            std::string(name_of(handle.type)) + " blob " + handle.id.short_hex() +
+                ": what was encrypted does not decrypt to what went in; nothing was stored. This is a hardware problem: "
+                "test the memory of this machine before you back up again"};
+  }
+
   static constexpr std::size_t max_blob_size = UINT32_MAX - (64u << 20);  // leaves room for expansion and box
 
   static void check_name(const blob_handle& handle, byte_view content) {

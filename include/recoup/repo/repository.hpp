@@ -128,7 +128,14 @@ public:
   saved_blob save_blob(blob_type type, byte_view plaintext) { return save_blob({type, sha256(plaintext)}, plaintext); }
 
   /// The same when the caller has hashed the blob already.
-  saved_blob save_blob(const blob_handle& handle, byte_view plaintext);
+  saved_blob save_blob(const blob_handle& handle, byte_view plaintext) { return save_blob(handle, opened_blob{plaintext}); }
+
+  /// The same for a blob of another repository, verified there. Its compressed form is taken over if this repository
+  /// would compress it too, unless `options().mode` names a level.
+  saved_blob save_blob(const blob_handle& handle, const opened_blob& blob);
+
+  /// True if a blob is stored already, or on its way to a pack since the last flush().
+  [[nodiscard]] bool has_blob(const blob_handle& handle);
 
   /// Waits until every blob saved so far is durable and indexed. If it throws, blobs saved since the last flush may
   /// have to be saved again; also after save_blob() threw, this must be called before blobs count as stored. Not at the
@@ -325,11 +332,16 @@ inline bool repository::claim(const blob_handle& handle) {
   return !index_.contains(handle) && pending_.insert(handle).second;
 }
 
-inline saved_blob repository::save_blob(const blob_handle& handle, byte_view plaintext) {
+inline bool repository::has_blob(const blob_handle& handle) {
+  const std::lock_guard lock(pending_mutex_);
+  return pending_.contains(handle) || index_.contains(handle);
+}
+
+inline saved_blob repository::save_blob(const blob_handle& handle, const opened_blob& blob) {
   if (!claim(handle)) return {handle.id, false, 0};
   try {
     auto codec = codecs_.take();
-    const auto sealed = codec->seal(handle, plaintext);
+    const auto sealed = codec->seal(handle, blob);
     return {handle.id, true, writer().add(handle, sealed.box, sealed.uncompressed_length)};
   } catch (...) {
     const std::lock_guard lock(pending_mutex_);

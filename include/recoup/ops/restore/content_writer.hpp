@@ -27,6 +27,7 @@
 #include <recoup/ops/restore/context.hpp>
 #include <recoup/ops/restore/open_files.hpp>
 #include <recoup/ops/restore/target_file.hpp>
+#include <recoup/repo/pack_parts.hpp>
 
 namespace recoup {
 
@@ -47,12 +48,6 @@ public:
   }
 
 private:
-  /// References that are read with one request.
-  struct part {
-    std::size_t first = 0, end = 0;
-    std::uint32_t offset = 0, length = 0;  ///< in the pack, bytes
-  };
-
   class worker;
 
   // --- planning ---
@@ -76,29 +71,14 @@ private:
     });
   }
 
-  [[nodiscard]] std::vector<part> divide() const {
-    // Reading a gap costs less than another request: restic allows 1 MiB. Parts are small enough to be spread evenly
-    // over threads and to stay in the processor's cache, large enough to hide a request's latency.
-    constexpr std::uint64_t largest_gap = 256 << 10;
-    constexpr std::uint64_t longest_part = 4 << 20;
+  [[nodiscard]] std::vector<pack_part> divide() const {
     const auto& references = context_.plan.references;
-    std::vector<part> parts;
-    for (std::size_t i = 0; i < references.size() && references[i].pack != blob_reference::matches; ++i) {
+    // Those that need no writing come last.
+    const auto end = std::ranges::lower_bound(references, blob_reference::matches, {}, &blob_reference::pack);
+    return divide_into_parts(static_cast<std::size_t>(end - references.begin()), [&](std::size_t i) {
       const auto& reference = references[i];
-      const auto end = std::uint64_t{reference.offset} + context_.repo.index().at(reference.blob).blob.length;
-      if (!parts.empty()) {
-        auto& last = parts.back();
-        const auto last_end = std::uint64_t{last.offset} + last.length;
-        if (references[last.first].pack == reference.pack && reference.offset <= last_end + largest_gap &&
-            (end <= last_end || end - last.offset <= longest_part)) {
-          last.end = i + 1;
-          last.length = static_cast<std::uint32_t>(std::max(last_end, end) - last.offset);
-          continue;
-        }
-      }
-      parts.push_back({i, i + 1, reference.offset, static_cast<std::uint32_t>(end - reference.offset)});
-    }
-    return parts;
+      return pack_place{reference.pack, reference.offset, context_.repo.index().at(reference.blob).blob.length};
+    });
   }
 
   // --- one file ---
@@ -179,60 +159,31 @@ private:
 class content_writer::worker {
 public:
   explicit worker(content_writer& writer)
-      : writer_(writer), context_(writer.context_), codec_(context_.repo.codecs().take()) {}
+      : writer_(writer), context_(writer.context_), reader_(context_.repo) {}
 
-  void restore(const part& todo) {
+  void restore(const pack_part& todo) {
     const auto& references = context_.plan.references;
     const auto pack = context_.repo.index().at(references[todo.first].blob).pack;
-    const bool loaded = load(pack, todo);
+    reader_.load({file_type::pack, pack}, todo.offset, todo.length);
     for (std::size_t first = todo.first; first < todo.end;) {
       std::size_t end = first + 1;
       while (end < todo.end && references[end].blob == references[first].blob) ++end;
       if (context_.reporter.token().stop_requested()) return;
-      const auto content = open_blob(references[first], todo, loaded);
+      const auto content = open_blob(references[first]);
       for (std::size_t i = first; i < end; ++i) place(references[i], content);
       first = end;
     }
   }
 
 private:
-  bool load(const id& pack, const part& todo) {
-    try {
-      sealed_.resize(todo.length);
-      context_.repo.storage().load({file_type::pack, pack}, todo.offset, sealed_);
-      return true;
-    } catch (const error&) {
-      return false;  // the blobs are tried one by one then
-    } catch (const std::bad_alloc&) {
-      return false;
-    }
-  }
-
   /// The blob's content, or nothing and the reason in problem_.
-  std::optional<byte_view> open_blob(const blob_reference& reference, const part& todo, bool loaded) {
-    const auto blob = context_.repo.index().at(reference.blob).blob;
+  std::optional<byte_view> open_blob(const blob_reference& reference) {
     try {
-      if (loaded)
-        return codec_->open_in_place(blob, byte_span(sealed_).subspan(reference.offset - todo.offset, blob.length));
-    } catch (const error&) {
-      // Another copy may be intact.
-    } catch (const std::bad_alloc&) {
-    }
-    try {
-      content_ = context_.repo.load_blob(blob.handle);
-      // The places of all later blobs were computed from what the index says.
-      if (content_.size() != blob.plaintext_length())
-        throw error(error_code::damaged, "data blob " + blob.handle.id.hex() + " has " +
-                                             std::to_string(content_.size()) + " bytes, but an index says " +
-                                             std::to_string(blob.plaintext_length()));
-      return byte_view(content_);
+      return reader_.open(context_.repo.index().at(reference.blob).blob).content;
     } catch (const error& problem) {
       problem_.emplace(problem);
-    } catch (const std::bad_alloc&) {
-      problem_.emplace(error_code::failure, "not enough memory for a blob of " +
-                                                std::to_string(blob.plaintext_length()) + " bytes");
+      return std::nullopt;
     }
-    return std::nullopt;
   }
 
   void place(const blob_reference& reference, const std::optional<byte_view>& content) {
@@ -283,8 +234,7 @@ private:
 
   content_writer& writer_;
   restore_context& context_;
-  codec_pool::lease codec_;
-  bytes sealed_, content_;
+  part_reader reader_;
   std::optional<error> problem_;
 };
 
