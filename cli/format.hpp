@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <recoup/core/parse_setting.hpp>
 #include <recoup/core/time.hpp>
 
 namespace recoup::cli {
@@ -41,12 +42,6 @@ namespace recoup::cli {
 
 /// "drwxr-xr-x": Go's os.FileMode.String of a node's mode.
 [[nodiscard]] std::string format_mode(std::uint32_t go_mode);
-
-/// Go's time.ParseDuration: "300ms", "1.5h", "2h45m", "0".
-[[nodiscard]] std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
-
-/// Go's strconv.ParseBool: 1, t, true, 0, f, false and capitals.
-[[nodiscard]] std::optional<bool> parse_bool(std::string_view text);
 
 [[nodiscard]] std::vector<std::string> split(std::string_view text, char separator);
 [[nodiscard]] std::string join(const std::vector<std::string>& parts, std::string_view separator);

@@ -43,16 +43,6 @@ TEST(cli_format, modes_as_go_prints_them) {
   EXPECT_EQ(format_mode(mode::named_pipe | 0600), "prw-------");
 }
 
-TEST(cli_format, durations_as_go_reads_them) {
-  EXPECT_EQ(parse_duration("5m"), 5min);
-  EXPECT_EQ(parse_duration("1h30m"), 90min);
-  EXPECT_EQ(parse_duration("1.5s"), 1500ms);
-  EXPECT_EQ(parse_duration("-2ms"), -2ms);
-  EXPECT_EQ(parse_duration("0"), 0s);
-  EXPECT_EQ(parse_duration("10µs"), 10us);
-  for (const auto* wrong : {"", "5", "m", "1d", "1h 2m", "--1s", ".s"}) EXPECT_FALSE(parse_duration(wrong)) << wrong;
-}
-
 TEST(cli_format, width_of_text_on_a_terminal) {
   EXPECT_EQ(display_width("abc"), 3u);
   EXPECT_EQ(display_width("日本"), 4u);
