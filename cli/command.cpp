@@ -10,6 +10,7 @@ command_tree::command_tree()
   root.set_help_flag();  // ours, in command_line.cpp, comes without an argument parser of its own
   add_global_options(root, options);
   add_backup_command(*this);
+  add_bucket_command(*this);
   add_cache_command(*this);
   add_cat_command(*this);
   add_check_command(*this);

@@ -64,6 +64,7 @@ struct command_tree {
 
 // Each of these is in command_<name>.cpp.
 void add_backup_command(command_tree& tree);
+void add_bucket_command(command_tree& tree);
 void add_cache_command(command_tree& tree);
 void add_cat_command(command_tree& tree);
 void add_check_command(command_tree& tree);

@@ -37,12 +37,12 @@ struct credential_options {
   s3_endpoint endpoint{};    ///< the server, for which mc may have an alias
   std::string region{};      ///< of the security token service, if one is needed; may be empty
   bool anonymous = false;    ///< look nowhere, sign nothing
-  std::string profile{};     ///< of ~/.aws; empty: AWS_PROFILE, then "default"
+  std::string profile{};     ///< of ~/.aws; before the environment; empty: AWS_PROFILE, then "default"
 };
 
 [[nodiscard]] inline credential_options credential_options_for(const s3_endpoint& endpoint,
                                                                const s3_settings& settings) {
-  return {endpoint, settings.region, settings.anonymous, {}};
+  return {endpoint, settings.region, settings.anonymous, settings.profile};
 }
 
 namespace credential_chain {
@@ -83,8 +83,10 @@ private:
 [[nodiscard]] inline std::shared_ptr<credential_provider> first_given(const credential_options& options,
                                                                       const std::shared_ptr<http_client>& http) {
   const auto fixed = [](s3_credentials found) { return std::make_shared<fixed_credentials>(std::move(found)); };
-  if (auto found = credentials_from_aws_environment()) return fixed(std::move(*found));
-  if (auto found = credentials_from_minio_environment()) return fixed(std::move(*found));
+  if (options.profile.empty()) {
+    if (auto found = credentials_from_aws_environment()) return fixed(std::move(*found));
+    if (auto found = credentials_from_minio_environment()) return fixed(std::move(*found));
+  }
 
   auto files = aws_profile_files::load();
   const auto places = files.describe();

@@ -309,9 +309,11 @@ inline void list_objects(s3_client& client, const std::string& bucket, const lis
   }
 }
 
-/// The same for all versions and delete markers, newest first for each key.
-inline void list_object_versions(s3_client& client, const std::string& bucket, const std::string& prefix,
+/// The same for all versions and delete markers, newest first for each key; of the options only prefix and delimiter
+/// count.
+inline void list_object_versions(s3_client& client, const std::string& bucket, const list_options& options,
                                  const std::function<void(const listed_object&)>& visit,
+                                 const std::function<void(const std::string&)>& visit_prefix,
                                  const std::string& what = "list object versions") {
   std::string key_marker, version_marker;
   for (;;) {
@@ -319,13 +321,18 @@ inline void list_object_versions(s3_client& client, const std::string& bucket, c
     request.what = what;
     request.bucket = bucket;
     request.query = {{"versions", ""}, {"encoding-type", "url"}};
-    if (!prefix.empty()) request.query.emplace_back("prefix", prefix);
+    if (!options.prefix.empty()) request.query.emplace_back("prefix", options.prefix);
+    if (!options.delimiter.empty()) request.query.emplace_back("delimiter", options.delimiter);
     if (!key_marker.empty()) request.query.emplace_back("key-marker", key_marker);
     if (!version_marker.empty()) request.query.emplace_back("version-id-marker", version_marker);
-    const auto where = "cannot " + what + " (" + describe(client.endpoint(), bucket, prefix) + ')';
+    const auto where = "cannot " + what + " (" + describe(client.endpoint(), bucket, options.prefix) + ')';
     const auto page = parse_xml(client.send(request).body, where);
-    for (const auto& each : page.children)
-      if (each.name == "Version" || each.name == "DeleteMarker") visit(s3_object::read_listed(page, each, where));
+    for (const auto& each : page.children) {
+      if (each.name == "Version" || each.name == "DeleteMarker")
+        visit(s3_object::read_listed(page, each, where));
+      else if (each.name == "CommonPrefixes" && visit_prefix)
+        visit_prefix(s3_object::plain_key(page, each.text_of("Prefix"), where));
+    }
     if (page.text_of("IsTruncated") != "true") return;
     auto next_key = s3_object::plain_key(page, page.text_of("NextKeyMarker"), where);
     auto next_version = std::string(page.text_of("NextVersionIdMarker"));
@@ -334,6 +341,14 @@ inline void list_object_versions(s3_client& client, const std::string& bucket, c
     key_marker = std::move(next_key);
     version_marker = std::move(next_version);
   }
+}
+
+inline void list_object_versions(s3_client& client, const std::string& bucket, const std::string& prefix,
+                                 const std::function<void(const listed_object&)>& visit,
+                                 const std::string& what = "list object versions") {
+  list_options options;
+  options.prefix = prefix;
+  list_object_versions(client, bucket, options, visit, {}, what);
 }
 
 }  // namespace recoup

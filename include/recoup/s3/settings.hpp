@@ -1,4 +1,4 @@
-// What `-o s3.…` sets: restic's options under restic's names, and one of our own (s3.unsigned-payload).
+// What `-o s3.…` sets: restic's options under restic's names, and two of our own (s3.unsigned-payload, s3.profile).
 #pragma once
 
 #include <algorithm>
@@ -31,6 +31,7 @@ struct s3_settings {
   std::string storage_class{};    ///< for new objects; empty: the bucket's own
   bool list_objects_v1 = false;   ///< for servers without ListObjectsV2
   bool anonymous = false;         ///< requests are not signed
+  std::string profile{};          ///< of ~/.aws: before all other credentials if it is named here
   bool unsigned_payload = false;  ///< TLS alone guards what is uploaded: saves a hash of it
   bool enable_restore = false;    ///< bring objects back from an archive class before they are read
   unsigned restore_days = 7;      ///< how long such an object then stays readable
@@ -40,10 +41,10 @@ struct s3_settings {
 
 namespace s3_option {
 
-inline constexpr std::array<std::string_view, 13> names{
+inline constexpr std::array<std::string_view, 14> names{
     "region",          "bucket-lookup",         "connections",      "retries",        "storage-class",
     "list-objects-v1", "unsafe-anonymous-auth", "unsigned-payload", "enable-restore", "restore-days",
-    "restore-timeout", "restore-tier",          "layout"};
+    "restore-timeout", "restore-tier",          "layout",           "profile"};
 
 struct option {
   std::string_view name, value;
@@ -113,6 +114,8 @@ inline void apply(const option& given, s3_settings& to) {
     constexpr std::array<std::string_view, 3> tiers{"Standard", "Bulk", "Expedited"};
     if (std::ranges::find(tiers, given.value) == tiers.end()) throw given.refusal("give Standard, Bulk or Expedited");
     to.restore_tier = given.value;
+  } else if (name == "profile") {
+    to.profile = given.value;
   } else if (name == "layout") {
     if (!given.value.empty() && given.value != "default" && given.value != "auto")
       throw given.refusal("only the default layout exists; convert the repository with `restic migrate s3_layout` of "

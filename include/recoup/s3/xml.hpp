@@ -294,6 +294,14 @@ public:
     return *this;
   }
 
+  /// An element as it was read, with all that lies in it.
+  xml_writer& copy(const xml_element& from) {
+    if (from.children.empty()) return element(from.name, from.text);
+    begin(from.name);
+    for (const auto& child : from.children) copy(child);
+    return end();
+  }
+
   [[nodiscard]] std::string take() {
     while (!open_.empty()) end();
     return std::move(text_);

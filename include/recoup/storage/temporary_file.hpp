@@ -46,7 +46,7 @@ public:
   temporary_file(int directory, std::string_view final_name) : directory_(directory) {
     do {
       name_ = std::string(final_name).append(temporary_mark) + std::to_string(random_number());
-      file_ = file_descriptor(::openat(directory, name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+      file_ = file_descriptor(::openat(directory, name_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     } while (!file_ && (errno == EEXIST || errno == EINTR));
     if (!file_) name_.clear();
   }
@@ -78,6 +78,9 @@ public:
     }
     return true;
   }
+
+  /// For what is not written in one piece; open for reading too.
+  [[nodiscard]] int descriptor() const noexcept { return file_.get(); }
 
   [[nodiscard]] bool sync() const noexcept { return sync_to_disk(file_.get()); }
 
