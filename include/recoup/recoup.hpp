@@ -56,6 +56,7 @@
 #include <recoup/json/go_print_table.hpp>
 #include <recoup/json/go_quote.hpp>
 #include <recoup/json/json_reader.hpp>
+#include <recoup/json/json_tree.hpp>
 #include <recoup/json/json_writer.hpp>
 #include <recoup/json/utf8.hpp>
 
@@ -71,6 +72,7 @@
 #include <recoup/ops/backup/stream.hpp>
 #include <recoup/ops/backup/tree_saver.hpp>
 
+#include <recoup/ops/bucket_repositories.hpp>
 #include <recoup/ops/cache_directories.hpp>
 #include <recoup/ops/cat.hpp>
 
@@ -110,7 +112,9 @@
 
 #include <recoup/ops/ls/ncdu.hpp>
 
+#include <recoup/ops/object_retention.hpp>
 #include <recoup/ops/open_cached.hpp>
+#include <recoup/ops/remove_bucket.hpp>
 #include <recoup/ops/restore.hpp>
 
 #include <recoup/ops/restore/content_check.hpp>
@@ -133,6 +137,14 @@
 #include <recoup/ops/snapshot_groups.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/ops/stats.hpp>
+#include <recoup/ops/sync.hpp>
+
+#include <recoup/ops/sync/bucket_place.hpp>
+#include <recoup/ops/sync/directory_place.hpp>
+#include <recoup/ops/sync/file_names.hpp>
+#include <recoup/ops/sync/place.hpp>
+#include <recoup/ops/sync/plan.hpp>
+
 #include <recoup/ops/used_blobs.hpp>
 #include <recoup/ops/walk.hpp>
 
@@ -159,6 +171,17 @@
 #include <recoup/repo/unpacked.hpp>
 
 #include <recoup/s3/bucket.hpp>
+
+#include <recoup/s3/bucket/anonymous_access.hpp>
+#include <recoup/s3/bucket/lifecycle.hpp>
+#include <recoup/s3/bucket/lifecycle_json.hpp>
+#include <recoup/s3/bucket/list.hpp>
+#include <recoup/s3/bucket/policy.hpp>
+#include <recoup/s3/bucket/setting.hpp>
+#include <recoup/s3/bucket/uploads.hpp>
+#include <recoup/s3/bucket/usage.hpp>
+#include <recoup/s3/bucket/versioning.hpp>
+
 #include <recoup/s3/client.hpp>
 #include <recoup/s3/concurrency.hpp>
 #include <recoup/s3/credentials.hpp>
@@ -179,9 +202,11 @@
 #include <recoup/s3/location.hpp>
 #include <recoup/s3/multipart.hpp>
 #include <recoup/s3/object.hpp>
+#include <recoup/s3/object_lock.hpp>
 #include <recoup/s3/retry.hpp>
 #include <recoup/s3/settings.hpp>
 #include <recoup/s3/signature.hpp>
+#include <recoup/s3/tags.hpp>
 #include <recoup/s3/uri.hpp>
 #include <recoup/s3/xml.hpp>
 
