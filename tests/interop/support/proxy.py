@@ -336,9 +336,11 @@ class Proxy:
         return collections.Counter(r.fault for r in self.log if r.fault)
 
     def duplicates(self, method: str = "PUT") -> list[tuple[str, int]]:
-        """Keys that were asked for more often than once and once more for each injected fault, with how often: work done twice."""
-        asked = collections.Counter((r.key, tuple(sorted(r.query.items()))) for r in self.requests(method))
-        failed = collections.Counter((r.key, tuple(sorted(r.query.items()))) for r in self.requests(method) if r.fault)
+        """Keys that were asked for (with one query and one range) more often than once and once more for each injected fault, with how
+        often: work done twice."""
+        same = lambda r: (r.key, tuple(sorted(r.query.items())), r.headers.get("range"))
+        asked = collections.Counter(map(same, self.requests(method)))
+        failed = collections.Counter(same(r) for r in self.requests(method) if r.fault)
         return [(what[0], count) for what, count in asked.items() if count > 1 + failed[what]]
 
     def __str__(self) -> str:

@@ -336,8 +336,9 @@ class Server:
         return found | ({"RESTIC_CACERT": str(self.certificate.authority)} if self.certificate and self.certificate.authority else {})
 
     def location(self, bucket: str, prefix: str = "", endpoint: str | None = None) -> str:
-        """A repository's location, as restic writes it. `endpoint`: that of a proxy in front."""
-        return f"s3:{endpoint or self.endpoint}/{bucket}" + (f"/{prefix}" if prefix else "")
+        """A repository's location, as restic writes it: a URL, in which only what would be taken for an escape needs one. `endpoint`: that
+        of a proxy in front."""
+        return f"s3:{endpoint or self.endpoint}/{bucket}" + (f"/{prefix.replace('%', '%25')}" if prefix else "")
 
     def client(self, user: Credentials | None = None, endpoint: str | None = None, service: str = "s3") -> Any:
         user = user or self.root
