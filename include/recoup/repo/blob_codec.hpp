@@ -68,8 +68,8 @@ public:
   }
 
   /// The same for a blob that another codec opened and whose hash it verified. A compressed form that came with it is
-  /// taken over where this codec would compress too and has not been told how hard to try: compressing takes twice as
-  /// long as all the rest, and nothing has to be believed of the form but that it decompressed to this content.
+  /// taken over where this codec would compress too and has not been told how hard to try: compressing takes longer
+  /// than all the rest, and nothing has to be believed of the form but that it decompressed to this content.
   [[nodiscard]] sealed_blob seal(const blob_handle& handle, const opened_blob& blob) {
     const bool asked_for_a_level = options_.mode != compression::automatic && options_.mode != compression::off;
     if (blob.compressed.empty() || !compresses(handle.type) || asked_for_a_level) return seal(handle, blob.content);
