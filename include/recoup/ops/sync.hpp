@@ -163,6 +163,7 @@ private:
     const auto source = from_.open(item.entry);
     const auto parts = layout_of(*source);
     if (item.reason == sync_reason::to_compare && is_same(item.entry, *source, parts, threads)) {
+      observer_.on_bytes(source->size());
       const std::lock_guard lock(mutex_);
       ++result_.equal;
       return;
