@@ -10,7 +10,7 @@ help:
 	@echo "make build       the recoup executable, in build/release/recoup"
 	@echo "make install     executable, headers and CMake package into PREFIX ($(PREFIX))"
 	@echo "make test        everything that is tested; tests/run PART runs a part (build release dev tsan fuzz"
-	@echo "                 consumer python interop)"
+	@echo "                 consumer python interop s3)"
 	@echo "make bench       benchmarks"
 	@echo "make umbrella    write include/recoup/recoup.hpp anew, after a header came or went"
 	@echo "make clean       remove build/, with the quickstart's repository in it"

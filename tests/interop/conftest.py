@@ -11,16 +11,22 @@ import uuid
 
 import pytest
 
-from support import format, programs, trees
+from support import format, programs, s3, storage, trees
 from support.commands import backup
 from support.programs import PASSWORD, Program, Repository
+from support.storage import place
 from support.trees import write
 
 STAND_IN = programs.stand_in()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--storage", choices=["local", "minio", "versitygw"], default=os.environ.get("RECOUP_STORAGE") or "local",
+                     help="where the repositories lie: in directories, or in a bucket of a server that the session starts")
+
+
 def pytest_report_header(config):
-    lines = []
+    lines = [f"repositories: {config.getoption('storage')}"]
     for program in (programs.recoup(), programs.restic(), programs.restic_old()):
         try:
             said = subprocess.run([program.path, "version"], capture_output=True, text=True).stdout.strip()
@@ -33,17 +39,23 @@ def pytest_report_header(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if STAND_IN:
-        left_out = [item for item in items if item.get_closest_marker("recoup_only")]
-        if left_out:
-            config.hook.pytest_deselected(items=left_out)
-            items[:] = [item for item in items if item not in left_out]
+    unwanted = ["recoup_only"] if STAND_IN else []
+    if config.getoption("storage") != "local":
+        unwanted += ["local_only", "storage_blind"]
+    left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in unwanted)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        chosen = set(map(id, left_out))
+        items[:] = [item for item in items if id(item) not in chosen]
 
 
 def pytest_sessionstart(session):
     """A missing program, or no root, is an error here and not a skip: these tests must not be passed by not running."""
     missing = [f"{p.name} ({p.path})" for p in (programs.recoup(), programs.restic(), programs.restic_old())
                if not os.access(p.path, os.X_OK)]
+    if session.config.getoption("storage") != "local":
+        missing += [f"{name} ({s3.program(variable, name)}): tools/s3-servers.sh builds it" for variable, name in
+                    (("MINIO", "minio"), ("MC", "mc"), ("VERSITYGW", "versitygw")) if not os.access(s3.program(variable, name), os.X_OK)]
     missing += [tool for tool in ("rsync", "setpriv", "unshare", "mount", "umount") if shutil.which(tool) is None]
     if missing:
         pytest.exit("needed and not found: " + ", ".join(missing), returncode=4)
@@ -60,6 +72,38 @@ def pytest_runtest_makereport(item, call):
         safe = text.encode("utf-8", "backslashreplace").decode()
         if safe != text:
             report.longrepr = safe
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory):
+    """The session's MinIO: one for each process that runs tests. Who kills it, fills it or changes its users starts one of his own."""
+    with s3.Minio(tmp_path_factory.mktemp("minio")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def second_server(tmp_path_factory):
+    """The session's other S3 server, Versity's gateway."""
+    with s3.Versity(tmp_path_factory.mktemp("versitygw")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _storage(request):
+    """Where `place` puts repositories."""
+    chosen = {"minio": "minio", "versitygw": "second_server"}.get(request.config.getoption("storage"))
+    storage.use(request.getfixturevalue(chosen) if chosen else None)
+    yield
+    storage.use(None)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_in_the_bucket(request):
+    """What pytest does with tmp_path: a test that succeeded leaves nothing."""
+    yield
+    where = request.node.funcargs.get("tmp_path")
+    if storage.is_bucket() and where is not None:
+        storage.remove_tree(place(where))
 
 
 @pytest.fixture(scope="session")
@@ -115,8 +159,8 @@ def template(tmp_path_factory):
 def new_repo(template, tmp_path):
     """new_repo("name", version=2): a copy of the template. All copies of one version have the same chunker polynomial."""
     def make(name: str = "repo", version: int = 2, where: pathlib.Path | None = None) -> Repository:
-        path = (where or tmp_path) / name
-        shutil.copytree(template[version].path, path)
+        path = place((where or tmp_path) / name)
+        storage.copy_tree(template[version].path, path)
         return Repository(path, version)
     return make
 
@@ -169,8 +213,8 @@ def tmpfs(tmp_path):
 def history(template, tmp_path_factory):
     """A repository with six snapshots of several trees, hosts and tags. Nobody changes it."""
     home = tmp_path_factory.mktemp("history")
-    repo = Repository(home / "repo")
-    shutil.copytree(template[2].path, repo.path)
+    repo = Repository(place(home / "repo"))
+    storage.copy_tree(template[2].path, repo.path)
     restic = programs.restic().at(home)
     tree = trees.odd_tree(home / "tree", large=2_000_000)
     save = lambda *args, **kw: backup(restic, repo, *args, cwd=home, **kw).id
@@ -202,7 +246,7 @@ def history(template, tmp_path_factory):
 def sound(tmp_path):
     """sound(version=2): a small repository written by our own writer, with one snapshot of three files."""
     def make(version=2):
-        made = format.Repo.create(tmp_path / "sound", version)
+        made = format.Repo.create(place(tmp_path / "sound"), version)
         writer = made.writer()
         tree = writer.tree([writer.file(b"a", b"aaaa" * 100), writer.folder(b"d", [writer.file(b"b", b"bb")]), writer.file(b"z", b"zzz" * 50)])
         writer.finish()

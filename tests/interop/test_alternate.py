@@ -10,6 +10,7 @@ from support import format, trees
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same
 from support.programs import Repository
+from support.storage import place
 
 SEED = int(os.environ.get("RECOUP_SEED", "1"))
 
@@ -32,7 +33,7 @@ def judge(repo):
 
 def test_a_repository_from_init_to_prune(recoup, other, version, tmp_path):
     """recoup: init, backup, change, backup. restic: check, restore, diff, forget, prune. recoup: restore, backup."""
-    repo = Repository(tmp_path / "repo", version)
+    repo = Repository(place(tmp_path / "repo"), version)
     made = recoup.run("init", "--json", "--repository-version", version, repo=repo).json()
     config = other.run("cat", "config", repo=repo).json()
     assert (config["version"], config["id"]) == (version, made["id"])
@@ -224,6 +225,7 @@ def test_pack_sizes(recoup, restic, repo, tmp_path, pack_size):
     check_clean(restic, repo)
 
 
+@pytest.mark.local_only
 def test_files_in_the_repository(recoup, tmp_path, small_tree):
     """Names, modes and nothing left over."""
     repo = Repository(tmp_path / "repo")
@@ -241,6 +243,7 @@ def test_files_in_the_repository(recoup, tmp_path, small_tree):
     assert repo.files("locks") == {}
 
 
+@pytest.mark.local_only
 def test_group_readable_repositories_stay_so(recoup, restic, repo, tmp_path, small_tree):
     """A repository whose config the group may read gets files that the group may read."""
     for path in [repo.path] + list(repo.path.rglob("*")):

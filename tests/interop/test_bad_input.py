@@ -6,11 +6,12 @@ import subprocess
 
 import pytest
 
-from support import format, trees
+from support import format, storage, trees
 from support.commands import backup, restore
 from support.compare import assert_same, listing
 from support.programs import Repository
 from support.refusals import NOBODY, exit_error
+from support.storage import place
 
 
 # ---- which repository, which password --------------------------------------------------------------------------------
@@ -33,13 +34,14 @@ def test_wrong_password(recoup, repo, tmp_path, command):
 @pytest.mark.parametrize("where", ["nowhere", "empty"])
 def test_no_repository(recoup, tmp_path, command, where):
     (tmp_path / "empty").mkdir()
-    repo = Repository(tmp_path / where)
+    repo = Repository(place(tmp_path / where))
     result = recoup.run(*command, repo=repo, cwd=tmp_path, code=10)
     assert str(repo.path) in result.errors
     assert str(repo.path) in exit_error(recoup.run(*command, "--json", repo=repo, cwd=tmp_path, code=10))
     assert list((tmp_path / "empty").iterdir()) == [] and not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.local_only
 @pytest.mark.recoup_only
 @pytest.mark.parametrize("command", COMMANDS[:3] + [["init"]], ids=lambda c: c[0])
 @pytest.mark.parametrize("where", ["a-file", "a-file/below"])
@@ -94,6 +96,11 @@ def test_unknown_commands_and_flags(recoup, restic, repo):
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
 
+def give_to_nobody(*places):
+    """A bucket belongs to whoever has its credentials."""
+    subprocess.run(["chown", "-R", "65534:65534", *(p for p in places if isinstance(p, os.PathLike))], check=True)
+
+
 @pytest.fixture
 def for_everybody(stable, new_repo, recoup, restic):
     """Executables, a repository and a tree that an ordinary user can reach; some of the tree it cannot read."""
@@ -108,7 +115,7 @@ def for_everybody(stable, new_repo, recoup, restic):
     (tree / "d3").chmod(0o711)
     (tree / "d0/f4").chmod(0o200)
     os.utime(stable, ns=(1, 1_500_000_000_000_000_000))
-    subprocess.run(["chown", "-R", "65534:65534", repo.path, stable / "home"], check=True)
+    give_to_nobody(stable / "home", repo.path)
     return repo, tree
 
 
@@ -168,7 +175,7 @@ def test_parent_that_does_not_exist(recoup, repo, small_tree):
 def test_target_that_cannot_be_written(recoup, restic, for_everybody, tmp_path):
     repo, tree = for_everybody
     backup(restic, repo, "tree", cwd=tree.parent)
-    subprocess.run(["chown", "-R", "65534:65534", repo.path, tree.parent / "home"], check=True)
+    give_to_nobody(tree.parent / "home", repo.path)
     locked_up = tree.parent / "locked-up"
     locked_up.mkdir(mode=0o755)
     before = listing(tree.parent / "locked-up")
@@ -184,6 +191,7 @@ def test_target_that_cannot_be_written(recoup, restic, for_everybody, tmp_path):
     assert repo.ids("locks") == set()
 
 
+@pytest.mark.local_only
 def test_init_where_nothing_can_be_written(recoup, for_everybody):
     repo, tree = for_everybody
     result = recoup.run("init", repo=Repository(tree.parent / "new"), wrap=NOBODY, code=1)
@@ -192,17 +200,17 @@ def test_init_where_nothing_can_be_written(recoup, for_everybody):
 
 
 def test_init_twice(recoup, restic, tmp_path, repo):
-    before = {name: (repo.path / name).read_bytes() for name in repo.files()}
+    before = storage.read_all(repo.path)
     result = recoup.run("init", repo=repo, code=1)
     assert "already" in result.errors
     assert "already" in exit_error(recoup.run("init", "--json", repo=repo, code=1))
     for leftover in ("config", "keys"):  # half a repository is none, but not to be overwritten either
-        half = Repository(tmp_path / f"half-{leftover}")
-        shutil.copytree(repo.path, half.path)
-        shutil.rmtree(half.path / "keys") if leftover == "config" else (half.path / "config").unlink()
+        half = Repository(place(tmp_path / f"half-{leftover}"))
+        storage.copy_tree(repo.path, half.path)
+        storage.remove_tree(half.path / "keys") if leftover == "config" else (half.path / "config").unlink()
         theirs = restic.run("init", repo=half, code=None)
         recoup.run("init", repo=half, code=theirs.code)
-    assert {name: (repo.path / name).read_bytes() for name in repo.files()} == before
+    assert storage.read_all(repo.path) == before
 
 
 def test_dump_to_a_target_that_cannot_be_written(recoup, repo, small_tree, tmp_path):

@@ -3,14 +3,14 @@
 import os
 import pathlib
 import random
-import shutil
 
 import pytest
 
-from support import format, trees
+from support import format, storage, trees
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same, compare_trees
 from support.programs import Repository
+from support.storage import place
 from support.trees import noise, write
 
 SEED = int(os.environ.get("RECOUP_SEED", "1"))
@@ -18,7 +18,7 @@ SEED = int(os.environ.get("RECOUP_SEED", "1"))
 
 # ---- kinds of damage ----------------------------------------------------------------------------------------------------
 
-def change(path: pathlib.Path, edit) -> None:
+def change(path: storage.Place, edit) -> None:
     raw = bytearray(path.read_bytes())
     path.chmod(0o600)
     path.write_bytes(edit(raw))
@@ -51,8 +51,8 @@ def saved(request, template, tmp_path_factory):
     """A repository with two snapshots, several packs of data and of trees; every test damages a copy."""
     from support import programs
     home = tmp_path_factory.mktemp("damage")
-    repo = Repository(home / "repo", request.param)
-    shutil.copytree(template[request.param].path, repo.path)
+    repo = Repository(place(home / "repo"), request.param)
+    storage.copy_tree(template[request.param].path, repo.path)
     writer = programs.recoup().at(home)
     tree = trees.small_tree(home / "tree", ("damage", SEED), files=24, bytes_each=400_000)
     os.link(tree / "d0/f0", tree / "d1/twin")
@@ -66,8 +66,9 @@ def saved(request, template, tmp_path_factory):
 def broken(saved, tmp_path):
     """A copy of the repository to damage, and the tree as it was."""
     repo, tree, first, second = saved
-    shutil.copytree(repo.path, tmp_path / "broken")
-    return Repository(tmp_path / "broken", repo.version), tree, first, second
+    copy = Repository(place(tmp_path / "broken"), repo.version)
+    storage.copy_tree(repo.path, copy.path)
+    return copy, tree, first, second
 
 
 def packs_of(repo, kind):

@@ -10,10 +10,11 @@ import tarfile
 
 import pytest
 
-from support import format
+from support import format, storage
 from support.commands import restore
 from support.compare import assert_same, attributes, listing
 from support.programs import Repository, fixtures_folder
+from support.storage import place
 
 FIXTURES = fixtures_folder()
 #: archive, password; each holds one repository in `repo/`
@@ -35,10 +36,17 @@ def opened(request, tmp_path):
         if name in ARCHIVES:
             with tarfile.open(FIXTURES / f"{name}.tar.gz") as archive:
                 archive.extractall(tmp_path, filter="tar")
-            return Repository(tmp_path / "repo", password=ARCHIVES[name])
+            return moved(Repository(tmp_path / "repo", password=ARCHIVES[name]))
         bucket, _, path = name.partition(":")
         subprocess.run(["tar", "--zstd", "-xf", FIXTURES / f"velero/{bucket}.tar.zst", "-C", tmp_path], check=True)
-        return Repository(tmp_path / "velero-backups" / path, password="static-passw0rd")
+        return moved(Repository(tmp_path / "velero-backups" / path, password="static-passw0rd"))
+
+    def moved(repo):
+        target = place(repo.path)
+        if target != repo.path:
+            storage.copy_tree(repo.path, target)
+        return Repository(target, password=repo.password)
+
     return unpack
 
 

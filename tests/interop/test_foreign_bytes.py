@@ -10,6 +10,7 @@ from support import format
 from support.commands import backup, check_clean, restore
 from support.programs import Repository
 from support.refusals import LITTLE_MEMORY, READERS, TOLERABLE, read_everything
+from support.storage import place
 
 
 # ---- config and keys -------------------------------------------------------------------------------------------------
@@ -29,7 +30,7 @@ CONFIGS = {
 @pytest.mark.recoup_only
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_config_that_is_no_good(recoup, tmp_path, kind):
-    made = format.Repo.create(tmp_path / "repo")
+    made = format.Repo.create(place(tmp_path / "repo"))
     made.write_config(json.dumps(CONFIGS[kind]).encode())
     repo = Repository(made.path)
     for command in (["snapshots"], ["backup", "/etc/hostname"], ["check"]):
@@ -44,7 +45,7 @@ def test_config_that_is_no_good(recoup, tmp_path, kind):
 @pytest.mark.parametrize("raw", [b"", b"{", b"{}", b"\x00" * 100, b'{"version":2,', b"[" * 100_000, b'{"version":2,"id":"' + b"a" * 10_000_000 + b'"}', b"\xff\xfe"],
                          ids=["empty", "open", "object", "zeros", "cut", "nested", "long", "no UTF-8"])
 def test_config_that_is_no_json(recoup, tmp_path, raw):
-    made = format.Repo.create(tmp_path / "repo")
+    made = format.Repo.create(place(tmp_path / "repo"))
     made.write_config(raw)
     result = recoup.run("snapshots", repo=Repository(made.path), code=1)
     assert "config" in result.errors.lower() and len(result.errors) < 5000
@@ -53,7 +54,7 @@ def test_config_that_is_no_json(recoup, tmp_path, raw):
 def test_unknown_keys_in_the_config_are_tolerated(recoup, restic, tmp_path):
     """Other programs keep settings there."""
     extra = {"compression": 3, "append_only": False, "is_hot": None, "treepack_size": 4194304, "nested": {"a": [1, 2, {"b": "c"}]}}
-    made = format.Repo.create(tmp_path / "repo", config=extra)
+    made = format.Repo.create(place(tmp_path / "repo"), config=extra)
     repo = Repository(made.path)
     (tmp_path / "f").write_text("x")
     backup(recoup, repo, "f", cwd=tmp_path)
@@ -73,7 +74,7 @@ KEYS = {
 @pytest.mark.parametrize("kind", KEYS)
 def test_key_that_is_no_good(recoup, tmp_path, kind):
     """Refused at once, without gigabytes of memory or minutes of time; the message names the key file or says that none fits."""
-    made = format.Repo.create(tmp_path / "repo")
+    made = format.Repo.create(place(tmp_path / "repo"))
     repo = Repository(made.path)
     (name,) = repo.ids("keys")
     value = json.loads((made.path / "keys" / name).read_bytes()) | KEYS[kind]
@@ -88,7 +89,7 @@ def test_key_that_is_no_good(recoup, tmp_path, kind):
 @pytest.mark.recoup_only
 @pytest.mark.parametrize("raw", [b"", b"{", b"null", b"[]", b"\xff" * 500, b"{" * 200_000, b'{"kdf":"scrypt"}'], ids=range(7))
 def test_key_that_is_no_json(recoup, tmp_path, raw):
-    made = format.Repo.create(tmp_path / "repo")
+    made = format.Repo.create(place(tmp_path / "repo"))
     repo = Repository(made.path)
     for name in repo.ids("keys"):
         (made.path / "keys" / name).unlink()

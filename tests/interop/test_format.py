@@ -5,6 +5,7 @@ import pytest
 from support import format
 from support.commands import check_clean
 from support.programs import Repository
+from support.storage import place
 
 KEY = format.Key(bytes(range(0x20)), bytes(range(0x20, 0x30)), bytes(range(0x30, 0x40)))
 IV = bytes(range(0x40, 0x50))
@@ -48,7 +49,7 @@ def test_tree_vector_and_restic_agrees_with_it(restic, version, tmp_path):
     tree = "eca73a6f64b5177e2124a367bca3e13c56c423b0b5cdbc2deabc3ccf1129f092"
     assert (len(raw), format.sha256(raw)) == (1393, tree)
 
-    made = format.Repo.create(tmp_path / "repo", version)
+    made = format.Repo.create(place(tmp_path / "repo"), version)
     writer = made.writer()
     writer.add("data", b"holdfast")
     writer.tree([])

@@ -15,6 +15,7 @@ from support.commands import backup, restore
 from support.compare import assert_same, listing
 from support.programs import Repository, stand_in
 from support.refusals import read_everything
+from support.storage import place
 from support.trees import write
 
 
@@ -24,7 +25,7 @@ def hostile(tmp_path, recoup):
 
     Around the target lie files that an attack would hit. Returns the result and the target.
     """
-    made = format.Repo.create(tmp_path / "hostile")
+    made = format.Repo.create(place(tmp_path / "hostile"))
     repo = Repository(made.path)
     yard = tmp_path / "yard"
     (yard / "home/deep").mkdir(parents=True)
@@ -227,7 +228,7 @@ def test_duplicate_and_unsorted_names(hostile):
 @pytest.mark.parametrize("depth", [100, 1500, 10_000])
 def test_deep_nesting(recoup, tmp_path, tmpfs, depth):
     """Longer paths than any system call takes, deeper than any stack should be trusted for."""
-    made = format.Repo.create(tmp_path / "repo")
+    made = format.Repo.create(place(tmp_path / "repo"))
     writer = made.writer()
     tree = writer.tree([writer.file(b"bottom", b"bottom")])
     for _ in range(depth):
@@ -253,7 +254,7 @@ def test_deep_nesting(recoup, tmp_path, tmpfs, depth):
 @pytest.mark.recoup_only
 def test_wide_tree_shared_many_times(recoup, tmp_path):
     """Ten levels of ten references to the same subtree: 10^10 paths in eleven small blobs. Commands that need not walk them must not."""
-    made = format.Repo.create(tmp_path / "repo")
+    made = format.Repo.create(place(tmp_path / "repo"))
     writer = made.writer()
     tree = writer.tree([writer.file(b"f", b"x")])
     for _ in range(10):
@@ -271,7 +272,7 @@ def test_wide_tree_shared_many_times(recoup, tmp_path):
 
 def test_backup_on_top_of_a_hostile_parent(recoup, restic, tmp_path, small_tree):
     """The parent's trees only say what is unchanged: whatever they claim, the new snapshot holds what is on the disk."""
-    made = format.Repo.create(tmp_path / "repo")
+    made = format.Repo.create(place(tmp_path / "repo"))
     repo = Repository(made.path)
     first = backup(recoup, repo, "small", cwd=tmp_path)
     stored = made.refresh()

@@ -210,6 +210,7 @@ def test_interrupted_restore_and_check(recoup, restic, repo, large, tmp_path, nu
 
 # ---- no room -------------------------------------------------------------------------------------------------------------
 
+@pytest.mark.local_only
 @pytest.mark.parametrize("limit", ["size=24m", "size=400m,nr_inodes=30"])
 def test_full_disk_below_the_repository(recoup, restic, new_repo, tmpfs, small_tree, tmp_path, version, limit):
     disk = tmpfs("disk", limit)
@@ -235,6 +236,7 @@ def test_full_disk_below_the_repository(recoup, restic, new_repo, tmpfs, small_t
         assert format.Repo(repo.path).stored_twice() == {}, "what was stored before the disk was full was stored again"
 
 
+@pytest.mark.local_only
 def test_read_only_repository(recoup, restic, new_repo, tmpfs, small_tree, tmp_path):
     disk = tmpfs("disk")
     repo = new_repo("repo", where=disk)

@@ -449,6 +449,7 @@ def test_ownership_by_name(both, restic, repo, tmp_path):
     assert (ours / "t/tree/known").stat().st_uid == 4000
 
 
+@pytest.mark.local_only
 def test_without_root(recoup, restic, new_repo, stable, tmp_path):
     """An ordinary user gets everything but the owners: not an error, as with restic."""
     repo = new_repo(where=stable)

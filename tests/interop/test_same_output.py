@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from support import trees
+from support import storage, trees
 from support.commands import backup
+from support.storage import place
 
 # One repository for all cases: two snapshots that restic made, with names, types and tags that are hard to print.
 
@@ -16,11 +17,10 @@ from support.commands import backup
 @pytest.fixture(scope="module")
 def answered(request, tmp_path_factory, template, stable_root):
     from support import programs
-    import shutil
 
     home = tmp_path_factory.mktemp("same-output")
-    repo = programs.Repository(home / "repo", 2)
-    shutil.copytree(template[2].path, repo.path)
+    repo = programs.Repository(place(home / "repo"), 2)
+    storage.copy_tree(template[2].path, repo.path)
     restic, recoup = programs.restic().at(home), programs.recoup().at(home)
     source = stable_root / "same-output"
     (source / "dir/below").mkdir(parents=True)
@@ -211,7 +211,7 @@ def test_same_json_of_backup_and_restore(recoup, restic, new_repo, small_tree, t
         def run(*words, code=0, env=None):
             return program.run(*words, repo=repo, code=code, env=env, cwd=small_tree.parent)
 
-        runs = [run("init", "--json", "--repository-version", "2", "-r", tmp_path / f"new-{program.name}"),
+        runs = [run("init", "--json", "--repository-version", "2", "-r", place(tmp_path / f"new-{program.name}")),
                 run("backup", "--json", "-vv", small_tree.name),
                 run("backup", "--json", "-vv", small_tree.name, "--dry-run"),
                 run("backup", "--json", small_tree.name, "missing", code=3),
@@ -219,7 +219,7 @@ def test_same_json_of_backup_and_restore(recoup, restic, new_repo, small_tree, t
                 run("restore", "latest", "--json", "-vv", "-t", tmp_path / f"out-{program.name}"),
                 run("restore", "latest", "--json", "-vv", "-t", tmp_path / f"out-{program.name}"),
                 run("snapshots", "--json", env={"RESTIC_PASSWORD": "wrong"}, code=12),
-                run("snapshots", "--json", "-r", tmp_path / "nowhere", code=10)]
+                run("snapshots", "--json", "-r", place(tmp_path / "nowhere"), code=10)]
         said[program] = runs
     for ours, theirs in zip(said[recoup], said[restic]):
         for kind in ("initialized", "summary", "exit_error"):

@@ -22,6 +22,8 @@ import zstandard
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
+from . import storage
+
 OVERHEAD = 32
 DATA, TREE = "data", "tree"
 _TYPE_OF_CODE = {0: DATA, 1: TREE, 2: DATA, 3: TREE}
@@ -181,8 +183,8 @@ class Entry:
 class Repo:
     """An opened repository."""
 
-    def __init__(self, path: os.PathLike | str, password: str = "geheim"):
-        self.path = pathlib.Path(path)
+    def __init__(self, path: storage.Place, password: str = "geheim"):
+        self.path = storage.as_place(path)
         self.key, self.key_id = self._unlock(password)
         self.config = json.loads(self.key.open((self.path / "config").read_bytes()))
         self.version = self.config["version"]
@@ -201,10 +203,10 @@ class Repo:
     # -- creating
 
     @staticmethod
-    def create(path: os.PathLike | str, version: int = 2, password: str = "geheim",
+    def create(path: storage.Place, version: int = 2, password: str = "geheim",
                polynomial: str = "3da3358b4dc173", config: dict | None = None) -> "Repo":
         """A new repository with cheap key derivation, without any other program. `config`: more or other keys in it."""
-        path = pathlib.Path(path)
+        path = storage.as_place(path)
         for folder in ["keys", "index", "snapshots", "locks", "data"] + [f"data/{i:02x}" for i in range(256)]:
             (path / folder).mkdir(parents=True, exist_ok=True)
         master = Key.from_bytes(os.urandom(64))
@@ -231,7 +233,7 @@ class Repo:
     # -- unpacked files
 
     def names(self, kind: str) -> list[str]:
-        return sorted(f.name for f in (self.path / kind).iterdir() if len(f.name) == 64)
+        return sorted(name for name in storage.files_below(self.path / kind) if len(name) == 64)
 
     def load(self, kind: str, name: str) -> Any:
         raw = (self.path / kind / name).read_bytes()
@@ -271,7 +273,7 @@ class Repo:
         self._index = None
         return self
 
-    def pack_path(self, pack: str) -> pathlib.Path:
+    def pack_path(self, pack: str) -> storage.Place:
         return self.path / "data" / pack[:2] / pack
 
     def blob(self, kind: str, name: str) -> bytes:
@@ -279,9 +281,7 @@ class Repo:
         if not places:
             raise FormatError(f"{kind} blob {name} is in no index")
         place = places[0]
-        with open(self.pack_path(place.pack), "rb") as file:
-            file.seek(place.offset)
-            plain = self.key.open(file.read(place.length))
+        plain = self.key.open(storage.read_part(self.pack_path(place.pack), place.offset, place.length))
         if place.uncompressed:
             plain = zstandard.ZstdDecompressor().decompressobj().decompress(plain)
             if len(plain) != place.uncompressed:
@@ -324,7 +324,11 @@ class Repo:
         return found
 
     def packs(self) -> list[str]:
-        return sorted(f.name for folder in (self.path / "data").iterdir() for f in folder.iterdir() if len(f.name) == 64)
+        return sorted(self.pack_sizes())
+
+    def pack_sizes(self) -> dict[str, int]:
+        files = ((name.rpartition("/")[2], size) for name, size in storage.files_below(self.path / "data").items())
+        return {name: size for name, size in files if len(name) == 64}
 
     # -- writing data
 
@@ -352,13 +356,12 @@ class Repo:
         Every file but temporary ones has contents that match its name; every indexed blob lies within an existing pack; every
         tree and blob that a snapshot needs is indexed.
         """
-        found, sizes = [], {}
+        found = []
         for kind in ("index", "snapshots", "keys"):
             for name in self.names(kind):
                 if sha256((self.path / kind / name).read_bytes()) != name:
                     found.append(f"{kind}/{name}: contents do not match the name")
-        for pack in self.packs():
-            sizes[pack] = self.pack_path(pack).stat().st_size
+        sizes = self.pack_sizes()
         if found:
             return found
         index = self.refresh().index()
@@ -475,7 +478,7 @@ def _key_file(master: Key, password: str, n: int = FAST_SCRYPT) -> bytes:
                        "N": n, "r": 8, "p": 1, "salt": b64(salt), "data": b64(data)}, separators=(",", ":")).encode()
 
 
-def _write(folder: pathlib.Path, raw: bytes) -> str:
+def _write(folder: storage.Place, raw: bytes) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     name = sha256(raw)
     file = folder / name

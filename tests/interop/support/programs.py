@@ -15,6 +15,8 @@ import subprocess
 import time
 from typing import Any, Iterable, Mapping, Sequence
 
+from . import storage
+
 REPOSITORY_ROOT = pathlib.Path(__file__).resolve().parents[3]
 PASSWORD = "geheim"
 HOST = "interop"
@@ -32,22 +34,18 @@ def _program_path(variable: str, default: pathlib.Path) -> pathlib.Path:
 class Repository:
     """Where a repository lies and what opens it."""
 
-    path: pathlib.Path
+    path: storage.Place
     version: int = 2
     password: str = PASSWORD
 
     def files(self, kind: str | None = None) -> dict[str, int]:
         """Relative name -> size of all files (of one kind); temporary files of local saves included."""
         start = self.path / kind if kind else self.path
-        found = {}
-        for folder, _, names in os.walk(start):
-            for name in names:
-                full = pathlib.Path(folder) / name
-                try:
-                    found[str(full.relative_to(self.path))] = full.lstat().st_size
-                except FileNotFoundError:  # a lock or a temporary file, gone meanwhile
-                    pass
-        return found
+        return {f"{kind}/{name}" if kind else name: size for name, size in storage.files_below(start).items()}
+
+    def through(self, endpoint: str) -> "Repository":
+        """The same repository in a bucket, reached by way of a proxy or a line."""
+        return dataclasses.replace(self, path=self.path.through(endpoint))
 
     def ids(self, kind: str) -> set[str]:
         return {name for name in (pathlib.PurePath(path).name for path in self.files(kind)) if len(name) == 64}
@@ -130,10 +128,12 @@ class Program:
     def environment(self, repo: Repository | None, extra: Mapping[str, str | None] | None) -> dict[str, str]:
         env = {key: value for key, value in os.environ.items() if key.startswith(_KEPT_PREFIXES)}
         env.update(PATH=os.environ.get("PATH", "/usr/bin:/bin"), HOME=str(self.home), TZ="UTC", LANG="C.UTF-8",
-                   RESTIC_CACHE_DIR=str(self.home / "cache"), TMPDIR=os.environ.get("TMPDIR", "/tmp"))
+                   RESTIC_CACHE_DIR=str(self.home / "cache"), TMPDIR=os.environ.get("TMPDIR", "/tmp"), **storage.environment())
         if repo is not None:
             env["RESTIC_REPOSITORY"] = str(repo.path)
             env["RESTIC_PASSWORD"] = repo.password
+            if isinstance(repo.path, storage.BucketPath):
+                env.update(repo.path.environment())
         for key, value in (extra or {}).items():
             if value is None:
                 env.pop(key, None)
