@@ -90,7 +90,10 @@ void check_repositories(context& call, const bucket_end& end, const bucket_lifec
 void store(context& call, const bucket_end& end, const bucket_lifecycle& wanted, bool force) {
   check_repositories(call, end, wanted, force);
   put_lifecycle(*end.client, end.bucket(), wanted);
-  print(call, get_lifecycle(*end.client, end.bucket()));
+  const auto stored = get_lifecycle(*end.client, end.bucket());
+  for (const auto& part : parts_not_kept(wanted, stored))
+    call.out.error("Warning: the server took the rules, but does not keep this: " + part);
+  print(call, stored);
 }
 
 void run_show(context& call) {

@@ -163,16 +163,18 @@ private:
     const auto source = from_.open(item.entry);
     const auto parts = layout_of(*source);
     if (item.reason == sync_reason::to_compare && is_same(item.entry, *source, parts, threads)) {
+      observer_.on_bytes(source->size());
       const std::lock_guard lock(mutex_);
       ++result_.equal;
       return;
     }
     const auto target = to_.create(item.entry.key, *source, parts);
     const auto digests = for_each_part(*source, parts, threads, [&](std::uint64_t part, byte_view content, const id& sum) {
+      if (parts.is_whole()) check_source(*source, content, sum);
       target->write(part, content, sum);
       observer_.on_bytes(content.size());
     });
-    check_source(*source, digests, parts, threads);
+    if (!parts.is_whole()) check_source(*source, digests, parts, threads);
     bool proven = false;
     try {
       proven = target->finish(digests) && (!options_.read_back || to_.is_directory());
@@ -210,15 +212,25 @@ private:
   }
 
   /// Whether what was read is what the source's server keeps, as far as its ETag tells. An ETag that is no MD5 looks the
-  /// same as damage on the way; reading again tells them apart.
-  void check_source(sync_source& source, const content_digests& digests, const part_layout& parts, unsigned threads) {
+  /// same as damage on the way; reading again tells them apart. Before anything is replaced.
+  static void check_source(sync_source& source, byte_view content, const id& sum) {
     const auto etag = source.etag();
-    const bool whole = is_md5_etag(etag) && parts.is_whole();
-    const bool same_parts = source.part_size() != 0 && source.part_size() == parts.part;
-    if ((!whole && !same_parts) || etag == digests.etag(!whole)) return;
+    const bool in_one_part = parts_in_etag(etag) == 1;
+    if ((!is_md5_etag(etag) && !in_one_part) || etag == content_digests{{}, {md5(content)}}.etag(in_one_part)) return;
+    bytes again(content.size());
+    source.read(0, again);
+    if (sha256(again) != sum) throw read_differently();
+  }
+
+  /// The same for an object in the parts that it came in; those of others cannot be told.
+  void check_source(sync_source& source, const content_digests& digests, const part_layout& parts, unsigned threads) {
+    if (source.part_size() != parts.part || source.etag() == digests.etag(true)) return;
     const auto again = for_each_part(source, parts, threads, [](std::uint64_t, byte_view, const id&) {});
-    if (again.sha256 != digests.sha256)
-      throw error(error_code::damaged, "the source gave other bytes when it was read again");
+    if (again.sha256 != digests.sha256) throw read_differently();
+  }
+
+  [[nodiscard]] static error read_differently() {
+    return {error_code::damaged, "the source gave other bytes when it was read again"};
   }
 
   void read_back(const sync_entry& entry, const content_digests& digests, const part_layout& parts, unsigned threads) {

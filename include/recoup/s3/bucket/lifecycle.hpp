@@ -315,4 +315,26 @@ inline void set_rule(bucket_lifecycle& lifecycle, lifecycle_rule rule) {
     lifecycle.rules.push_back(std::move(rule));
 }
 
+/// What of the rules that were set is not in those that the server gives back: MinIO, for one, takes a rule that aborts
+/// uploads and forgets that part of it. "rule \"old\": AbortIncompleteMultipartUpload"
+[[nodiscard]] inline std::vector<std::string> parts_not_kept(const bucket_lifecycle& wanted,
+                                                             const bucket_lifecycle& stored) {
+  std::vector<std::string> lost;
+  for (std::size_t at = 0; at < wanted.rules.size(); ++at) {
+    const auto& rule = wanted.rules[at];
+    auto same = rule.id.empty() ? stored.rules.end() : std::ranges::find(stored.rules, rule.id, &lifecycle_rule::id);
+    if (same == stored.rules.end() && at < stored.rules.size())
+      same = stored.rules.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto name = "rule " + (rule.id.empty() ? std::to_string(at + 1) : '"' + go_quoted(rule.id) + '"');
+    if (same == stored.rules.end()) {
+      lost.push_back(name);
+      continue;
+    }
+    const auto kept = lifecycle_xml::write_rule(*same);
+    for (const auto& part : lifecycle_xml::write_rule(rule).children)
+      if (std::ranges::find(kept.children, part) == kept.children.end()) lost.push_back(name + ": " + part.name);
+  }
+  return lost;
+}
+
 }  // namespace recoup
