@@ -240,9 +240,9 @@ inline http_response s3_client::send(const s3_request& request) {
   const std::stop_token stop = request.ignores_stop ? std::stop_token{} : environment_.stop;
   attempts tried(policy);
   for (;;) {
-    const auto credentials = credentials_->get(stop);
     const bool with_md5 = !request.body.empty() && (request.needs_md5 || wants_md5_ || tried.with_md5);
     try {
+      const auto credentials = credentials_->get(stop);
       auto response = send_once(request, *credentials, with_md5, stop);
       was_reached_ = true;
       if (response.is_success() && !is_error_in_disguise(request, response)) {
@@ -280,7 +280,7 @@ inline http_response s3_client::send(const s3_request& request) {
 inline bool s3_client::is_mended(const s3_request& request, const s3_refusal& refusal, const http_response& response,
                                  const s3_credentials& used, attempts& tried) {
   if (names_other_region(refusal) && tried.redirects++ < 3 && learn_region(request, refusal, response)) return true;
-  if (has_expired_credentials(refusal) && !std::exchange(tried.renewed, true)) return credentials_->renew(used);
+  if (may_have_newer_credentials(refusal) && !std::exchange(tried.renewed, true)) return credentials_->renew(used);
   if (refusal.code == "RequestTimeTooSkewed" && !std::exchange(tried.clock_corrected, true)) return learn_clock(response);
   const bool asks_for_md5 = refusal.code == "MissingContentMD5" ||
                             (refusal.status == 400 && refusal.message.find("Content-MD5") != std::string::npos);

@@ -98,9 +98,10 @@ template <std::size_t Size>
          (refusal.status == 400 && !refusal.region.empty());
 }
 
-[[nodiscard]] inline bool has_expired_credentials(const s3_refusal& refusal) noexcept {
-  constexpr std::array<std::string_view, 4> codes{"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired",
-                                                  "InvalidToken"};
+/// Expired, or unknown because keys were replaced: whoever hands them out may have newer ones.
+[[nodiscard]] inline bool may_have_newer_credentials(const s3_refusal& refusal) noexcept {
+  constexpr std::array<std::string_view, 5> codes{"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired",
+                                                  "InvalidToken", "InvalidAccessKeyId"};
   return is_one_of(refusal.code, codes);
 }
 
@@ -142,7 +143,7 @@ private:
   if (code == "SignatureDoesNotMatch")
     return "the secret key is wrong for this access key: check AWS_SECRET_ACCESS_KEY (a proxy that changes the Host header "
            "or the path has the same effect)";
-  if (has_expired_credentials(refusal)) return "the session token has run out: get new credentials";
+  if (may_have_newer_credentials(refusal)) return "the session token has run out: get new credentials";
   if (code == "RequestTimeTooSkewed") return "this machine's clock and the server's differ by more than 15 minutes";
   if (code == "NoSuchBucket") return "there is no such bucket: check its name, or make it with `recoup bucket create`";
   if (code == "InvalidObjectState")
