@@ -37,6 +37,7 @@ from ._engine import (
 )
 from ._engine import version as __version__
 from .chunking import DEFAULT_POLYNOMIAL, Chunk, chunk
+from .network import Network
 from .repository import Repository, init, open
 from .results import (
     BackupProgress,
@@ -70,6 +71,7 @@ __all__ = [
     "InvalidArgumentError",
     "ItemError",
     "LockedError",
+    "Network",
     "NoSpaceError",
     "Node",
     "NotFoundError",

@@ -22,6 +22,7 @@ from .arguments import (
     strings,
     tag_lists,
 )
+from .network import Network
 from .results import (
     BackupProgress,
     BackupResult,
@@ -320,13 +321,14 @@ def init(
     compression: Compression = "auto",
     pack_size: int = 16 << 20,
     options: Mapping[str, str] | None = None,
+    network: Network | None = None,
 ) -> Repository:
     """Makes a repository and opens it. Takes about half a second, which is what it is to cost to try a password.
 
     `chunker_polynomial` is that of another repository, if blobs are to be the same in both. The other options are those
     of `open`. Raises Error if there is a repository already.
     """
-    chosen = _settings(compression, pack_size, options)
+    chosen = _settings(compression, pack_size, options, network)
     return Repository(
         _engine.init(location, password, version=version, chunker_polynomial=chunker_polynomial, **chosen)
     )
@@ -345,6 +347,7 @@ def open(
     cache: bool = True,
     cache_dir: Path | None = None,
     options: Mapping[str, str] | None = None,
+    network: Network | None = None,
 ) -> Repository:
     """Opens a repository.
 
@@ -352,11 +355,12 @@ def open(
     `key_hint` is the id of the key to try first. `retry_lock` is how many seconds to wait for other programs' locks;
     with `no_lock`, restore and check take none, as on read-only storage they cannot. `cache` keeps copies of index,
     snapshots and trees of a repository behind a network in `cache_dir`, where restic keeps them too unless told
-    otherwise; a local one needs none. `options` are those of the command's -o ("local.connections": "4").
+    otherwise; a local one needs none. `options` are those of the command's -o ("s3.region": "eu-west-1"); `network` has
+    certificates and limits. Credentials for S3 come from where docs/s3.md says: the environment, ~/.aws, and so on.
 
     Raises RepositoryMissingError, WrongPasswordError, UnsupportedError or DamagedError.
     """
-    chosen = _settings(compression, pack_size, options)
+    chosen = _settings(compression, pack_size, options, network)
     chosen.update(
         extra_verify=extra_verify,
         key_hint=key_hint,
@@ -368,7 +372,9 @@ def open(
     return Repository(_engine.open(location, password, **chosen))
 
 
-def _settings(compression: str, pack_size: int, options: Mapping[str, str] | None) -> dict[str, Any]:
+def _settings(
+    compression: str, pack_size: int, options: Mapping[str, str] | None, network: Network | None
+) -> dict[str, Any]:
     return {
         "compression": compression,
         "pack_size": at_least(0, pack_size, "pack_size"),
@@ -379,6 +385,7 @@ def _settings(compression: str, pack_size: int, options: Mapping[str, str] | Non
         "cache": True,
         "cache_dir": None,
         "options": dict(options or {}),
+        "network": (network or Network()).settings(),
         "warn": _log.warning,
     }
 

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -78,6 +79,16 @@ std::shared_ptr<backend> storage_from(const std::string& location, const py::kwa
   backend_settings settings;
   settings.options = chosen_value<backend_options>(chosen, "options");
   settings.on_warning = warning_sink(chosen["warn"]);
+  const auto network = chosen_value<py::kwargs>(chosen, "network");
+  auto& http = settings.http;
+  http.root_certificates = chosen_value<std::vector<std::string>>(network, "root_certificates");
+  http.client_certificate = chosen_value<std::string>(network, "client_certificate");
+  http.insecure_tls = chosen_value<bool>(network, "insecure_tls");
+  http.upload_limit = chosen_value<std::uint64_t>(network, "upload_limit");
+  http.download_limit = chosen_value<std::uint64_t>(network, "download_limit");
+  http.stall_timeout = std::chrono::milliseconds(
+      static_cast<std::int64_t>(chosen_value<double>(network, "stall_timeout") * 1000));
+  if (auto name = chosen_value<std::string>(network, "user_agent"); !name.empty()) http.user_agent = std::move(name);
   return open_backend(location, settings);
 }
 
