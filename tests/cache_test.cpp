@@ -327,12 +327,20 @@ void replace(const fs::path& path, std::string_view content) {
 }
 
 const std::vector<harm> harms{
-    {"flipped", [](const fs::path& path) { auto text = read_file(path); text[600] = static_cast<char>(~text[600]); replace(path, text); }, false},
+    {"flipped",
+     [](const fs::path& path) {
+       auto text = read_file(path);
+       text[600] = static_cast<char>(~text[600]);
+       replace(path, text);
+     },
+     false},
     {"zeroed", [](const fs::path& path) { replace(path, std::string(fs::file_size(path), '\0')); }, false},
     {"truncated", [](const fs::path& path) { fs::resize_file(path, 550); }, true},
     {"empty", [](const fs::path& path) { fs::resize_file(path, 0); }, true},
     {"longer", [](const fs::path& path) { replace(path, "more" + read_file(path)); }, false},
-    {"a_directory", [](const fs::path& path) { fs::remove(path); fs::create_directories(path / "with/something"); }, true},
+    {"a_directory",
+     [](const fs::path& path) { fs::remove(path); fs::create_directories(path / "with/something"); },
+     true},
     {"a_fifo", [](const fs::path& path) { fs::remove(path); ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0); }, true},
     {"a_symlink", [](const fs::path& path) { fs::remove(path); fs::create_symlink("/etc/passwd", path); }, true},
     {"a_dead_symlink", [](const fs::path& path) { fs::remove(path); fs::create_symlink("/nowhere", path); }, true},

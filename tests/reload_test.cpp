@@ -42,7 +42,8 @@ protected:
   reloading() {
     auto made = make_repository(memory_);
     made->load_index();
-    snapshot_ = recoup::save_snapshot(*made, save_tree(*made, {make_file(*made, "file", {"one part", "another part"})}));
+    const auto tree = save_tree(*made, {make_file(*made, "file", {"one part", "another part"})});
+    snapshot_ = recoup::save_snapshot(*made, tree);
     repo_ = open_repository(remote_, options());
     remote_->clear_log();
   }

@@ -1,5 +1,5 @@
-// Storage that says it lies behind a network, as a bucket does: caches are put in front of it, and what arrives damaged is
-// worth loading again. Its log counts the journeys.
+// Storage that says it lies behind a network, as a bucket does: caches are put in front of it, and what arrives damaged
+// is worth loading again. Its log counts the journeys.
 #pragma once
 
 #include <algorithm>

@@ -54,8 +54,8 @@ namespace cache_steps {
 inline void look_for_old(const cache_choice& choice, const std::string& base) {
   try {
     if (choice.remove_old) {
-      const auto removed = remove_old_cache_directories(
-          base, max_cache_age, [&](const cache_directory&, const error& problem) { choice.on_warning(problem.what()); });
+      const auto warn = [&](const cache_directory&, const error& problem) { choice.on_warning(problem.what()); };
+      const auto removed = remove_old_cache_directories(base, max_cache_age, warn);
       if (!removed.empty())
         choice.on_hint("removing " + std::to_string(removed.size()) + " old cache dirs from " + base);
       return;
@@ -72,8 +72,8 @@ inline void look_for_old(const cache_choice& choice, const std::string& base) {
   }
 }
 
-[[nodiscard]] inline std::shared_ptr<backend> put_in_front(std::shared_ptr<backend> storage, const cache_choice& choice,
-                                                           cache_options options) {
+[[nodiscard]] inline std::shared_ptr<backend> put_in_front(const std::shared_ptr<backend>& storage,
+                                                           const cache_choice& choice, cache_options options) {
   options.on_warning = choice.on_warning;
   const auto cached = std::make_shared<cache_backend>(storage, options);
   if (!cached->is_usable()) return storage;
@@ -95,7 +95,7 @@ inline void look_for_old(const cache_choice& choice, const std::string& base) {
     try {
       const auto directory = std::make_shared<temporary_cache_directory>(choice.directory, choice.on_warning);
       choice.on_note("using temporary cache in " + directory->path());
-      return put_in_front(std::move(storage), choice, {directory->path(), repository_id, {}, directory});
+      return put_in_front(storage, choice, {directory->path(), repository_id, {}, directory});
     } catch (const error& problem) {
       choice.on_warning(std::string("unable to create temporary directory for cache during check, disabling cache: ") +
                         problem.what());
@@ -104,13 +104,14 @@ inline void look_for_old(const cache_choice& choice, const std::string& base) {
   }
   const auto base = base_directory(choice);
   if (base.empty()) return storage;
-  if (pays) storage = put_in_front(std::move(storage), choice, {base, repository_id, {}, {}});
+  if (pays) storage = put_in_front(storage, choice, {base, repository_id, {}, {}});
   look_for_old(choice, base);
   return storage;
 }
 
 /// repository::open with a cache. `prepare_storage` comes after it: it gets the storage that has the cache.
-[[nodiscard]] inline std::shared_ptr<repository> open_cached(std::shared_ptr<backend> storage, std::string_view password,
+[[nodiscard]] inline std::shared_ptr<repository> open_cached(std::shared_ptr<backend> storage,
+                                                             std::string_view password,
                                                              const repository_options& options = {},
                                                              const cache_choice& choice = {},
                                                              const storage_preparation& prepare_storage = {}) {

@@ -1,4 +1,4 @@
-// Keeps copies of index files, snapshots and packs of trees on this machine, whole, in front of storage behind a network.
+// Keeps whole copies of index files, snapshots and packs of trees on this machine, in front of storage behind a network.
 //
 //   load   a copy there? -> its bytes
 //          else a file of these kinds -> loaded whole, once, however many threads want something of it -> kept
@@ -6,12 +6,12 @@
 //   save   to the storage, then kept
 //   list   copies of what the storage no longer shows are dropped
 //
-// Trees are read in small pieces and in no order of their own, a pack holds thousands of them, and each piece would be a
-// journey over the network. File contents are not kept: they are read once.
+// Trees are read in small pieces and in no order of their own, a pack holds thousands of them, and each piece would be
+// a journey over the network. File contents are not kept: they are read once.
 //
-// A copy is not verified each time it is used: whoever asked does that anyway, as with any bytes that come from storage,
-// and complains if it is damaged (backend::reload_may_help). It is dropped then, and loaded anew. A file whose next copy
-// is no good either is not kept any more, nor one that comes damaged from the storage: nothing goes round in circles.
+// A copy is not verified each time it is used: whoever asked does that anyway, as with all that comes from storage, and
+// complains if it is damaged (backend::reload_may_help). It is dropped then, and loaded anew. A file whose next copy is
+// no good either is not kept any more, nor one that comes damaged from the storage: nothing goes round in circles.
 #pragma once
 
 #include <algorithm>
