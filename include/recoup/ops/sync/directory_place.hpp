@@ -208,6 +208,7 @@ public:
   }
 
   void expect(const std::vector<sync_entry>& sorted) override {
+    is_destination_ = true;
     for (const auto& entry : sorted) {
       if (is_directory_of_others(sorted, entry.key)) directories_too_.insert(entry.key);
       if (!options_.escape_names && entry.key.ends_with('/') && entry.size == 0) markers_.insert(entry.key);
@@ -251,7 +252,7 @@ private:
   }
 
   void list_below(int directory, std::vector<std::string>& names, const std::function<void(sync_entry)>& visit,
-                  const std::function<void(const std::string&, const std::string&)>& visit_unusable) const {
+                  const std::function<void(const std::string&, const std::string&)>& visit_unusable) {
     std::vector<std::string> found;
     visit_directory(directory, [&](std::string_view name, std::uint8_t) { found.emplace_back(name); });
     for (auto& name : found) {
@@ -279,12 +280,13 @@ private:
 
   void visit_file(const std::vector<std::string>& names, const struct stat& status,
                   const std::function<void(sync_entry)>& visit,
-                  const std::function<void(const std::string&, const std::string&)>& visit_unusable) const {
+                  const std::function<void(const std::string&, const std::string&)>& visit_unusable) {
     auto key = joined(names);
     if (options_.escape_names) {
       auto plain = key_of_escaped_path(names);
       if (!plain) return visit_unusable(key, "its name is none that --escape-names gives");
       key = std::move(*plain);
+      if (!is_destination_ && names.back().ends_with("%=")) directories_too_.insert(key);
       // The path is another now that there are keys below, or none any more: what lies here is not that key's file.
       if (escaped_path(key, directories_too_.contains(key)) != names)
         return visit_unusable(joined(names), "an earlier copy called a file so; it has another name now");
@@ -303,6 +305,7 @@ private:
   const directory_place_options options_;
   file_descriptor root_;
   mode_t mode_ = 0;
+  bool is_destination_ = false;
   std::set<std::string, std::less<>> directories_too_, markers_;
 };
 

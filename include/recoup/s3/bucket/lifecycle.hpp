@@ -93,10 +93,15 @@ namespace lifecycle_xml {
   return static_cast<unsigned>(number);
 }
 
+[[nodiscard]] inline bool is_plain_tag(const xml_element& element) {
+  return element.name == "Tag" && element.children.size() == 2 && element.child("Key") != nullptr &&
+         element.child("Value") != nullptr;
+}
+
 inline void read_condition(const xml_element& element, lifecycle_filter& to) {
   if (element.name == "Prefix")
     to.prefix = element.text;
-  else if (element.name == "Tag")
+  else if (is_plain_tag(element))
     to.tags.push_back({std::string(element.text_of("Key")), std::string(element.text_of("Value"))});
   else if (element.name == "ObjectSizeGreaterThan")
     to.larger_than = read_number(element);

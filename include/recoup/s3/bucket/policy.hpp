@@ -48,6 +48,16 @@ namespace policy_json {
   return found;
 }
 
+/// Whether texts() has all of it.
+[[nodiscard]] inline bool is_texts(const simdjson::dom::element& from) {
+  if (from.is_string()) return true;
+  if (!from.is_array()) return false;
+  const auto list = simdjson::dom::array(from);
+  bool all = list.size() != 0;
+  for (const auto each : list) all = all && each.is_string();
+  return all;
+}
+
 [[nodiscard]] inline bool is_everyone(const simdjson::dom::element& principal) {
   auto names = texts(principal);
   if (principal.is_object())
@@ -59,11 +69,11 @@ namespace policy_json {
 [[nodiscard]] inline policy_statement read_statement(const simdjson::dom::object& from) {
   policy_statement found;
   for (const auto [key, value] : from) {
-    if (key == "Action") {
+    if (key == "Action" && is_texts(value)) {
       found.actions = texts(value);
       continue;
     }
-    if (key == "Resource") {
+    if (key == "Resource" && is_texts(value)) {
       found.resources = texts(value);
       continue;
     }
