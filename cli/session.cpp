@@ -22,7 +22,7 @@ backend_settings storage_settings(const context& call, const global_options& opt
   settings.http.download_limit = options.limit_download * kibibyte;
   settings.http.stall_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(options.stuck_request_timeout);
   settings.stop = call.signals.token();
-  settings.on_warning = [&out = call.out](const std::string& message) { out.error(message); };
+  settings.on_warning = [&out = call.out](const std::string& message) { out.error("Warning: " + message); };
   return settings;
 }
 
