@@ -78,6 +78,7 @@ def test_odd_tree(same, odd_tree, version, restic):
     check_clean(restic, ours.repo)
 
 
+@pytest.mark.storage_blind
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Africa/Monrovia", "Pacific/Apia",
                                   "Europe/Amsterdam", "Etc/GMT+12", ":Europe/Berlin", "/usr/share/zoneinfo/Asia/Tehran",
                                   "", "CET-1CEST", "No/Such_Zone", "EST5EDT", None],
@@ -150,6 +151,7 @@ def layout(stable):
     return stable
 
 
+@pytest.mark.storage_blind
 @pytest.mark.parametrize("targets", [
     ["{}"], ["{}/"], ["{}/."], ["{}/a/../b"], ["{}//a///same"], ["{}/a", "{}/b"], ["{}/a/same", "{}/b/same"],
     ["{}/a", "{}/a/same"], ["{}/a/same", "{}/a"], ["{}/single file"], ["{}/a", "{}/a"], ["{}/c/deep/same", "{}/c"],
@@ -231,6 +233,7 @@ EXCLUDES = [
 INSENSITIVE = [["*.TXT"], ["A.TXT"], ["CASE"], ["{}/SUB/**/Z.txt"], ["sub/*", "!SUB/KEEP.LOG"], ["É.txt"], ["[A-C].???"], ["FOO/**/baz"]]
 
 
+@pytest.mark.storage_blind
 @pytest.mark.parametrize("kind, group", [("--exclude", EXCLUDES[n:n + 4]) for n in range(0, len(EXCLUDES), 4)]
                          + [("--iexclude", INSENSITIVE[n:n + 4]) for n in range(0, len(INSENSITIVE), 4)],
                          ids=lambda v: v.strip("-") if isinstance(v, str) else " ".join(v[0]).replace("/", "⁄"))
@@ -249,6 +252,7 @@ def test_excludes_with_a_relative_target(same, filter_tree, patterns):
     same(".", "--force", *(f"-e={p.format(filter_tree)}" for p in patterns), cwd=filter_tree)
 
 
+@pytest.mark.storage_blind
 @pytest.mark.parametrize("content", [
     b"*.txt\n", b"  *.txt  \n\n# comment\n  # another\nsub/deep\n", b"\xef\xbb\xbf*.txt\nsub\n", b"*.txt\r\nsub\r\n", b"$WHERE/sub\n${WHERE}/foo\n",
     b"$$dollar\n$UNSET/a.txt\n", b"*.txt\n!a.txt\n", b"", b"#only\n", b"*.txt", "\ufeff*.log\n".encode("utf-16-le"),
@@ -260,6 +264,7 @@ def test_exclude_files(same, filter_tree, tmp_path, kind, content):
     same(filter_tree, f"{kind}={file}", env={"WHERE": str(filter_tree)})
 
 
+@pytest.mark.storage_blind
 @pytest.mark.parametrize("args, content", [
     (["--exclude=[a"], b""), (["--iexclude=x", "--iexclude=a]b[", "--iexclude=[]"], b""), (["--exclude=\\"], b""),
     (["--exclude-file={}"], b"good\n[bad\n"), (["--iexclude-file={}"], b"[bad\n"), (["--exclude-file={}x"], b""),
@@ -275,6 +280,7 @@ def test_wrong_excludes_are_refused_alike(recoup, restic, repo, filter_tree, tmp
         assert ours.errors.strip() and len(format.Repo(repo.path).names("snapshots")) == 0
 
 
+@pytest.mark.storage_blind
 @pytest.mark.parametrize("args", [
     ["--exclude-caches"], ["--exclude-if-present=.nobackup"], ["--exclude-if-present=.nobackup:# header"],
     ["--exclude-if-present=.nobackup:wrong"], ["--exclude-if-present=.nobackup", "--exclude-if-present=k1"],
@@ -415,6 +421,7 @@ def test_stdin_from_command(same):
 
 # ---- lists of files -----------------------------------------------------------------------------------------------------
 
+@pytest.mark.storage_blind
 @pytest.mark.parametrize("kind, content", [
     ("--files-from", b"a\nb\n"), ("--files-from", b"# comment\n\n  a  \n*/same\n"), ("--files-from", b"c/*/*\n"),
     ("--files-from", b"c/deep/[so]*\n"), ("--files-from", b"single file\n\\[glob]\\*\n"),
@@ -428,6 +435,7 @@ def test_lists_of_files(same, layout, tmp_path, kind, content):
     same(f"{kind}=-", cwd=layout, stdin=content)
 
 
+@pytest.mark.storage_blind
 @pytest.mark.parametrize("kind", ["--files-from", "--files-from-verbatim"])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_lists_of_files_with_a_byte_order_mark(same, layout, tmp_path, kind, encoding):
@@ -435,6 +443,7 @@ def test_lists_of_files_with_a_byte_order_mark(same, layout, tmp_path, kind, enc
     same(f"{kind}={tmp_path / 'list'}", cwd=layout)
 
 
+@pytest.mark.storage_blind
 @pytest.mark.parametrize("kind, content", [
     ("--files-from", b"no*thing\n"), ("--files-from", b"\n#\n"), ("--files-from", b"[bad\n"), ("--files-from-verbatim", b""),
     ("--files-from-raw", b"a"), ("--files-from-raw", b"a\0\0b\0"), ("--files-from-raw", b""), ("--files-from-verbatim", b"missing\n"),

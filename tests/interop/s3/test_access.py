@@ -7,7 +7,8 @@ import pytest
 from support import format, s3
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same
-from support.programs import Repository
+from support.programs import Repository, stand_in
+from support.proxy import Proxy
 from support.storage import BucketPath
 
 DENIED = "denied"
@@ -191,28 +192,21 @@ def test_certificates(recoup, new_second_server, certificates, small_tree, tmp_p
     if words is None:
         recoup.run("init", *flags, repo=repo, env=env)
         backup(recoup, repo, "small", *flags, cwd=tmp_path, env=env)
-        return
-    if recoup.name == "recoup" and not _stand_in():  # restic tries for 15 minutes
+    elif not stand_in():  # restic tries for 15 minutes
         result = recoup.run("init", *flags, repo=repo, env=env, code=1, timeout=60)
         assert "certificate" in result.errors.lower() and words in result.errors, result
-    assert server.bucket("backups").keys() == []
-
-
-def _stand_in():
-    from support.programs import stand_in
-    return stand_in()
+        assert server.bucket("backups").keys() == []
 
 
 def test_client_certificate(recoup, minio, bucket_repo, certificates, small_tree, tmp_path):
     """A server that lets in only who shows a certificate."""
-    from support.proxy import Proxy
     context = certificates.valid.server_context(ask_for=certificates.authority)
     with Proxy(minio.endpoint, context=context) as secure:
         repo = bucket_repo().through(secure.endpoint)
         flags = [f"--cacert={certificates.authority}", f"--tls-client-cert={certificates.client_combined}"]
         backup(recoup, repo, "small", *flags, cwd=tmp_path)
         assert len(repo.ids("snapshots")) == 1
-        if not _stand_in():
+        if not stand_in():
             result = recoup.run("snapshots", flags[0], repo=repo, code=1, timeout=60)
             assert "certificate" in result.errors.lower(), result
 

@@ -4,14 +4,13 @@ Everything runs against a real MinIO behind support/proxy.py. A fault befalls si
 byte, and the repository is judged by our own reader and by restic.
 """
 
-import json
 import os
-import threading
+import signal
 import time
 
 import pytest
 
-from support import format, proxy as faults, s3, trees
+from support import format, proxy as faults, trees
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same
 from support.programs import HOST, Repository, wait_until
@@ -77,7 +76,8 @@ def test_download(recoup, restic, bucket_repo, proxy, tree, tmp_path, kind, what
     repo = bucket_repo()
     made = backup(restic, repo, "tree", "--pack-size=4", cwd=tmp_path)
     repo = repo.through(proxy.endpoint)
-    rule = proxy.add(DOWNLOAD[kind], method="GET", key=f"/{what}(/|$)", times=2 if what == "data" else 1)
+    # What was wrong once may be an accident on the way; what is wrong again lies so in the bucket.
+    rule = proxy.add(DOWNLOAD[kind], method="GET", key=f"/{what}(/|$)", times=2 if what == "data" and kind != "wrong byte" else 1)
     restore(recoup, repo, made.id, tmp_path / "out", "--no-cache")
     assert_same(tree, tmp_path / "out/tree")
     assert rule.hits == rule.times, f"{proxy}"
@@ -95,7 +95,7 @@ def test_no_more_is_read_again_than_failed(recoup, restic, bucket_repo, proxy, t
     needed = sum(r.down for r in proxy.requests("GET", "/data/"))
     largest = max(r.down for r in proxy.requests("GET", "/data/"))
     proxy.clear()
-    proxy.add(DOWNLOAD[kind], method="GET", key="/data/", times=3)
+    proxy.add(DOWNLOAD[kind], method="GET", key="/data/", times=1 if kind == "wrong byte" else 3)
     restore(recoup, repo, made.id, tmp_path / "out", "--no-cache")
     assert_same(tree, tmp_path / "out/tree")
     assert sum(r.down for r in proxy.requests("GET", "/data/")) <= needed + 3 * largest, proxy
@@ -106,9 +106,9 @@ def test_check_of_all_data(recoup, restic, bucket_repo, proxy, tree, tmp_path, k
     """What went wrong on the way is no damage."""
     repo = bucket_repo()
     backup(restic, repo, "tree", "--pack-size=4", cwd=tmp_path)
-    proxy.add(DOWNLOAD[kind], method="GET", key="/data/", times=2)
+    rule = proxy.add(DOWNLOAD[kind], method="GET", key="/data/", times=1 if kind == "wrong byte" else 2)
     check_clean(recoup, repo.through(proxy.endpoint), "--no-cache")
-    assert sum(proxy.faults().values()) == 2
+    assert rule.hits == rule.times
 
 
 @pytest.mark.parametrize("kind", ["500", "503", "reset before", "answer lost"])
@@ -160,7 +160,7 @@ def test_not_listed(recoup, restic, bucket_repo, proxy, tree, tmp_path, what):
     assert result.code == 0 or what == "index" and result.errors.strip()
     if result.code == 0:
         assert_same(tree, tmp_path / "out/tree")
-    backup(recoup, through, "tree", "--no-cache", cwd=tmp_path)
+    backup(recoup, through, "tree", "--no-cache", cwd=tmp_path, code=(0, 3))
     assert before <= set(repo.files())
     proxy.clear()
     judge(repo, restic)
@@ -296,12 +296,12 @@ def test_no_server_at_all(recoup, own_server, tmp_path, small_tree):
     begin = time.monotonic()
     result = recoup.run("backup", "small", repo=repo, cwd=tmp_path, code=1, timeout=60)
     assert time.monotonic() - begin < 30
-    assert f"127.0.0.1:{server.port}" in result.errors and "refused" in result.errors.lower(), result
+    assert f"127.0.0.1:{server.port}" in result.errors and "connect" in result.errors, result
 
 
+@pytest.mark.recoup_only
 def test_interrupted_while_it_waits_to_try_again(recoup, own_server, tree, tmp_path):
-    """Ctrl-C ends it at once, not after the next attempt."""
-    import signal
+    """Ctrl-C ends it soon; restic tries on until its 15 minutes are over."""
     server, repo = own_server
     with recoup.start("backup", "tree", "--pack-size=4", "--limit-upload=4000", repo=repo, cwd=tmp_path) as running:
         wait_until(lambda: len(repo.ids("data")) >= 1, what="a pack is there")
@@ -311,6 +311,6 @@ def test_interrupted_while_it_waits_to_try_again(recoup, own_server, tree, tmp_p
         running.kill(signal.SIGINT)
         running.finish(130, timeout=60)
         # The lock cannot be removed; trying to must not take long either.
-        assert time.monotonic() - begin < 45
+        assert time.monotonic() - begin < 60
     server.start()
     assert repo.ids("snapshots") == set()

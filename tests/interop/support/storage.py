@@ -78,6 +78,9 @@ class BucketPath:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BucketPath) and str(self) == str(other)
 
+    def __lt__(self, other: "BucketPath") -> bool:
+        return self.key < other.key
+
     def __hash__(self) -> int:
         return hash(str(self))
 
