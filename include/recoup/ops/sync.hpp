@@ -94,13 +94,15 @@ private:
 inline constexpr std::uint64_t largest_whole = std::uint64_t{64} << 20;
 inline constexpr std::uint64_t largest_part = std::uint64_t{256} << 20;
 
-/// In the parts that it came in, so that the copy gets the same ETag and a later run can tell that both are equal.
+/// As it came, whole or in the same parts, so that the copy gets the same ETag and a later run can tell that both are
+/// equal; unless that takes too much memory.
 [[nodiscard]] inline part_layout layout_of(const sync_source& source) {
   const auto size = source.size();
   const auto own = source.part_size();
   if (own >= (std::uint64_t{5} << 20) && own <= largest_part) return {size, own};
   if (own != 0 && own >= size && own <= largest_part) return {size, size};
-  if (size <= largest_whole) return {size, std::max<std::uint64_t>(size, 1)};
+  const bool was_whole = is_md5_etag(source.etag()) && size <= largest_part;
+  if (size <= largest_whole || was_whole) return {size, std::max<std::uint64_t>(size, 1)};
   return {size, part_size_for(size)};
 }
 

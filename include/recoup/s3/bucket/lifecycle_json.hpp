@@ -138,6 +138,8 @@ inline void check_names(const xml_element& element) {
       throw error(error_code::invalid_argument, what + ": \"Rules\" must be a list");
     // What `aws s3api get-bucket-lifecycle-configuration` adds is no part of the rules.
     if (key == "TransitionDefaultMinimumObjectSize" || key == "ResponseMetadata") continue;
+    if (key != "Rules")
+      throw error(error_code::invalid_argument, what + ": \"" + go_quoted(key) + "\" stands where only \"Rules\" can");
     try {
       lifecycle_json::read_value(value, root.name, key, root, 0);
     } catch (const error& problem) {
@@ -146,9 +148,6 @@ inline void check_names(const xml_element& element) {
   }
   lifecycle_json::check_names(root);
   auto found = lifecycle_from(root);
-  if (!found.others.empty())
-    throw error(error_code::invalid_argument,
-                what + ": \"" + go_quoted(found.others.front().name) + "\" stands where only \"Rules\" can");
   for (const auto& rule : found.rules)
     for (const auto& other : rule.others)
       if (other.name == "Status" || other.name == "Filter")

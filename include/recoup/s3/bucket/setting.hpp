@@ -10,6 +10,7 @@
 
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
+#include <recoup/s3/bucket.hpp>
 #include <recoup/s3/client.hpp>
 #include <recoup/s3/error.hpp>
 
@@ -34,9 +35,12 @@ public:
     try {
       return client_.send(make_request("GET", "read "));
     } catch (const s3_error& problem) {
-      if (is_unset(problem.refusal())) return std::nullopt;
-      throw explained(problem);
+      if (!is_unset(problem.refusal())) throw explained(problem);
     }
+    // MinIO says so of the lock of a bucket that does not exist, too.
+    if (!bucket_exists(client_, bucket_))
+      throw error(error_code::not_found, "there is no bucket " + bucket_ + " on " + client_.endpoint().url());
+    return std::nullopt;
   }
 
   void put(std::string_view document, std::vector<http_header> headers = {},

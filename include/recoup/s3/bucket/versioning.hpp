@@ -30,7 +30,7 @@ enum class versioning_state : std::uint8_t {
 struct bucket_versioning {
   versioning_state state = versioning_state::never;
   bool mfa_delete = false;  ///< only AWS's root account can change it, so it is read only here
-  /// MinIO's own: prefixes whose objects get no versions, and folder markers that get none.
+  /// MinIO's own: prefixes whose objects get no versions, and folder markers that get none. Lost when it is suspended.
   std::vector<std::string> excluded_prefixes{};
   bool excludes_folders = false;
 
@@ -61,12 +61,14 @@ inline void put_versioning(s3_client& client, const std::string& bucket, const b
                 "the versioning of a bucket cannot be set back to never: suspend it, and remove the old versions");
   xml_writer document("VersioningConfiguration");
   document.element("Status", wanted.state == versioning_state::enabled ? "Enabled" : "Suspended");
-  for (const auto& prefix : wanted.excluded_prefixes) document.begin("ExcludedPrefixes").element("Prefix", prefix).end();
-  if (wanted.excludes_folders) document.element("ExcludeFolders", "true");
+  const bool is_enabled = wanted.state == versioning_state::enabled;  // MinIO refuses the rest where nothing is kept anyway
+  for (const auto& prefix : wanted.excluded_prefixes)
+    if (is_enabled) document.begin("ExcludedPrefixes").element("Prefix", prefix).end();
+  if (is_enabled && wanted.excludes_folders) document.element("ExcludeFolders", "true");
   bucket_setting(client, bucket, "versioning", "the versioning").put(document.take());
 }
 
-/// Changes the state alone: what else is set stays.
+/// Changes the state alone: what else is set stays as far as it can.
 inline void set_versioning(s3_client& client, const std::string& bucket, versioning_state state) {
   auto wanted = get_versioning(client, bucket);
   if (wanted.state == state) return;
