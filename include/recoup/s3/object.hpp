@@ -72,16 +72,19 @@ namespace s3_object {
   return value;
 }
 
-/// Keys come escaped, so that every byte survives XML.
-[[nodiscard]] inline std::string plain_key(std::string_view text, const std::string& where) {
+/// Keys come escaped, so that every byte survives XML; from servers that do so, and then say so: Versity's gateway is
+/// none, and there a plus is a plus.
+[[nodiscard]] inline std::string plain_key(const xml_element& page, std::string_view text, const std::string& where) {
+  if (page.text_of("EncodingType") != "url") return std::string(text);
   auto key = uri_unescape(text, true);
   if (!key) throw error(error_code::io, where + ": the server gives a key that is not escaped rightly: \"" + go_quoted(text) + '"');
   return std::move(*key);
 }
 
-[[nodiscard]] inline listed_object read_listed(const xml_element& element, const std::string& where) {
+[[nodiscard]] inline listed_object read_listed(const xml_element& page, const xml_element& element,
+                                               const std::string& where) {
   listed_object found;
-  found.key = plain_key(element.text_of("Key"), where);
+  found.key = plain_key(page, element.text_of("Key"), where);
   found.is_delete_marker = element.name == "DeleteMarker";
   if (!found.is_delete_marker) found.info.size = parse_size(element.text_of("Size"), where);
   found.info.etag = without_quotes(element.text_of("ETag"));
@@ -276,17 +279,17 @@ inline void list_objects(s3_client& client, const std::string& bucket, const lis
     std::unordered_set<std::string> seen;
     std::string last_key;
     for (const auto& each : page.all("Contents")) {
-      const auto object = s3_object::read_listed(each, where);
+      const auto object = s3_object::read_listed(page, each, where);
       last_key = std::max(last_key, object.key);
       if (seen.insert(object.key).second && !previous.contains(object.key)) visit(object);
     }
     for (const auto& each : page.all("CommonPrefixes")) {
-      const auto prefix = s3_object::plain_key(each.text_of("Prefix"), where);
+      const auto prefix = s3_object::plain_key(page, each.text_of("Prefix"), where);
       last_key = std::max(last_key, prefix);
       if (seen.insert(prefix).second && !previous.contains(prefix) && visit_prefix) visit_prefix(prefix);
     }
     if (page.text_of("IsTruncated") != "true") return;
-    auto next = options.use_version_1 ? s3_object::plain_key(page.text_of("NextMarker"), where)
+    auto next = options.use_version_1 ? s3_object::plain_key(page, page.text_of("NextMarker"), where)
                                       : std::string(page.text_of("NextContinuationToken"));
     if (next.empty() && options.use_version_1) next = last_key;
     if (next.empty() || next == token)
@@ -316,12 +319,12 @@ inline void list_object_versions(s3_client& client, const std::string& bucket, c
     const auto page = parse_xml(client.send(request).body, where);
     for (const auto& each : page.children) {
       if (each.name == "Version" || each.name == "DeleteMarker")
-        visit(s3_object::read_listed(each, where));
+        visit(s3_object::read_listed(page, each, where));
       else if (each.name == "CommonPrefixes" && visit_prefix)
-        visit_prefix(s3_object::plain_key(each.text_of("Prefix"), where));
+        visit_prefix(s3_object::plain_key(page, each.text_of("Prefix"), where));
     }
     if (page.text_of("IsTruncated") != "true") return;
-    auto next_key = s3_object::plain_key(page.text_of("NextKeyMarker"), where);
+    auto next_key = s3_object::plain_key(page, page.text_of("NextKeyMarker"), where);
     auto next_version = std::string(page.text_of("NextVersionIdMarker"));
     if (next_key.empty() || (next_key == key_marker && next_version == version_marker))
       throw error(error_code::io, where + ": the server says that there is more, but not how to get it");

@@ -35,10 +35,10 @@ inline void list_incomplete_uploads(s3_client& client, const std::string& bucket
     const auto where = "cannot list incomplete uploads (" + describe(client.endpoint(), bucket, prefix) + ')';
     const auto page = parse_xml(client.send(request).body, where, "ListMultipartUploadsResult");
     for (const auto& each : page.all("Upload"))
-      visit({s3_object::plain_key(each.text_of("Key"), where), std::string(each.text_of("UploadId")),
+      visit({s3_object::plain_key(page, each.text_of("Key"), where), std::string(each.text_of("UploadId")),
              std::string(each.text_of("Initiated")), std::string(each.text_of("StorageClass"))});
     if (page.text_of("IsTruncated") != "true") return;
-    auto next_key = s3_object::plain_key(page.text_of("NextKeyMarker"), where);
+    auto next_key = s3_object::plain_key(page, page.text_of("NextKeyMarker"), where);
     auto next_upload = std::string(page.text_of("NextUploadIdMarker"));
     if (next_key.empty() || (next_key == key_marker && next_upload == upload_marker))
       throw error(error_code::io, where + ": the server says that there is more, but not how to get it");
