@@ -73,7 +73,8 @@ namespace s3_object {
   return value;
 }
 
-/// Keys are asked for escaped, so that every byte survives XML; servers that can't do that say nothing of it in the answer.
+/// Keys come escaped, so that every byte survives XML; from servers that do so, and then say so: Versity's gateway is
+/// none, and there a plus is a plus.
 [[nodiscard]] inline std::string plain_key(const xml_element& page, std::string_view text, const std::string& where) {
   if (page.text_of("EncodingType") != "url") return std::string(text);
   auto key = uri_unescape(text, true);
