@@ -66,9 +66,10 @@ cache_choice cache_choice_of(const context& call, cache_use use) {
 
 session::session(context& call, lock_request lock, bool dry_run, cache_use cache) : call_(call) {
   const auto storage = open_storage(call, call.options);
-  // Before anybody is asked for a password, which may take a while, see whether there is a repository at all.
+  // Before anybody is asked for a password, which may take a while, see whether there is a repository at all. Loading it
+  // is no more work than asking whether it is there, and an object store answers it with a reason.
   try {
-    (void)storage->size({file_type::config});
+    (void)storage->load_all({file_type::config});
   } catch (const error& problem) {
     if (problem.code() != error_code::not_found) throw;
     throw error(error_code::repository_missing, std::string("repository does not exist: unable to open config file: ") +

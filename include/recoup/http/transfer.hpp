@@ -292,14 +292,19 @@ private:
            reason.find("packet length too long") != std::string_view::npos;
   }
 
+  /// The other side refused the handshake. In TLS 1.3 that may come to light only when the answer is read.
+  [[nodiscard]] static bool is_tls_alert(std::string_view reason) {
+    return reason.find("SSL routines") != std::string_view::npos && reason.find(" alert ") != std::string_view::npos;
+  }
+
   [[nodiscard]] static http_failure kind_of(CURLcode result, std::string_view reason) {
+    if (is_tls_alert(reason)) return http_failure::tls;
     switch (result) {
       case CURLE_COULDNT_RESOLVE_HOST:
       case CURLE_COULDNT_RESOLVE_PROXY:
       case CURLE_COULDNT_CONNECT: return http_failure::unreachable;
       case CURLE_SSL_CONNECT_ERROR:
-        return speaks_no_tls(reason) || reason.find("alert") != std::string_view::npos ? http_failure::tls
-                                                                                      : http_failure::broken;
+        return speaks_no_tls(reason) ? http_failure::tls : http_failure::broken;
       case CURLE_PEER_FAILED_VERIFICATION:
       case CURLE_SSL_CERTPROBLEM:
       case CURLE_SSL_CACERT_BADFILE:
@@ -317,6 +322,10 @@ private:
   }
 
   [[nodiscard]] std::string advice(CURLcode result, std::string_view reason) const {
+    if (is_tls_alert(reason) && reason.find("certificate") != std::string_view::npos)
+      return environment_.options.client_certificate.empty()
+                 ? "; the server wants a certificate of us: give it with --tls-client-cert FILE"
+                 : "; the server does not take our certificate: " + environment_.options.client_certificate;
     switch (result) {
       case CURLE_COULDNT_RESOLVE_HOST: return "; check the host's name in the repository's location";
       case CURLE_COULDNT_CONNECT: return "; is the server running, and is its port right?";

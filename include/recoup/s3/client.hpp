@@ -13,6 +13,8 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -63,7 +65,7 @@ struct s3_request {
   /// What is wrong with a success, "" if nothing: then it is repeated like any other passing failure. May throw.
   std::function<std::string(const http_response&)> check{};
   bool is_urgent = false;      ///< waits for no place in flight: a lock must not expire behind a queue of packs
-  bool ignores_stop = false;   ///< cleaning up: goes on after a stop was requested, but for a minute at most
+  bool ignores_stop = false;   ///< cleaning up: goes on after a stop was requested, but for 10 seconds at most
 };
 
 /// What a client is told from outside; all may be left as they are.
@@ -113,6 +115,15 @@ private:
     bool renewed = false, clock_corrected = false, with_md5 = false;
   };
 
+  [[nodiscard]] static s3_action action_of(const s3_request& request) {
+    if (!request.key.empty()) {
+      if (request.method == "DELETE") return s3_action::remove;
+      return request.method == "GET" || request.method == "HEAD" ? s3_action::read : s3_action::write;
+    }
+    const auto is_listing = [](const auto& parameter) { return parameter.first == "encoding-type"; };
+    return request.method == "GET" && std::ranges::any_of(request.query, is_listing) ? s3_action::list : s3_action::other;
+  }
+
   /// Copying and putting parts together take so long that S3 answers 200 before it knows how they end.
   [[nodiscard]] static bool is_error_in_disguise(const s3_request& request, const http_response& response) {
     return !request.answers_with_errors && request.method != "GET" && response.body.size() < 64 * 1024 &&
@@ -131,6 +142,8 @@ private:
                       const std::function<void(const std::string&)>& give_up);
   [[nodiscard]] std::string describe(const s3_request& request) const;
 
+  /// Whoever pressed Ctrl-C does not want to wait for a server that is gone.
+  static constexpr std::chrono::seconds patience_after_stop{10};
   /// Enough to find out whether more help; a NAS with one disk is not helped by more.
   static constexpr unsigned first_connections = 4;
   /// 10 Gbit/s x 100 ms are 125 MB under way: 30 parts of 4 MiB.
@@ -236,10 +249,10 @@ inline http_response s3_client::send_once(const s3_request& request, const s3_cr
 
 inline http_response s3_client::send(const s3_request& request) {
   auto policy = policy_;
-  if (request.ignores_stop) policy.longest_total = std::chrono::minutes(1);
   const std::stop_token stop = request.ignores_stop ? std::stop_token{} : environment_.stop;
   attempts tried(policy);
   for (;;) {
+    if (request.ignores_stop && environment_.stop.stop_requested()) policy.longest_total = patience_after_stop;
     const bool with_md5 = !request.body.empty() && (request.needs_md5 || wants_md5_ || tried.with_md5);
     try {
       const auto credentials = credentials_->get(stop);
@@ -256,7 +269,7 @@ inline http_response s3_client::send(const s3_request& request) {
       const auto refusal = read_refusal(response);
       if (is_mended(request, refusal, response, *credentials, tried)) continue;
       const auto fail = [&](const std::string& effort) {
-        const auto advice = advice_for(refusal, request.method, !request.key.empty());
+        const auto advice = advice_for(refusal, action_of(request));
         throw s3_error(code_of(refusal),
                        describe(request) + ": " + refusal.describe() + effort + (advice.empty() ? "" : "; " + advice),
                        refusal);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -127,16 +128,24 @@ private:
   return error_code::io;
 }
 
+/// What a request would do, as far as credentials may or may not allow it.
+enum class s3_action : std::uint8_t { read, write, remove, list, other };
+
 /// What the credentials lack, by AWS's name for it.
-[[nodiscard]] inline std::string missing_permission(std::string_view method, bool is_object) {
-  if (!is_object) return "do not allow that on this bucket";
-  if (method == "PUT" || method == "POST") return "may not write there (s3:PutObject)";
-  if (method == "DELETE") return "may not remove anything there (s3:DeleteObject)";
-  return "may not read there (s3:GetObject), or it does not exist and they may not list the bucket (s3:ListBucket)";
+[[nodiscard]] constexpr const char* missing_permission(s3_action action) noexcept {
+  switch (action) {
+    case s3_action::read:
+      return "may not read there (s3:GetObject), or it does not exist and they may not list the bucket (s3:ListBucket)";
+    case s3_action::write: return "may not write there (s3:PutObject)";
+    case s3_action::remove: return "may not remove anything there (s3:DeleteObject)";
+    case s3_action::list: return "may not list the bucket (s3:ListBucket)";
+    case s3_action::other: break;
+  }
+  return "do not allow it";
 }
 
-/// What can be done about it; "" if nothing is known. `method` and `is_object` are those of the request.
-[[nodiscard]] inline std::string advice_for(const s3_refusal& refusal, std::string_view method, bool is_object) {
+/// What can be done about it; "" if nothing is known.
+[[nodiscard]] inline std::string advice_for(const s3_refusal& refusal, s3_action action = s3_action::other) {
   const std::string_view code = refusal.code;
   if (code == "InvalidAccessKeyId")
     return "the server does not know this access key: check AWS_ACCESS_KEY_ID, or the profile in ~/.aws";
@@ -155,7 +164,7 @@ private:
     return refusal.region.empty() ? "the bucket is in another region: name it with -o s3.region=…"
                                   : "the bucket is in region " + refusal.region;
   if (refusal.status == 403 || refusal.status == 401)
-    return "these credentials " + missing_permission(method, is_object);
+    return std::string("these credentials ") + missing_permission(action);
   return {};
 }
 

@@ -184,10 +184,11 @@ inline void get_object_range(s3_client& client, const object_name& object, std::
   } catch (const s3_error& problem) {
     const int status = problem.refusal().status;
     if (status != 400 && status != 403) throw;
-    // An answer to HEAD has no body, so it cannot say whether the key is unknown, wrong, expired or just not allowed.
+    // An answer to HEAD has no body, so it cannot say whether the key is unknown, wrong, expired or just not allowed, or
+    // the clock is wrong. GET says so; and if that could be mended, HEAD works now.
     std::array<std::uint8_t, 1> nothing{};
     get_object_range(client, object, 0, nothing, what);
-    throw;
+    response = client.send(request);
   }
   object_info info;
   const auto value = [&](const char* name) {
