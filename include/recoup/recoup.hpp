@@ -15,6 +15,7 @@
 #include <recoup/core/file_descriptor.hpp>
 #include <recoup/core/id.hpp>
 #include <recoup/core/interrupt.hpp>
+#include <recoup/core/parse_setting.hpp>
 #include <recoup/core/release_pages.hpp>
 #include <recoup/core/stable_table.hpp>
 #include <recoup/core/time.hpp>
@@ -55,6 +56,7 @@
 #include <recoup/json/go_print_table.hpp>
 #include <recoup/json/go_quote.hpp>
 #include <recoup/json/json_reader.hpp>
+#include <recoup/json/json_tree.hpp>
 #include <recoup/json/json_writer.hpp>
 #include <recoup/json/utf8.hpp>
 
@@ -70,6 +72,7 @@
 #include <recoup/ops/backup/stream.hpp>
 #include <recoup/ops/backup/tree_saver.hpp>
 
+#include <recoup/ops/bucket_repositories.hpp>
 #include <recoup/ops/cache_directories.hpp>
 #include <recoup/ops/cat.hpp>
 
@@ -101,6 +104,8 @@
 
 #include <recoup/ops/ls/ncdu.hpp>
 
+#include <recoup/ops/object_retention.hpp>
+#include <recoup/ops/remove_bucket.hpp>
 #include <recoup/ops/restore.hpp>
 
 #include <recoup/ops/restore/content_check.hpp>
@@ -122,6 +127,14 @@
 #include <recoup/ops/snapshot_groups.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/ops/stats.hpp>
+#include <recoup/ops/sync.hpp>
+
+#include <recoup/ops/sync/bucket_place.hpp>
+#include <recoup/ops/sync/directory_place.hpp>
+#include <recoup/ops/sync/file_names.hpp>
+#include <recoup/ops/sync/place.hpp>
+#include <recoup/ops/sync/plan.hpp>
+
 #include <recoup/ops/used_blobs.hpp>
 #include <recoup/ops/walk.hpp>
 
@@ -147,17 +160,42 @@
 #include <recoup/repo/unpacked.hpp>
 
 #include <recoup/s3/bucket.hpp>
+
+#include <recoup/s3/bucket/anonymous_access.hpp>
+#include <recoup/s3/bucket/lifecycle.hpp>
+#include <recoup/s3/bucket/lifecycle_json.hpp>
+#include <recoup/s3/bucket/list.hpp>
+#include <recoup/s3/bucket/policy.hpp>
+#include <recoup/s3/bucket/setting.hpp>
+#include <recoup/s3/bucket/uploads.hpp>
+#include <recoup/s3/bucket/usage.hpp>
+#include <recoup/s3/bucket/versioning.hpp>
+
 #include <recoup/s3/client.hpp>
 #include <recoup/s3/concurrency.hpp>
+#include <recoup/s3/credentials.hpp>
 
+#include <recoup/s3/credentials/environment.hpp>
+#include <recoup/s3/credentials/fetched.hpp>
+#include <recoup/s3/credentials/ini_file.hpp>
+#include <recoup/s3/credentials/mc_config.hpp>
+#include <recoup/s3/credentials/metadata_service.hpp>
+#include <recoup/s3/credentials/process.hpp>
+#include <recoup/s3/credentials/profile.hpp>
 #include <recoup/s3/credentials/provider.hpp>
+#include <recoup/s3/credentials/secret_text.hpp>
+#include <recoup/s3/credentials/sts.hpp>
 
 #include <recoup/s3/endpoint.hpp>
 #include <recoup/s3/error.hpp>
+#include <recoup/s3/location.hpp>
 #include <recoup/s3/multipart.hpp>
 #include <recoup/s3/object.hpp>
+#include <recoup/s3/object_lock.hpp>
 #include <recoup/s3/retry.hpp>
+#include <recoup/s3/settings.hpp>
 #include <recoup/s3/signature.hpp>
+#include <recoup/s3/tags.hpp>
 #include <recoup/s3/uri.hpp>
 #include <recoup/s3/xml.hpp>
 
