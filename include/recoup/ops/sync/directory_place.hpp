@@ -162,7 +162,10 @@ public:
   void list(const std::function<void(sync_entry)>& visit,
             const std::function<void(const std::string&, const std::string&)>& visit_unusable) override {
     std::vector<std::string> names;
-    list_below(root_.get(), names, visit, visit_unusable);
+    // Opened again: where a descriptor stands is part of it, and a second listing would begin at the end of the first.
+    const file_descriptor top(::openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!top) throw system_error(errno, "cannot open directory " + path_);
+    list_below(top.get(), names, visit, visit_unusable);
   }
 
   [[nodiscard]] std::unique_ptr<sync_source> open(const sync_entry& entry) override {
