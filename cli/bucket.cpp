@@ -64,7 +64,8 @@ void print_totals(const context& call, const char* what, const lock_totals& tota
                         format_bytes(totals.bytes).c_str());
   const auto local = [](const timestamp& time) { return format_local_time(local_timestamp(time.seconds, 0)); };
   line += local(*totals.first_until);
-  if (earlier(*totals.first_until, *totals.last_until)) line += " at first and " + local(*totals.last_until) + " at last";
+  if (earlier(*totals.first_until, *totals.last_until))
+    line += " at first and " + local(*totals.last_until) + " at last";
   call.out.result(line);
 }
 
@@ -92,9 +93,9 @@ void print_lock_report(const context& call, const lock_report& report) {
   print_totals(call, "deleted, yet stored:", report.hidden);
   if (report.governance.objects + report.compliance.objects + report.held_objects == 0) return;
   call.out.result(
-      "\nUntil then `forget` and `prune` cannot free what is locked: the server hides an object that they delete behind a\n"
-      "delete marker and keeps it, and you go on paying for it. A lifecycle rule for old versions (recoup bucket lifecycle\n"
-      "add --noncurrent-days 1) removes what is hidden once its lock has run out.");
+      "\nUntil then `forget` and `prune` cannot free what is locked: the server hides an object that they delete\n"
+      "behind a delete marker and keeps it, and you go on paying for it. A lifecycle rule for old versions (recoup\n"
+      "bucket lifecycle add --noncurrent-days 1) removes what is hidden once its lock has run out.");
 }
 
 std::string shown_time(const std::string& from_server) {

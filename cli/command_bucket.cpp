@@ -6,7 +6,8 @@
 namespace recoup::cli {
 
 void add_bucket_command(command_tree& tree) {
-  auto& command = tree.add(tree.root, "bucket", "[command]", "Manage buckets of S3 servers: make, look into, lock, copy them");
+  auto& command =
+      tree.add(tree.root, "bucket", "[command]", "Manage buckets of S3 servers: make, look into, lock, copy them");
   command.details =
       "Manages buckets on any S3 server. Locations are written as for repositories,\n"
       "s3:https://host[:port]/bucket[/prefix] or s3:http://…; without one, the repository's bucket is meant (-r or\n"

@@ -28,10 +28,10 @@ void run(context& call, const create_flags& flags) {
   if (!was_there) create_bucket(*client, where.bucket, {flags.object_lock});
   if (flags.object_lock && was_there && !get_object_lock(*client, where.bucket).enabled)
     throw error(error_code::invalid_argument,
-                "bucket " + where.bucket + " is there already and has no object lock; most servers give one only to a "
-                "new bucket: choose another name, and move what is in this one (recoup bucket sync)");
-  if (flags.versioning || flags.object_lock)
-    set_versioning(*client, where.bucket, versioning_state::enabled);
+                "bucket " + where.bucket +
+                    " is there already and has no object lock; most servers give one only to a "
+                    "new bucket: choose another name, and move what is in this one (recoup bucket sync)");
+  if (flags.versioning || flags.object_lock) set_versioning(*client, where.bucket, versioning_state::enabled);
   const auto location = recoup::describe(client->endpoint(), where.bucket);
   if (!call.options.json)
     return call.out.info((was_there ? "bucket is there already: " : "created bucket ") + location);
@@ -51,9 +51,10 @@ void run(context& call, const create_flags& flags) {
 void add_bucket_create_command(command_tree& tree, CLI::App& group) {
   auto& command = tree.add(group, "create", "[flags] [location]", "Make a bucket, unless it is there");
   command.details =
-      "Makes a bucket and sets what is asked for. One of yours that is there already stays as it is but for the flags\n"
-      "given, so the command can be run again and again.\n\n"
-      "Object lock keeps what is saved from being removed before a day (recoup bucket lock); it brings versioning with it.\n";
+      "Makes a bucket and sets what is asked for. One of yours that is there already stays as it is but for the\n"
+      "flags given, so the command can be run again and again.\n\n"
+      "Object lock keeps what is saved from being removed before a day (recoup bucket lock); it brings versioning\n"
+      "with it.\n";
   const auto flags = std::make_shared<create_flags>();
   add_switch(*command.app, "--object-lock", flags->object_lock, "let objects in it be locked; has to be chosen now");
   add_switch(*command.app, "--versioning", flags->versioning, "keep what is overwritten and deleted");

@@ -34,7 +34,8 @@ std::string describe(const lifecycle_rule& rule) {
   }
   if (rule.abort_upload_days) parts.push_back("abort uploads after " + days(*rule.abort_upload_days));
   for (const auto& each : rule.transitions)
-    parts.push_back("move to " + each.storage_class + (each.days ? " after " + days(*each.days) : " from " + each.date));
+    parts.push_back("move to " + each.storage_class +
+                    (each.days ? " after " + days(*each.days) : " from " + each.date));
   for (const auto& each : rule.noncurrent_transitions) parts.push_back("move old versions to " + each.storage_class);
   for (const auto* others : {&rule.others, &rule.expiration_others, &rule.noncurrent_others})
     for (const auto& each : *others) parts.push_back(each.name + (each.text.empty() ? "" : '=' + each.text));
@@ -73,10 +74,11 @@ void check_repositories(context& call, const bucket_end& end, const bucket_lifec
       const auto danger = danger_of(rule, prefix);
       if (danger == lifecycle_danger::none) continue;
       refused = true;
-      call.out.error("Warning: rule \"" + rule.id + "\" " +
-                     (danger == lifecycle_danger::expires ? "REMOVES THE FILES of" : "moves the files out of reach of") +
-                     " the restic repository at " + recoup::describe(end.client->endpoint(), end.bucket(), prefix) +
-                     ": its backups could not be restored any more, whatever their age");
+      call.out.error(
+          "Warning: rule \"" + rule.id + "\" " +
+          (danger == lifecycle_danger::expires ? "REMOVES THE FILES of" : "moves the files out of reach of") +
+          " the restic repository at " + recoup::describe(end.client->endpoint(), end.bucket(), prefix) +
+          ": its backups could not be restored any more, whatever their age");
     }
   }
   if (!found.is_complete)
@@ -147,7 +149,8 @@ void run_remove(context& call, const std::vector<std::string>& ids, bool all) {
 }
 
 void add_rule_flags(CLI::App& app, rule_flags& flags) {
-  add_text(app, "--id", flags.id, "name of the rule; one of the same name is replaced (default: the server's choice)", "id");
+  add_text(app, "--id", flags.id, "name of the rule; one of the same name is replaced (default: the server's choice)",
+           "id");
   add_text(app, "--prefix", flags.prefix, "only objects whose keys begin so", "prefix");
   add_list(app, "--tag", flags.tags, "only objects with this tag (can be specified multiple times)", "key=value");
   add_number(app, "--expire-days", flags.expire_days, "remove objects so many days after they were made", "days");
@@ -165,13 +168,14 @@ void add_rule_flags(CLI::App& app, rule_flags& flags) {
 }  // namespace
 
 void add_bucket_lifecycle_command(command_tree& tree, CLI::App& bucket) {
-  auto& group = *tree.add(bucket, "lifecycle", "[command]", "Rules by which the server removes or moves objects itself").app;
+  auto& group =
+      *tree.add(bucket, "lifecycle", "[command]", "Rules by which the server removes or moves objects itself").app;
   const auto rule = std::make_shared<rule_flags>();
   auto& add = tree.add(group, "add", "[flags] [location]", "Add a rule beside those that there are");
   add.details =
       "Adds one rule. For a bucket with backups and versioning, --noncurrent-days 30 --abort-upload-days 7\n"
-      "--remove-delete-markers is what keeps it from growing. Rules that would remove the files of a restic repository\n"
-      "are refused.\n";
+      "--remove-delete-markers is what keeps it from growing. Rules that would remove the files of a restic\n"
+      "repository are refused.\n";
   add_rule_flags(*add.app, *rule);
   add.run = [rule](context& call) { run_add(call, *rule); };
 

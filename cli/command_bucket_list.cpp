@@ -38,7 +38,8 @@ public:
     if (call_.options.json) return print_json(object, type);
     auto line = shown_time(object.info.last_modified) + formatted("  %12s  ", size_of(object).c_str());
     if (versions_)
-      line += (object.is_latest ? "" : "old ") + (object.info.version_id.empty() ? "null" : object.info.version_id) + "  ";
+      line +=
+          (object.is_latest ? "" : "old ") + (object.info.version_id.empty() ? "null" : object.info.version_id) + "  ";
     call_.screen.print(line + quoted_if_needed(relative(object.key)));
   }
 
@@ -91,7 +92,8 @@ void run(context& call, const list_flags& flags) {
 }  // namespace
 
 void add_bucket_list_command(command_tree& tree, CLI::App& group) {
-  auto& command = tree.add(group, "list", "[flags] [location]", "List the buckets of a server, or the objects of a bucket");
+  auto& command =
+      tree.add(group, "list", "[flags] [location]", "List the buckets of a server, or the objects of a bucket");
   command.details =
       "With the location of a server (s3:http://host:9000) lists its buckets, with that of a bucket the objects and\n"
       "\"directories\" in it. With --json each is a line of its own.\n";

@@ -83,8 +83,9 @@ void run_set(context& call, const default_flags& flags) {
   put_object_lock(*end.client, end.bucket(), wanted);
   print_default(call, end);
   if (wanted.mode == retention_mode::compliance && !call.options.json)
-    call.out.info("Nobody can remove what is saved from now on before then, not even you: neither forget and prune nor\n"
-                  "stale locks of a repository; what they delete is hidden and stays.");
+    call.out.info(
+        "Nobody can remove what is saved from now on before then, not even you: neither forget and prune nor\n"
+        "stale locks of a repository; what they delete is hidden and stays.");
 }
 
 void run_clear(context& call) {
@@ -98,7 +99,8 @@ class object_progress {
 public:
   explicit object_progress(context& call)
       : line_(call, [this] {
-          return format_percent(done_, total_) + "  " + std::to_string(done_) + " / " + std::to_string(total_) + " objects";
+          return format_percent(done_, total_) + "  " + std::to_string(done_) + " / " + std::to_string(total_) +
+                 " objects";
         }) {}
 
   [[nodiscard]] std::function<void(std::uint64_t, std::uint64_t)> callback() {
@@ -157,12 +159,11 @@ void run_extend(context& call, const extend_flags& flags) {
     write_lock_report(json, done.after);
     call.out.result(json.end_object().end_object().take());
   } else {
-    call.out.result(formatted("%s %llu objects (%s) until %s; %llu (%s) are locked that long already\n",
-                              flags.dry_run ? "would lock" : "locked", static_cast<unsigned long long>(done.extended),
-                              format_bytes(done.extended_bytes).c_str(),
-                              format_local_time(local_timestamp(options.until.seconds, 0)).c_str(),
-                              static_cast<unsigned long long>(done.long_enough),
-                              format_bytes(done.long_enough_bytes).c_str()));
+    call.out.result(formatted(
+        "%s %llu objects (%s) until %s; %llu (%s) are locked that long already\n",
+        flags.dry_run ? "would lock" : "locked", static_cast<unsigned long long>(done.extended),
+        format_bytes(done.extended_bytes).c_str(), format_local_time(local_timestamp(options.until.seconds, 0)).c_str(),
+        static_cast<unsigned long long>(done.long_enough), format_bytes(done.long_enough_bytes).c_str()));
     print_lock_report(call, done.after);
   }
   fail_if_any(call, done.failed, "locked");
@@ -171,9 +172,10 @@ void run_extend(context& call, const extend_flags& flags) {
 void run_clear_governance(context& call, const std::string& confirm) {
   const auto end = open_bucket(call);
   if (confirm != end.bucket())
-    throw error(error_code::invalid_argument, "this lets all that is locked in mode GOVERNANCE at " +
-                                                  recoup::describe(end.client->endpoint(), end.bucket(), end.directory()) +
-                                                  " be removed: confirm it with --confirm " + end.bucket());
+    throw error(error_code::invalid_argument,
+                "this lets all that is locked in mode GOVERNANCE at " +
+                    recoup::describe(end.client->endpoint(), end.bucket(), end.directory()) +
+                    " be removed: confirm it with --confirm " + end.bucket());
   retention_extension done;
   {
     object_progress progress(call);
@@ -210,11 +212,12 @@ void add_bucket_lock_command(command_tree& tree, CLI::App& bucket) {
   auto& extension = tree.add(group, "extend-retention", "[flags] [location]",
                              "Lock all files of a repository for some time from now");
   extension.details =
-      "Locks config, keys, index, snapshots and packs of the repository at the location until a day; what is locked longer\n"
-      "stays so. Run it regularly, for instance after each backup: packs that new snapshots go on using are old, and their\n"
-      "locks run out while the snapshots are young.\n\n"
+      "Locks config, keys, index, snapshots and packs of the repository at the location until a day; what is locked\n"
+      "longer stays so. Run it regularly, for instance after each backup: packs that new snapshots go on using are\n"
+      "old, and their locks run out while the snapshots are young.\n\n"
       "GOVERNANCE can be lifted by whoever has the right to; COMPLIANCE by nobody, so try it in days first.\n";
-  add_text(*extension.app, "--mode", extend->mode, "governance or compliance (default: governance)", "governance|compliance");
+  add_text(*extension.app, "--mode", extend->mode, "governance or compliance (default: governance)",
+           "governance|compliance");
   add_text(*extension.app, "--for", extend->period, "for so long from now: 30d, 8w, 1y", "period");
   add_text(*extension.app, "--until", extend->until, "until a day", "date");
   add_switch(*extension.app, "-n,--dry-run", extend->dry_run, "say what would be locked, and do nothing");

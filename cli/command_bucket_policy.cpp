@@ -31,9 +31,9 @@ void print(const context& call, const bucket_end& end) {
   if (document.empty()) return call.out.result("no policy: only who signs, and may, gets at bucket " + end.bucket());
   call.out.result(document);
   for (const auto& [prefix, kind] : access)
-    call.out.result(std::string("everyone, without signing: ") + name_of(kind) + (prefix.empty() ? "" : " below " + prefix));
-  if (others != 0)
-    call.out.result(std::to_string(others) + " more statements let everyone in: read them above");
+    call.out.result(std::string("everyone, without signing: ") + name_of(kind) +
+                    (prefix.empty() ? "" : " below " + prefix));
+  if (others != 0) call.out.result(std::to_string(others) + " more statements let everyone in: read them above");
 }
 
 void run_set(context& call, const std::string& file) {
@@ -49,8 +49,7 @@ void run_set(context& call, const std::string& file) {
   if (call.arguments.empty())
     throw usage_error("bucket policy set expects private, download, upload or public, or --file");
   const auto access = parse_anonymous_access(call.arguments[0]);
-  if (!access)
-    throw usage_error("\"" + call.arguments[0] + "\" is none of private, download, upload and public");
+  if (!access) throw usage_error("\"" + call.arguments[0] + "\" is none of private, download, upload and public");
   const auto end = open_bucket(call, 1);
   // The prefix counts only where it was written for this command: a repository's is there for other reasons.
   const auto prefix = call.arguments.size() > 1 ? end.directory() : std::string();

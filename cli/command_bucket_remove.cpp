@@ -35,8 +35,9 @@ void check(const bucket_removal_plan& plan, const remove_flags& flags) {
   if (plan.is_empty()) return;
   const auto contents = "bucket " + plan.bucket + " is not empty: " + describe_counts(plan.counts);
   if (!flags.delete_all_objects || flags.confirm != plan.bucket)
-    throw error(error_code::invalid_argument,
-                contents + ". To remove all that for good, say so twice: --delete-all-objects --confirm " + plan.bucket);
+    throw error(
+        error_code::invalid_argument,
+        contents + ". To remove all that for good, say so twice: --delete-all-objects --confirm " + plan.bucket);
   std::string missing;
   for (const auto& prefix : plan.repositories) {
     const auto name = name_of_repository(plan.bucket, prefix);
@@ -45,8 +46,10 @@ void check(const bucket_removal_plan& plan, const remove_flags& flags) {
   }
   if (!missing.empty())
     throw error(error_code::invalid_argument,
-                contents + ". There are restic repositories in it, whose backups would be gone; to remove them too, name "
-                           "them:" + missing);
+                contents +
+                    ". There are restic repositories in it, whose backups would be gone; to remove them too, name "
+                    "them:" +
+                    missing);
 }
 
 /// Says what stays, until when.
@@ -72,8 +75,9 @@ void check(const bucket_removal_plan& plan, const remove_flags& flags) {
   if (locked.last_until)
     text += ", the last of them before " + format_local_time(local_timestamp(locked.last_until->seconds, 0));
   if (held != 0) text += "; " + std::to_string(held) + " are under a legal hold";
-  throw error(error_code::incomplete, text + "; try again then (locks of mode GOVERNANCE can be overridden with "
-                                             "--bypass-governance by whoever has the right to)");
+  throw error(error_code::incomplete, text +
+                                          "; try again then (locks of mode GOVERNANCE can be overridden with "
+                                          "--bypass-governance by whoever has the right to)");
 }
 
 void print_json(const context& call, const bucket_removal_plan& plan, const bucket_removal& done, bool dry_run) {
@@ -98,7 +102,8 @@ void print_json(const context& call, const bucket_removal_plan& plan, const buck
 
 void run(context& call, const remove_flags& flags) {
   if (call.arguments.size() != 1)
-    throw usage_error("bucket remove expects one location; it does not go by --repo, so that nothing is removed by accident");
+    throw usage_error(
+        "bucket remove expects one location; it does not go by --repo, so that nothing is removed by accident");
   const auto end = open_bucket(call);
   if (!end.where.prefix.empty())
     throw usage_error("bucket remove removes a whole bucket, and this location has a prefix: write " +
@@ -119,7 +124,8 @@ void run(context& call, const remove_flags& flags) {
     std::atomic<std::uint64_t> removed{0};
     const auto total = plan.counts.objects + plan.counts.old_versions + plan.counts.delete_markers;
     live_line line(call, [&] {
-      return format_percent(removed, total) + "  " + std::to_string(removed) + " / " + std::to_string(total) + " versions";
+      return format_percent(removed, total) + "  " + std::to_string(removed) + " / " + std::to_string(total) +
+             " versions";
     });
     bucket_removal_options options;
     options.bypass_governance = flags.bypass_governance;
@@ -136,15 +142,16 @@ void run(context& call, const remove_flags& flags) {
 void add_bucket_remove_command(command_tree& tree, CLI::App& group) {
   auto& command = tree.add(group, "remove", "[flags] location", "Remove a bucket");
   command.details =
-      "Removes an empty bucket. One that is not empty is removed, with all versions, delete markers and incomplete uploads,\n"
-      "only if you say so twice: --delete-all-objects --confirm BUCKET. Restic repositories in it have to be named one by\n"
-      "one besides. What is locked stays, and the bucket with it: exit code 3.\n";
+      "Removes an empty bucket. One that is not empty is removed, with all versions, delete markers and incomplete\n"
+      "uploads, only if you say so twice: --delete-all-objects --confirm BUCKET. Restic repositories in it have to\n"
+      "be named one by one besides. What is locked stays, and the bucket with it: exit code 3.\n";
   const auto flags = std::make_shared<remove_flags>();
   add_switch(*command.app, "--delete-all-objects", flags->delete_all_objects, "remove all that is in the bucket too");
   add_text(*command.app, "--confirm", flags->confirm, "the bucket's name once more", "bucket");
   add_list(*command.app, "--delete-repository", flags->repositories,
            "a restic repository in the bucket that may go (can be specified multiple times)", "bucket[/prefix]");
-  add_switch(*command.app, "--bypass-governance", flags->bypass_governance, "remove what is locked in mode GOVERNANCE too");
+  add_switch(*command.app, "--bypass-governance", flags->bypass_governance,
+             "remove what is locked in mode GOVERNANCE too");
   add_switch(*command.app, "-n,--dry-run", flags->dry_run, "say what would be removed, and do nothing");
   command.run = [flags](context& call) { run(call, *flags); };
 }

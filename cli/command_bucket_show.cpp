@@ -63,7 +63,9 @@ bucket_view look_at(s3_client& client, const std::string& bucket) {
 void write_lock(json_writer& json, const bucket_object_lock& lock) {
   json.begin_object().field("enabled", lock.enabled);
   if (lock.retention)
-    json.field("mode", name_of(lock.retention->mode)).field("days", lock.retention->days).field("years", lock.retention->years);
+    json.field("mode", name_of(lock.retention->mode))
+        .field("days", lock.retention->days)
+        .field("years", lock.retention->years);
   json.end_object();
 }
 
@@ -85,7 +87,9 @@ void print_json(const context& call, const bucket_end& end, const bucket_view& v
     else
       json.null(), problems.field(name, answer.problem);
   };
-  json.begin_object().field("bucket", end.bucket()).field("location", recoup::describe(end.client->endpoint(), end.bucket()));
+  json.begin_object()
+      .field("bucket", end.bucket())
+      .field("location", recoup::describe(end.client->endpoint(), end.bucket()));
   field("region", view.region, [&](const std::string& region) { json.value(region); });
   field("versioning", view.versioning, [&](const bucket_versioning& found) { json.value(name_of(found.state)); });
   field("object_lock", view.lock, [&](const bucket_object_lock& found) { write_lock(json, found); });
@@ -141,7 +145,8 @@ void print_text(const context& call, const bucket_end& end, const bucket_view& v
   row("Versioning", view.versioning, [](const bucket_versioning& found) { return std::string(name_of(found.state)); });
   row("Object lock", view.lock, [](const bucket_object_lock& found) { return describe(found); });
   row("Lifecycle", view.lifecycle, [](const bucket_lifecycle& found) {
-    return found.rules.empty() ? std::string("no rules") : std::to_string(found.rules.size()) + " rules (bucket lifecycle show)";
+    return found.rules.empty() ? std::string("no rules")
+                               : std::to_string(found.rules.size()) + " rules (bucket lifecycle show)";
   });
   row("Policy", view.policy, [&](const std::string& found) { return describe_access(found, end.bucket()); });
   row("Tags", view.tags, [](const std::vector<s3_tag>& found) {
@@ -174,8 +179,8 @@ void run(context& call) {
 void add_bucket_show_command(command_tree& tree, CLI::App& group) {
   auto& command = tree.add(group, "show", "[flags] [location]", "Show all that is set on a bucket");
   command.details =
-      "Shows region, versioning, object lock, lifecycle rules, policy, tags and restic repositories of a bucket at once.\n"
-      "What lies in it is counted by `recoup bucket usage`.\n";
+      "Shows region, versioning, object lock, lifecycle rules, policy, tags and restic repositories of a bucket at\n"
+      "once. What lies in it is counted by `recoup bucket usage`.\n";
   command.run = run;
 }
 

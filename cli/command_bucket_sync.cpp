@@ -16,7 +16,8 @@ namespace recoup::cli {
 namespace {
 
 struct sync_flags {
-  bool checksum = false, read_back = false, remove = false, allow_emptying = false, dry_run = false, escape_names = false;
+  bool checksum = false, read_back = false, remove = false, allow_emptying = false, dry_run = false,
+       escape_names = false;
   std::vector<std::string> from_options;
   std::string from_profile;
 };
@@ -105,13 +106,13 @@ private:
       call_.screen.print(json.field("total_bytes", plan_.bytes).field("bytes_done", bytes).end_object().take());
       return;
     }
-    auto line = '[' + format_duration(elapsed) + "] " + format_percent(bytes, plan_.bytes) + "  " + std::to_string(done) +
-                " / " + std::to_string(plan_.items.size()) + " objects, " + format_bytes(bytes) + " / " +
-                format_bytes(plan_.bytes);
+    auto line = '[' + format_duration(elapsed) + "] " + format_percent(bytes, plan_.bytes) + "  " +
+                std::to_string(done) + " / " + std::to_string(plan_.items.size()) + " objects, " + format_bytes(bytes) +
+                " / " + format_bytes(plan_.bytes);
     const auto seconds = std::chrono::duration<double>(elapsed).count();
     if (bytes > 0 && seconds > 2 && plan_.bytes > bytes)
-      line += ", ETA " + format_seconds(static_cast<std::uint64_t>(
-                             static_cast<double>(plan_.bytes - bytes) * seconds / static_cast<double>(bytes)));
+      line += ", ETA " + format_seconds(static_cast<std::uint64_t>(static_cast<double>(plan_.bytes - bytes) * seconds /
+                                                                   static_cast<double>(bytes)));
     if (removed_ != 0) line += ", " + std::to_string(removed_) + " removed";
     call_.screen.set_status({line});
   }
@@ -124,7 +125,8 @@ private:
 
 void print_item(const context& call, const char* type, const std::string& key, std::optional<sync_item> item) {
   if (!call.options.json) {
-    const char* verb = item ? (item->reason == sync_reason::to_compare ? "would compare " : "would copy ") : "would remove ";
+    const char* verb =
+        item ? (item->reason == sync_reason::to_compare ? "would compare " : "would copy ") : "would remove ";
     return call.out.result(verb + quoted_if_needed(key) + (item ? " (" + format_bytes(item->entry.size) + ")" : ""));
   }
   json_writer json;
@@ -161,7 +163,8 @@ void print_summary(const context& call, const sync_plan& plan, const sync_result
   call.out.result(formatted("%llu were equal already", number(done.equal)));
   if (done.removed != 0) call.out.result(formatted("removed %llu that the source does not have", number(done.removed)));
   if (plan.extra > done.removed)
-    call.out.result(formatted("%llu more lie at the destination and not in the source", number(plan.extra - done.removed)));
+    call.out.result(
+        formatted("%llu more lie at the destination and not in the source", number(plan.extra - done.removed)));
 }
 
 void run(context& call, const sync_flags& flags) {
@@ -195,23 +198,27 @@ void run(context& call, const sync_flags& flags) {
 }  // namespace
 
 void add_bucket_sync_command(command_tree& tree, CLI::App& group) {
-  auto& command = tree.add(group, "sync", "[flags] source destination", "Copy a bucket to another one or to a directory, and verify it");
+  auto& command = tree.add(group, "sync", "[flags] source destination",
+                           "Copy a bucket to another one or to a directory, and verify it");
   command.details =
-      "Copies all current objects below a location in S3 to another one, also of another server, or to a directory; or the\n"
-      "files of a directory into a bucket. What is there already and equal is passed over, so a run that was interrupted is\n"
-      "simply begun again. Each copy is verified before it counts: against the ETag of the destination, or by reading it\n"
-      "back. Exit code 3: some objects could not be copied.\n\n"
-      "The two ends may need different credentials: those for the source can be another profile of ~/.aws (--from-profile).\n";
+      "Copies all current objects below a location in S3 to another one, also of another server, or to a directory;\n"
+      "or the files of a directory into a bucket. What is there already and equal is passed over, so a run that was\n"
+      "interrupted is simply begun again. Each copy is verified before it counts: against the ETag of the\n"
+      "destination, or by reading it back. Exit code 3: some objects could not be copied.\n\n"
+      "The two ends may need different credentials: those for the source can be another profile of ~/.aws\n"
+      "(--from-profile).\n";
   const auto flags = std::make_shared<sync_flags>();
   auto& app = *command.app;
-  add_switch(app, "--checksum", flags->checksum, "read both ends to find out what differs, instead of comparing size and ETag or time");
+  add_switch(app, "--checksum", flags->checksum,
+             "read both ends to find out what differs, instead of comparing size and ETag or time");
   add_switch(app, "--read-back", flags->read_back, "read each copy back, also where the ETag proves it");
   add_switch(app, "--delete", flags->remove, "remove from the destination what the source does not have");
   add_switch(app, "--allow-emptying", flags->allow_emptying, "even if that removes all that is there now");
   add_switch(app, "--escape-names", flags->escape_names,
              "write keys that cannot be names of files in a form that can be read back (with directories)");
   add_switch(app, "-n,--dry-run", flags->dry_run, "say what would be done, and do nothing");
-  add_text(app, "--from-profile", flags->from_profile, "profile of ~/.aws with the credentials for the source", "profile");
+  add_text(app, "--from-profile", flags->from_profile, "profile of ~/.aws with the credentials for the source",
+           "profile");
   add_list(app, "--from-option", flags->from_options,
            "extended option for the source alone (can be specified multiple times)", "key=value");
   command.run = [flags](context& call) { run(call, *flags); };

@@ -77,10 +77,11 @@ void run(context& call, const usage_flags& flags) {
 void add_bucket_usage_command(command_tree& tree, CLI::App& group) {
   auto& command = tree.add(group, "usage", "[flags] [location]", "Count objects and bytes, below each prefix");
   command.details =
-      "Counts what lies in a bucket or below a prefix: current objects, old versions that are kept, delete markers, and the\n"
-      "parts of uploads that were never completed, which no listing shows.\n";
+      "Counts what lies in a bucket or below a prefix: current objects, old versions that are kept, delete markers,\n"
+      "and the parts of uploads that were never completed, which no listing shows.\n";
   const auto flags = std::make_shared<usage_flags>();
-  add_number(*command.app, "-d,--depth", flags->depth, "also count each prefix down to so many levels (default: 0)", "n");
+  add_number(*command.app, "-d,--depth", flags->depth, "also count each prefix down to so many levels (default: 0)",
+             "n");
   command.run = [flags](context& call) { run(call, *flags); };
 }
 

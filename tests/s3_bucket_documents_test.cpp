@@ -14,18 +14,23 @@ namespace {
 // From AWS's description of PutBucketLifecycleConfiguration, with elements that do not exist in it (Future…).
 constexpr char foreign_rules[] = R"(<?xml version="1.0" encoding="UTF-8"?>
 <LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
-  <Rule><ID>archive &amp; go</ID><Filter><And><Prefix>logs/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag>
-      <ObjectSizeGreaterThan>500</ObjectSizeGreaterThan><FutureCondition>1</FutureCondition></And></Filter><Status>Enabled</Status>
-    <Transition><Days>30</Days><StorageClass>GLACIER</StorageClass><FuturePart><A>1</A></FuturePart></Transition>
+  <Rule><ID>archive &amp; go</ID><Status>Enabled</Status>
+    <Filter><And><Prefix>logs/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag>
+      <ObjectSizeGreaterThan>500</ObjectSizeGreaterThan><FutureCondition>1</FutureCondition></And></Filter>
+    <Transition><Days>30</Days><StorageClass>GLACIER</StorageClass>
+      <FuturePart><A>1</A></FuturePart></Transition>
     <Transition><Date>2030-01-01T00:00:00Z</Date><StorageClass>DEEP_ARCHIVE</StorageClass></Transition>
     <NoncurrentVersionTransition><NoncurrentDays>3</NoncurrentDays><NewerNoncurrentVersions>2</NewerNoncurrentVersions>
       <StorageClass>GLACIER</StorageClass></NoncurrentVersionTransition>
     <Expiration><Days>365</Days><ExpiredObjectAllVersions>true</ExpiredObjectAllVersions></Expiration>
-    <NoncurrentVersionExpiration><NoncurrentDays>10</NoncurrentDays><FutureCount>3</FutureCount></NoncurrentVersionExpiration>
+    <NoncurrentVersionExpiration><NoncurrentDays>10</NoncurrentDays>
+      <FutureCount>3</FutureCount></NoncurrentVersionExpiration>
     <AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload>
     <FutureAction><Days>1</Days></FutureAction></Rule>
-  <Rule><ID>old form</ID><Prefix>old/</Prefix><Status>Disabled</Status><Expiration><Date>2031-02-03T00:00:00Z</Date></Expiration></Rule>
-  <Rule><Filter/><Status>Enabled</Status><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration></Rule>
+  <Rule><ID>old form</ID><Prefix>old/</Prefix><Status>Disabled</Status>
+    <Expiration><Date>2031-02-03T00:00:00Z</Date></Expiration></Rule>
+  <Rule><Filter/><Status>Enabled</Status>
+    <Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration></Rule>
   <FutureSetting>x</FutureSetting>
 </LifecycleConfiguration>)";
 
@@ -79,7 +84,8 @@ TEST(s3_bucket_documents_test, rules_as_json_come_back) {
 
 TEST(s3_bucket_documents_test, rules_in_the_form_of_mc) {
   const auto found = parse_lifecycle_json(
-      R"({"Rules":[{"ID":"x","Status":"Enabled","Filter":{"Prefix":"a/"},"Expiration":{"Days":5,"ExpiredObjectAllVersions":true},
+      R"({"Rules":[{"ID":"x","Status":"Enabled","Filter":{"Prefix":"a/"},
+                    "Expiration":{"Days":5,"ExpiredObjectAllVersions":true},
                     "Transition":{"Days":3,"StorageClass":"TIER"}}]})",
       "rules");
   EXPECT_EQ(found.rules.at(0).expire_days, 5u);
@@ -108,8 +114,7 @@ TEST(s3_bucket_documents_test, what_a_server_did_not_keep) {
   auto stored = wanted;
   EXPECT_TRUE(parts_not_kept(wanted, stored).empty());
   stored.rules[0].abort_upload_days.reset();
-  EXPECT_EQ(parts_not_kept(wanted, stored),
-            std::vector<std::string>{"rule \"x\": AbortIncompleteMultipartUpload"});
+  EXPECT_EQ(parts_not_kept(wanted, stored), std::vector<std::string>{"rule \"x\": AbortIncompleteMultipartUpload"});
   stored.rules[0].noncurrent_days = 5;
   EXPECT_EQ(parts_not_kept(wanted, stored).size(), 2u);
   EXPECT_EQ(parts_not_kept(wanted, {}), std::vector<std::string>{"rule \"x\""});
@@ -156,7 +161,8 @@ TEST(s3_bucket_documents_test, repositories_in_a_list_of_keys) {
 TEST(s3_bucket_documents_test, versioning) {
   EXPECT_EQ(parse_versioning("<VersioningConfiguration/>"), bucket_versioning{});
   const auto found = parse_versioning(
-      "<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Enabled</MfaDelete><ExcludedPrefixes><Prefix>a/</Prefix>"
+      "<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Enabled</MfaDelete><ExcludedPrefixes><Prefix>a/</"
+      "Prefix>"
       "</ExcludedPrefixes><ExcludedPrefixes><Prefix>b</Prefix></ExcludedPrefixes><ExcludeFolders>true</ExcludeFolders>"
       "</VersioningConfiguration>");
   EXPECT_EQ(found, (bucket_versioning{versioning_state::enabled, true, {"a/", "b"}, true}));
@@ -166,12 +172,14 @@ TEST(s3_bucket_documents_test, versioning) {
 TEST(s3_bucket_documents_test, object_lock) {
   EXPECT_EQ(parse_bucket_object_lock("<ObjectLockConfiguration/>"), bucket_object_lock{});
   const auto found = parse_bucket_object_lock(
-      "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode>"
+      "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</"
+      "ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode>"
       "<Years>2</Years></DefaultRetention></Rule></ObjectLockConfiguration>");
   EXPECT_EQ(found, (bucket_object_lock{true, default_retention{retention_mode::compliance, 0, 2}}));
   expect_error(error_code::unsupported, "FOREVER", [] {
-    (void)parse_bucket_object_lock("<ObjectLockConfiguration><Rule><DefaultRetention><Mode>FOREVER</Mode></DefaultRetention>"
-                                   "</Rule></ObjectLockConfiguration>");
+    (void)parse_bucket_object_lock(
+        "<ObjectLockConfiguration><Rule><DefaultRetention><Mode>FOREVER</Mode></DefaultRetention>"
+        "</Rule></ObjectLockConfiguration>");
   });
   // Rounded up: a lock is never shorter than asked for.
   EXPECT_EQ(object_lock::write_time({0, 1, 3600}), "1970-01-01T00:00:01Z");
@@ -201,7 +209,11 @@ TEST(s3_bucket_documents_test, anonymous_access_by_prefix) {
 
 TEST(s3_bucket_documents_test, statements_of_others_are_not_touched) {
   constexpr char document[] =
-      R"({"Version":"2012-10-17","Id":"x","Statement":[{"Sid":"A","Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b/*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}},{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:root"},"NotAction":"s3:Get*","Resource":"arn:aws:s3:::b"},{"Effect":"Allow","Principal":"*","Action":["s3:PutBucketPolicy"],"Resource":["arn:aws:s3:::b"]}]})";
+      R"({"Version":"2012-10-17","Id":"x","Statement":[
+        {"Sid":"A","Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b/*",
+         "Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}},
+        {"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:root"},"NotAction":"s3:Get*","Resource":"arn:aws:s3:::b"},
+        {"Effect":"Allow","Principal":"*","Action":["s3:PutBucketPolicy"],"Resource":["arn:aws:s3:::b"]}]})";
   auto policy = parse_policy(document);
   EXPECT_TRUE(anonymous_access_in(policy, "b").empty());
   EXPECT_EQ(count_other_public_statements(policy), 2u);

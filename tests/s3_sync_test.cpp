@@ -53,7 +53,8 @@ public:
   [[nodiscard]] std::unique_ptr<sync_source> open(const sync_entry& entry) override {
     return std::make_unique<content>(objects_.at(entry.key));
   }
-  [[nodiscard]] std::unique_ptr<sync_target> create(const std::string&, const sync_source&, const part_layout&) override {
+  [[nodiscard]] std::unique_ptr<sync_target> create(const std::string&, const sync_source&,
+                                                    const part_layout&) override {
     throw error(error_code::failure, "read only");
   }
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> remove(const std::vector<std::string>&) override {
@@ -77,10 +78,20 @@ sync_result copy(sync_place& from, sync_place& to, sync_options options = {}) {
 }
 
 using namespace std::string_literals;
-const std::map<std::string, std::string> hostile{
-    {"../outside", "1"}, {"a/../../outside", "2"}, {"/etc/outside", "3"}, {"fine", "4"},   {"x//y", "5"},
-    {".", "6"},          {"..", "7"},              {"nul\0nul"s, "8"},    {"a", "9"},      {"a/b", "10"},
-    {"dir/", ""},        {"full/", "11"},          {std::string(300, 'l'), "12"}, {".recoup-sync-tmp-1", "13"}};
+const std::map<std::string, std::string> hostile{{"../outside", "1"},
+                                                 {"a/../../outside", "2"},
+                                                 {"/etc/outside", "3"},
+                                                 {"fine", "4"},
+                                                 {"x//y", "5"},
+                                                 {".", "6"},
+                                                 {"..", "7"},
+                                                 {"nul\0nul"s, "8"},
+                                                 {"a", "9"},
+                                                 {"a/b", "10"},
+                                                 {"dir/", ""},
+                                                 {"full/", "11"},
+                                                 {std::string(300, 'l'), "12"},
+                                                 {".recoup-sync-tmp-1", "13"}};
 
 TEST(s3_sync_test, no_key_leaves_the_directory) {
   const unique_directory where;
@@ -90,7 +101,8 @@ TEST(s3_sync_test, no_key_leaves_the_directory) {
   const auto done = copy(from, to);
   EXPECT_EQ(done.copied, 3u);
   EXPECT_EQ(done.failures.size(), hostile.size() - 3);
-  EXPECT_EQ(files_below(where.path()), (std::map<std::string, std::string>{{"inside/fine", "4"}, {"inside/a/b", "10"}}));
+  EXPECT_EQ(files_below(where.path()),
+            (std::map<std::string, std::string>{{"inside/fine", "4"}, {"inside/a/b", "10"}}));
   EXPECT_TRUE(std::filesystem::is_directory(where.path() / "inside/dir"));
   EXPECT_EQ(copy(from, to).copied, 0u);
 }
@@ -181,8 +193,8 @@ struct served {
   explicit served(s3_program program) : server(program) {
     ::setenv("AWS_ACCESS_KEY_ID", server.access_key().c_str(), 1);
     ::setenv("AWS_SECRET_ACCESS_KEY", server.secret_key().c_str(), 1);
-    client = std::make_unique<s3_client>(s3_endpoint{false, "127.0.0.1:" + std::to_string(server.port())}, s3_settings{},
-                                         http_options{});
+    client = std::make_unique<s3_client>(s3_endpoint{false, "127.0.0.1:" + std::to_string(server.port())},
+                                         s3_settings{}, http_options{});
     create_bucket(*client, "one");
     create_bucket(*client, "two");
   }

@@ -1,8 +1,8 @@
 // Object lock for a repository: keeping all that restores need from being removed before a day, by anybody.
 //
-// The bucket's default retention locks a pack for so long from when it was saved. Deduplication goes on using old packs, so
-// the lock of what today's snapshot needs runs out while the snapshot is young; hence the extension here, to be run
-// regularly. Files of locks/ are left out: they are removed in normal use.
+// The bucket's default retention locks a pack for so long from when it was saved. Deduplication goes on using old
+// packs, so the lock of what today's snapshot needs runs out while the snapshot is young; hence the extension here, to
+// be run regularly. Files of locks/ are left out: they are removed in normal use.
 //
 // What it costs: prune, forget and everything else that removes is not refused by the server, but frees nothing before
 // the day. Each DELETE lays a delete marker over the object, and the version below stays, hidden and paid for.
@@ -94,9 +94,10 @@ struct version {
                                                         const std::string& prefix) {
   if (!get_object_lock(client, bucket).enabled)
     throw error(error_code::invalid_argument,
-                "bucket " + bucket + " has no object lock, which a bucket gets when it is made (recoup bucket create "
-                "--object-lock) and on some servers never after: make one, and copy the repository into it "
-                "(recoup bucket sync)");
+                "bucket " + bucket +
+                    " has no object lock, which a bucket gets when it is made (recoup bucket create "
+                    "--object-lock) and on some servers never after: make one, and copy the repository into it "
+                    "(recoup bucket sync)");
   std::vector<version> found;
   bool has_config = false;
   list_object_versions(client, bucket, prefix, [&](const listed_object& object) {
@@ -106,8 +107,9 @@ struct version {
     found.push_back({object.key, object.info.version_id, object.info.size, object.is_latest});
   });
   if (!has_config)
-    throw error(error_code::repository_missing, "there is no repository at " + describe(client.endpoint(), bucket, prefix) +
-                                                    ": no config file lies there");
+    throw error(
+        error_code::repository_missing,
+        "there is no repository at " + describe(client.endpoint(), bucket, prefix) + ": no config file lies there");
   return found;
 }
 
@@ -116,8 +118,7 @@ public:
   worker(s3_client& client, const std::string& bucket, const retention_options* extend)
       : client_(client), bucket_(bucket), extend_(extend) {}
 
-  void run(const std::vector<version>& versions,
-           const std::function<void(std::uint64_t, std::uint64_t)>& on_progress) {
+  void run(const std::vector<version>& versions, const std::function<void(std::uint64_t, std::uint64_t)>& on_progress) {
     std::uint64_t done = 0;
     parallel_for_each(
         client_.connections(), versions,
@@ -205,8 +206,8 @@ private:
   return worker.take();
 }
 
-/// Locks config, keys, index, snapshots and packs of the repository below `prefix` until a day; locks that end later and
-/// stronger modes stay. Safe while backups run; what they save meanwhile has the bucket's default alone.
+/// Locks config, keys, index, snapshots and packs of the repository below `prefix` until a day; locks that end later
+/// and stronger modes stay. Safe while backups run; what they save meanwhile has the bucket's default alone.
 [[nodiscard]] inline retention_extension extend_retention(s3_client& client, const std::string& bucket,
                                                           const std::string& prefix, const retention_options& options) {
   if (!earlier(current_time(), options.until))

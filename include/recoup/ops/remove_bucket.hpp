@@ -41,9 +41,9 @@ struct bucket_removal_plan {
 
 struct stuck_version {
   object_version object{};
-  std::string reason{};                        ///< the server's words
+  std::string reason{};                         ///< the server's words
   std::optional<object_retention> retention{};  ///< why it cannot go, if that can be seen
-  bool is_held = false;                        ///< by a legal hold
+  bool is_held = false;                         ///< by a legal hold
 };
 
 struct bucket_removal {
@@ -64,13 +64,12 @@ struct bucket_removal_options {
   plan.bucket = bucket;
   plan.versions_are_known = bucket_usage_count::can_list_versions(client, bucket);
   repository_detector detector;
-  bucket_usage_count::list(
-      client, bucket, plan.versions_are_known, {}, false,
-      [&](const listed_object& object) {
-        plan.counts += bucket_usage_count::counts_of(object);
-        detector.see(object.key);
-      },
-      {});
+  bucket_usage_count::list(client, bucket, plan.versions_are_known, {}, false,
+                           [&](const listed_object& object) {
+                             plan.counts += bucket_usage_count::counts_of(object);
+                             detector.see(object.key);
+                           },
+                           {});
   plan.repositories = detector.repositories();
   try {
     list_incomplete_uploads(client, bucket, {}, [&](const incomplete_upload&) { ++plan.counts.uploads; });
@@ -97,14 +96,14 @@ public:
     });
     group.work_here([&](const std::stop_token& token) {
       std::vector<object_version> batch;
-      bucket_usage_count::list(
-          client_, plan_.bucket, plan_.versions_are_known, {}, false,
-          [&](const listed_object& object) {
-            throw_if_stopped(token);
-            batch.push_back({object.key, object.info.version_id});
-            if (batch.size() == 1000 && !batches.push(std::exchange(batch, {}))) throw_if_stopped(token);
-          },
-          {});
+      bucket_usage_count::list(client_, plan_.bucket, plan_.versions_are_known, {}, false,
+                               [&](const listed_object& object) {
+                                 throw_if_stopped(token);
+                                 batch.push_back({object.key, object.info.version_id});
+                                 if (batch.size() == 1000 && !batches.push(std::exchange(batch, {})))
+                                   throw_if_stopped(token);
+                               },
+                               {});
       if (!batch.empty()) (void)batches.push(std::move(batch));
       batches.close();
     });

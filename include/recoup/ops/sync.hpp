@@ -1,5 +1,5 @@
-// Copies a bucket, or what lies in it below a prefix, to another bucket, also of another server, or to a directory; and a
-// directory into a bucket. A way off a server, and back onto one.
+// Copies a bucket, or what lies in it below a prefix, to another bucket, also of another server, or to a directory; and
+// a directory into a bucket. A way off a server, and back onto one.
 //
 //     plan      both ends listed; what is there already equal is passed over        sync/plan.hpp
 //     execute   objects side by side, large ones in parts side by side:
@@ -8,8 +8,8 @@
 //                 verify        the ETag is the MD5 of what was read; or the copy is read back
 //               then the removals, if all of that went well
 //
-// A run that was interrupted is begun again: what it copied is equal by then. One that fails at an object goes on with the
-// others and says so in the end.
+// A run that was interrupted is begun again: what it copied is equal by then. One that fails at an object goes on with
+// the others and says so in the end.
 #pragma once
 
 #include <algorithm>
@@ -116,11 +116,9 @@ public:
     const auto is_large = [](const sync_item& item) { return item.entry.size > largest_whole; };
     // Two large ones at once: while one is put together and verified, the other keeps the line busy.
     auto large = items | std::views::filter(is_large);
-    parallel_for_each(
-        2, large, [&](const sync_item& item) { handle(item, std::max(2u, places / 2)); }, stop_);
+    parallel_for_each(2, large, [&](const sync_item& item) { handle(item, std::max(2u, places / 2)); }, stop_);
     auto small = items | std::views::filter([&](const sync_item& item) { return !is_large(item); });
-    parallel_for_each(
-        places, small, [&](const sync_item& item) { handle(item, 1); }, stop_);
+    parallel_for_each(places, small, [&](const sync_item& item) { handle(item, 1); }, stop_);
   }
 
   void remove_all(const std::vector<std::string>& keys) {
@@ -171,11 +169,12 @@ private:
       return;
     }
     const auto target = to_.create(item.entry.key, *source, parts);
-    const auto digests = for_each_part(*source, parts, threads, [&](std::uint64_t part, byte_view content, const id& sum) {
-      if (parts.is_whole()) check_source(*source, content, sum);
-      target->write(part, content, sum);
-      observer_.on_bytes(content.size());
-    });
+    const auto digests =
+        for_each_part(*source, parts, threads, [&](std::uint64_t part, byte_view content, const id& sum) {
+          if (parts.is_whole()) check_source(*source, content, sum);
+          target->write(part, content, sum);
+          observer_.on_bytes(content.size());
+        });
     if (!parts.is_whole()) check_source(*source, digests, parts, threads);
     bool proven = false;
     try {
@@ -194,7 +193,8 @@ private:
 
   /// Reads all parts, several at once; `use` gets each.
   template <class Use>
-  [[nodiscard]] content_digests for_each_part(sync_source& source, const part_layout& parts, unsigned threads, Use&& use) {
+  [[nodiscard]] content_digests for_each_part(sync_source& source, const part_layout& parts, unsigned threads,
+                                              Use&& use) {
     content_digests digests;
     const auto count = static_cast<std::size_t>(parts.count());
     digests.sha256.resize(count);
@@ -213,8 +213,8 @@ private:
     return digests;
   }
 
-  /// Whether what was read is what the source's server keeps, as far as its ETag tells. An ETag that is no MD5 looks the
-  /// same as damage on the way; reading again tells them apart. Before anything is replaced.
+  /// Whether what was read is what the source's server keeps, as far as its ETag tells. An ETag that is no MD5 looks
+  /// the same as damage on the way; reading again tells them apart. Before anything is replaced.
   static void check_source(sync_source& source, byte_view content, const id& sum) {
     const auto etag = source.etag();
     const bool in_one_part = parts_in_etag(etag) == 1;
@@ -240,15 +240,15 @@ private:
     if (stored->size() != parts.total)
       throw error(error_code::damaged, "the copy has another size than what was copied");
     const auto found = for_each_part(*stored, parts, threads, [](std::uint64_t, byte_view, const id&) {});
-    if (found.sha256 != digests.sha256)
-      throw error(error_code::damaged, "what was read back is not what was copied");
+    if (found.sha256 != digests.sha256) throw error(error_code::damaged, "what was read back is not what was copied");
   }
 
   [[nodiscard]] bool is_same(const sync_entry& entry, sync_source& source, const part_layout& parts, unsigned threads) {
     const auto stored = to_.open(entry);
     if (stored->size() != parts.total) return false;
     const auto ignore = [](std::uint64_t, byte_view, const id&) {};
-    return for_each_part(source, parts, threads, ignore).sha256 == for_each_part(*stored, parts, threads, ignore).sha256;
+    return for_each_part(source, parts, threads, ignore).sha256 ==
+           for_each_part(*stored, parts, threads, ignore).sha256;
   }
 
   sync_place& from_;
@@ -263,16 +263,16 @@ private:
 
 }  // namespace sync_execution
 
-/// Throws interrupted, no_space, or http_error if a server is gone: then the next run goes on from there. Everything else
-/// is in the result's failures, and then nothing is removed.
+/// Throws interrupted, no_space, or http_error if a server is gone: then the next run goes on from there. Everything
+/// else is in the result's failures, and then nothing is removed.
 [[nodiscard]] inline sync_result execute_sync(const sync_plan& plan, sync_place& from, sync_place& to,
                                               const sync_options& options, sync_observer& observer,
                                               std::stop_token stop = {}) {
   if (plan.empties_destination && !options.allow_emptying)
-    throw error(error_code::invalid_argument,
-                "this would remove all " + std::to_string(plan.removals.size()) + " objects from " + to.describe() +
-                    ", none of which is in " + from.describe() +
-                    ": is that the right source? If so, allow it (--allow-emptying)");
+    throw error(error_code::invalid_argument, "this would remove all " + std::to_string(plan.removals.size()) +
+                                                  " objects from " + to.describe() + ", none of which is in " +
+                                                  from.describe() +
+                                                  ": is that the right source? If so, allow it (--allow-emptying)");
   sync_execution::executor executor(from, to, options, observer, std::move(stop));
   executor.copy_all(plan.items);
   const bool all_went_well = plan.failures.empty() && !executor.has_failed();

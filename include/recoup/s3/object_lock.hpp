@@ -161,8 +161,8 @@ namespace object_lock {
   }
 }
 
-/// Locks a version. Nothing lifts the lock, which only GOVERNANCE allows, and shortening one is allowed there only, too;
-/// both with `bypass_governance` alone.
+/// Locks a version. Nothing lifts the lock, which only GOVERNANCE allows, and shortening one is allowed there only,
+/// too; both with `bypass_governance` alone.
 inline void put_object_retention(s3_client& client, const object_name& object, const std::string& version_id,
                                  const std::optional<object_retention>& retention, bool bypass_governance = false) {
   xml_writer document("Retention");

@@ -1,9 +1,9 @@
 // One end of a copy that is a bucket, or what lies in it below a prefix.
 //
 // How it is known that what a server has is what was read: every PUT is signed with the SHA-256 of its bytes, so the
-// server refuses bytes that changed on their way. Afterwards HEAD tells the size and the ETag of what it keeps. Where that
-// is the MD5 of what was read (S3's and MinIO's is, unless a bucket encrypts with keys of KMS), the copy is right; where it
-// is anything else, the object is read back and its SHA-256 compared.
+// server refuses bytes that changed on their way. Afterwards HEAD tells the size and the ETag of what it keeps. Where
+// that is the MD5 of what was read (S3's and MinIO's is, unless a bucket encrypts with keys of KMS), the copy is right;
+// where it is anything else, the object is read back and its SHA-256 compared.
 #pragma once
 
 #include <algorithm>
@@ -87,8 +87,12 @@ public:
 
 private:
   void keep_headers(const std::vector<http_header>& all) {
-    constexpr std::array<std::string_view, 7> kept{"content-type",  "content-encoding", "content-language",
-                                                   "content-disposition", "cache-control",    "expires",
+    constexpr std::array<std::string_view, 7> kept{"content-type",
+                                                   "content-encoding",
+                                                   "content-language",
+                                                   "content-disposition",
+                                                   "cache-control",
+                                                   "expires",
                                                    "x-amz-website-redirect-location"};
     bool has_tags = false;
     for (const auto& header : all) {
@@ -131,7 +135,10 @@ private:
 class target : public sync_target {
 public:
   target(s3_client& client, object_name name, const sync_source& from, const part_layout& parts)
-      : client_(client), name_(std::move(name)), total_(from.size()), in_parts_(!parts.is_whole() || from.part_size() != 0) {
+      : client_(client),
+        name_(std::move(name)),
+        total_(from.size()),
+        in_parts_(!parts.is_whole() || from.part_size() != 0) {
     for (auto& header : from.headers()) {
       if (header.name == "content-type")
         options_.content_type = header.value;
@@ -152,8 +159,8 @@ public:
     if (in_parts_) upload_->complete();
     const auto stored = head_object(client_, name_, "look at an object that was copied");
     if (stored.size != total_)
-      throw error(error_code::damaged, "the copy has " + std::to_string(stored.size) + " bytes instead of " +
-                                           std::to_string(total_));
+      throw error(error_code::damaged,
+                  "the copy has " + std::to_string(stored.size) + " bytes instead of " + std::to_string(total_));
     return stored.etag == digests.etag(in_parts_);
   }
 
@@ -227,7 +234,8 @@ public:
   }
 
   [[nodiscard]] std::string problem_of(std::string_view key, bool, std::uint64_t) const override {
-    if (prefix_.size() + key.size() > 1024) return "below the prefix it has more than the 1024 bytes that a key may have";
+    if (prefix_.size() + key.size() > 1024)
+      return "below the prefix it has more than the 1024 bytes that a key may have";
     return {};
   }
 

@@ -1,5 +1,5 @@
-// One end of a copy that is a directory. Nothing outside of it is read or written, whatever keys say and whatever links lie
-// in it: every name on the way is opened on its own, and never through a link.
+// One end of a copy that is a directory. Nothing outside of it is read or written, whatever keys say and whatever links
+// lie in it: every name on the way is opened on its own, and never through a link.
 //
 // A file is written under a temporary name, synced, read back from the disk and compared, and only then renamed.
 #pragma once
@@ -68,7 +68,7 @@ public:
 
   void read(std::uint64_t offset, byte_span into) override {
     read_at(file_.get(), offset, into);
-    struct stat now {};
+    struct stat now{};
     if (::fstat(file_.get(), &now) != 0) throw system_error(errno, "cannot look at the file");
     if (now.st_size != status_.st_size || now.st_mtim.tv_sec != status_.st_mtim.tv_sec ||
         now.st_mtim.tv_nsec != status_.st_mtim.tv_nsec)
@@ -77,13 +77,17 @@ public:
 
 private:
   file_descriptor file_;
-  struct stat status_ {};
+  struct stat status_{};
 };
 
 class target : public sync_target {
 public:
   target(file_descriptor directory, std::string name, mode_t mode, const timestamp& modified, const part_layout& parts)
-      : directory_(std::move(directory)), name_(std::move(name)), mode_(mode), modified_(modified), parts_(parts),
+      : directory_(std::move(directory)),
+        name_(std::move(name)),
+        mode_(mode),
+        modified_(modified),
+        parts_(parts),
         file_(directory_.get(), sync_temporary_name) {
     if (!file_.is_open()) throw system_error(errno, "cannot create a file");
     if (parts.total >= (1 << 20)) (void)::fallocate(file_.descriptor(), 0, 0, static_cast<off_t>(parts.total));
@@ -102,7 +106,8 @@ public:
       content.resize(parts_.size(part));
       read_at(file_.descriptor(), parts_.offset(part), content);
       if (sha256(content) != digests.sha256[static_cast<std::size_t>(part)])
-        throw error(error_code::damaged, "what was read back from the file is not what was written to it: check the disk");
+        throw error(error_code::damaged,
+                    "what was read back from the file is not what was written to it: check the disk");
     }
     const std::timespec times[2] = {{0, UTIME_OMIT}, {modified_.seconds, modified_.nanoseconds}};
     ::futimens(file_.descriptor(), times);
@@ -157,13 +162,17 @@ public:
   void list(const std::function<void(sync_entry)>& visit,
             const std::function<void(const std::string&, const std::string&)>& visit_unusable) override {
     std::vector<std::string> names;
-    list_below(root_.get(), names, visit, visit_unusable);
+    // Opened again: where a descriptor stands is part of it, and a second listing would begin at the end of the first.
+    const file_descriptor top(::openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!top) throw system_error(errno, "cannot open directory " + path_);
+    list_below(top.get(), names, visit, visit_unusable);
   }
 
   [[nodiscard]] std::unique_ptr<sync_source> open(const sync_entry& entry) override {
     const auto names = path_of(entry.key);
     const auto directory = open_parent(names, false);
-    file_descriptor file(::openat(directory.get(), names.back().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    file_descriptor file(
+        ::openat(directory.get(), names.back().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!file) throw system_error(errno, "cannot open the file");
     return std::make_unique<directory_copy::source>(std::move(file));
   }
@@ -175,8 +184,8 @@ public:
       (void)open_parent(names, true);
       return std::make_unique<directory_copy::marker_target>();
     }
-    return std::make_unique<directory_copy::target>(open_parent(names, true), names.back(), mode_,
-                                                    from.modified(), parts);
+    return std::make_unique<directory_copy::target>(open_parent(names, true), names.back(), mode_, from.modified(),
+                                                    parts);
   }
 
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> remove(const std::vector<std::string>& keys) override {
@@ -258,12 +267,11 @@ private:
     for (auto& name : found) {
       if (name_behind_temporary(name) == sync_temporary_name) continue;
       names.push_back(name);
-      struct stat status {};
+      struct stat status{};
       if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno != ENOENT) visit_unusable(joined(names), system_error(errno, "cannot look at it").what());
       } else if (S_ISDIR(status.st_mode)) {
-        const file_descriptor below(
-            ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        const file_descriptor below(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
         if (const auto marker = joined(names) + '/'; markers_.contains(marker)) visit({marker, 0, {}, {}});
         if (below)
           list_below(below.get(), names, visit, visit_unusable);
@@ -291,7 +299,9 @@ private:
       if (escaped_path(key, directories_too_.contains(key)) != names)
         return visit_unusable(joined(names), "an earlier copy called a file so; it has another name now");
     }
-    visit({std::move(key), static_cast<std::uint64_t>(status.st_size), {},
+    visit({std::move(key),
+           static_cast<std::uint64_t>(status.st_size),
+           {},
            {status.st_mtim.tv_sec, static_cast<std::int32_t>(status.st_mtim.tv_nsec), 0}});
   }
 

@@ -83,7 +83,8 @@ inline void append_escaped(std::string& to, std::string_view segment) {
     while (name.size() > file_naming::longest_piece) {
       auto end = file_naming::longest_piece;
       // Not in the middle of an escape: they have up to three bytes.
-      if (const auto percent = name.rfind('%', end - 1); percent != std::string::npos && percent + 3 > end) end = percent;
+      if (const auto percent = name.rfind('%', end - 1); percent != std::string::npos && percent + 3 > end)
+        end = percent;
       names.push_back(name.substr(0, end) + "%+");
       name.erase(0, end);
     }

@@ -32,9 +32,9 @@ using md5_digest = std::array<std::uint8_t, 16>;
 }
 
 struct sync_entry {
-  std::string key;       ///< relative to the place
+  std::string key;  ///< relative to the place
   std::uint64_t size = 0;
-  std::string etag{};    ///< empty for files
+  std::string etag{};  ///< empty for files
   timestamp modified{};
 };
 
@@ -122,10 +122,12 @@ public:
   [[nodiscard]] virtual std::unique_ptr<sync_target> create(const std::string& key, const sync_source& from,
                                                             const part_layout& parts) = 0;
   /// Removes up to 1000. Returns those that could not be, with the reason.
-  [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> remove(const std::vector<std::string>& keys) = 0;
+  [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> remove(
+      const std::vector<std::string>& keys) = 0;
 
   /// Why a key cannot be stored here; empty if it can. `is_directory_too` as in escaped_path().
-  [[nodiscard]] virtual std::string problem_of(std::string_view, bool /*is_directory_too*/, std::uint64_t /*size*/) const {
+  [[nodiscard]] virtual std::string problem_of(std::string_view, bool /*is_directory_too*/,
+                                               std::uint64_t /*size*/) const {
     return {};
   }
   /// Told of all keys there will be, in order, before anything is created or listed.

@@ -17,9 +17,9 @@
 namespace recoup {
 
 struct sync_options {
-  bool checksum = false;      ///< read both ends to see what differs, and believe neither sizes nor times nor ETags
-  bool read_back = false;     ///< read every copy back, also where the server's ETag proves it already
-  bool remove_extra = false;  ///< remove from the destination what the source does not have
+  bool checksum = false;        ///< read both ends to see what differs, and believe neither sizes nor times nor ETags
+  bool read_back = false;       ///< read every copy back, also where the server's ETag proves it already
+  bool remove_extra = false;    ///< remove from the destination what the source does not have
   bool allow_emptying = false;  ///< even if that leaves nothing of what is there now
   std::uint64_t memory = std::uint64_t{256} << 20;  ///< bytes of contents in flight
 };
@@ -40,14 +40,14 @@ struct sync_failure {
 };
 
 struct sync_plan {
-  std::vector<sync_item> items{};         ///< to copy, in order of their keys
-  std::uint64_t bytes = 0;                ///< in those
+  std::vector<sync_item> items{};  ///< to copy, in order of their keys
+  std::uint64_t bytes = 0;         ///< in those
   std::uint64_t equal = 0, equal_bytes = 0;
-  std::vector<std::string> removals{};    ///< there, and not in the source; only with remove_extra
-  std::uint64_t extra = 0;                ///< the same, counted always
+  std::vector<std::string> removals{};  ///< there, and not in the source; only with remove_extra
+  std::uint64_t extra = 0;              ///< the same, counted always
   std::uint64_t source_objects = 0, destination_objects = 0;
-  std::vector<sync_failure> failures{};   ///< in the source, and cannot be copied
-  std::vector<sync_failure> left_alone{}; ///< at the destination, and no business of ours: links, devices
+  std::vector<sync_failure> failures{};    ///< in the source, and cannot be copied
+  std::vector<sync_failure> left_alone{};  ///< at the destination, and no business of ours: links, devices
   /// The removals are all that is at the destination: a wrong or unmounted source looks like that.
   bool empties_destination = false;
 };
@@ -88,8 +88,8 @@ inline void refuse_overlap(const sync_place& from, const sync_place& to) {
   }
   if (here->client().endpoint() == there->client().endpoint() && here->bucket() == there->bucket() &&
       (here->prefix().starts_with(there->prefix()) || there->prefix().starts_with(here->prefix())))
-    throw error(error_code::invalid_argument, "cannot copy " + from.describe() + " to " + to.describe() +
-                                                  ": one lies in the other");
+    throw error(error_code::invalid_argument,
+                "cannot copy " + from.describe() + " to " + to.describe() + ": one lies in the other");
 }
 
 }  // namespace sync_planning

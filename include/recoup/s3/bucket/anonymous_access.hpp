@@ -1,5 +1,5 @@
-// What everyone may do without signing: policies of one of four kinds, for a bucket or a prefix in it. The statements are
-// those that `mc anonymous set` writes, so that either program understands what the other did.
+// What everyone may do without signing: policies of one of four kinds, for a bucket or a prefix in it. The statements
+// are those that `mc anonymous set` writes, so that either program understands what the other did.
 #pragma once
 
 #include <algorithm>
@@ -71,9 +71,8 @@ inline constexpr std::string_view location_action = "s3:GetBucketLocation", list
 }
 
 [[nodiscard]] inline bool has(const policy_statement& statement, std::string_view action) {
-  return std::ranges::any_of(statement.actions, [&](const std::string& each) {
-    return each == action || each == "*" || each == "s3:*";
-  });
+  return std::ranges::any_of(statement.actions,
+                             [&](const std::string& each) { return each == action || each == "*" || each == "s3:*"; });
 }
 
 /// About objects, and nothing but what one of the kinds allows.

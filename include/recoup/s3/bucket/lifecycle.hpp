@@ -1,8 +1,8 @@
-// Rules by which the server itself removes objects, old versions and forgotten uploads, or moves them to another storage
-// class.
+// Rules by which the server itself removes objects, old versions and forgotten uploads, or moves them to another
+// storage class.
 //
-// Other programs write rules too, with elements that this one has no use for. Those are kept with the rule they belong to,
-// as they were read, and written back.
+// Other programs write rules too, with elements that this one has no use for. Those are kept with the rule they belong
+// to, as they were read, and written back.
 #pragma once
 
 #include <algorithm>
@@ -34,7 +34,7 @@ struct lifecycle_filter {
 /// After so many days, or from a date on.
 struct lifecycle_transition {
   std::optional<unsigned> days{};
-  std::string date{};                     ///< RFC 3339
+  std::string date{};                        ///< RFC 3339
   std::optional<unsigned> newer_versions{};  ///< for old versions: so many newer ones stay where they are
   std::string storage_class{};
   std::vector<xml_element> others{};
@@ -52,8 +52,8 @@ struct lifecycle_rule {
   bool remove_lone_delete_markers = false;
   std::vector<xml_element> expiration_others{};
 
-  std::optional<unsigned> noncurrent_days{};   ///< removes old versions so many days after they became old
-  std::optional<unsigned> noncurrent_keep{};   ///< but for the newest ones of each object
+  std::optional<unsigned> noncurrent_days{};  ///< removes old versions so many days after they became old
+  std::optional<unsigned> noncurrent_keep{};  ///< but for the newest ones of each object
   std::vector<xml_element> noncurrent_others{};
 
   std::optional<unsigned> abort_upload_days{};  ///< aborts uploads in parts so many days after they were begun
@@ -193,7 +193,9 @@ inline void read_noncurrent(const xml_element& element, lifecycle_rule& to) {
   return rule;
 }
 
-[[nodiscard]] inline xml_element leaf(std::string name, std::string text) { return {std::move(name), std::move(text), {}}; }
+[[nodiscard]] inline xml_element leaf(std::string name, std::string text) {
+  return {std::move(name), std::move(text), {}};
+}
 [[nodiscard]] inline xml_element leaf(std::string name, std::uint64_t number) {
   return {std::move(name), std::to_string(number), {}};
 }
@@ -246,8 +248,8 @@ inline void append(xml_element& to, const std::vector<xml_element>& more) {
   append(noncurrent, rule.noncurrent_others);
   if (!noncurrent.children.empty()) list.push_back(std::move(noncurrent));
   if (rule.abort_upload_days)
-    list.push_back({"AbortIncompleteMultipartUpload", {},
-                    {leaf("DaysAfterInitiation", std::uint64_t{*rule.abort_upload_days})}});
+    list.push_back(
+        {"AbortIncompleteMultipartUpload", {}, {leaf("DaysAfterInitiation", std::uint64_t{*rule.abort_upload_days})}});
   for (const auto& each : rule.transitions) list.push_back(write_transition(each, false));
   for (const auto& each : rule.noncurrent_transitions) list.push_back(write_transition(each, true));
   append(element, rule.others);
@@ -312,8 +314,8 @@ inline void put_lifecycle(s3_client& client, const std::string& bucket, const bu
 
 /// Puts a rule beside those that there are, or in the place of the one with its id.
 inline void set_rule(bucket_lifecycle& lifecycle, lifecycle_rule rule) {
-  const auto same = rule.id.empty() ? lifecycle.rules.end()
-                                    : std::ranges::find(lifecycle.rules, rule.id, &lifecycle_rule::id);
+  const auto same =
+      rule.id.empty() ? lifecycle.rules.end() : std::ranges::find(lifecycle.rules, rule.id, &lifecycle_rule::id);
   if (same != lifecycle.rules.end())
     *same = std::move(rule);
   else

@@ -1,6 +1,6 @@
-// Lifecycle rules as JSON, in the form that AWS's own tools read and write ({"Rules":[{"ID":…,"Status":…,"Filter":…}]}),
-// which is that of the XML but for lists, whose names are in the plural. Files from `mc ilm rule export` are read too:
-// there the lists have one element and no plural.
+// Lifecycle rules as JSON, in the form that AWS's own tools read and write
+// ({"Rules":[{"ID":…,"Status":…,"Filter":…}]}), which is that of the XML but for lists, whose names are in the plural.
+// Files from `mc ilm rule export` are read too: there the lists have one element and no plural.
 #pragma once
 
 #include <algorithm>
@@ -22,10 +22,11 @@ namespace lifecycle_json {
 struct list_name {
   std::string_view in, xml, json;  ///< the parent in XML, the element, the list
 };
-inline constexpr std::array<list_name, 4> lists{{{"LifecycleConfiguration", "Rule", "Rules"},
-                                                 {"Rule", "Transition", "Transitions"},
-                                                 {"Rule", "NoncurrentVersionTransition", "NoncurrentVersionTransitions"},
-                                                 {"And", "Tag", "Tags"}}};
+inline constexpr std::array<list_name, 4> lists{
+    {{"LifecycleConfiguration", "Rule", "Rules"},
+     {"Rule", "Transition", "Transitions"},
+     {"Rule", "NoncurrentVersionTransition", "NoncurrentVersionTransitions"},
+     {"And", "Tag", "Tags"}}};
 
 [[nodiscard]] inline std::string_view list_of(std::string_view parent, std::string_view element) {
   for (const auto& each : lists)
@@ -41,9 +42,15 @@ inline constexpr std::array<list_name, 4> lists{{{"LifecycleConfiguration", "Rul
 
 /// Numbers and truth values have no quotation marks in JSON; which elements hold them cannot be seen in XML.
 [[nodiscard]] inline bool is_bare(std::string_view name) {
-  constexpr std::array<std::string_view, 9> names{
-      "Days",           "DaysAfterInitiation",   "ExpiredObjectAllVersions", "ExpiredObjectDeleteMarker", "MaxNoncurrentVersions",
-      "NoncurrentDays", "NewerNoncurrentVersions", "ObjectSizeGreaterThan",    "ObjectSizeLessThan"};
+  constexpr std::array<std::string_view, 9> names{"Days",
+                                                  "DaysAfterInitiation",
+                                                  "ExpiredObjectAllVersions",
+                                                  "ExpiredObjectDeleteMarker",
+                                                  "MaxNoncurrentVersions",
+                                                  "NoncurrentDays",
+                                                  "NewerNoncurrentVersions",
+                                                  "ObjectSizeGreaterThan",
+                                                  "ObjectSizeLessThan"};
   return std::ranges::find(names, name) != names.end();
 }
 
@@ -92,7 +99,8 @@ inline void read_value(const simdjson::dom::element& from, std::string_view pare
   if (depth > 16) throw fail("lies too deep in other objects");
   if (from.is_null()) return;
   if (from.is_array()) {
-    for (const auto each : simdjson::dom::array(from)) read_value(each, parent, element_of(parent, name), to, depth + 1);
+    for (const auto each : simdjson::dom::array(from))
+      read_value(each, parent, element_of(parent, name), to, depth + 1);
     return;
   }
   xml_element made{std::string(name), {}, {}};
@@ -110,10 +118,14 @@ inline void read_value(const simdjson::dom::element& from, std::string_view pare
 
 /// A name or text that no XML can hold would fail only when it is sent, without saying where it stands.
 inline void check_names(const xml_element& element) {
-  const auto is_name = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  const auto is_name = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
   for (const auto& child : element.children) {
-    if (child.name.empty() || !std::ranges::all_of(child.name, is_name) || (child.name[0] >= '0' && child.name[0] <= '9'))
-      throw error(error_code::invalid_argument, "\"" + go_quoted(child.name) + "\" cannot be a part of a lifecycle rule");
+    if (child.name.empty() || !std::ranges::all_of(child.name, is_name) ||
+        (child.name[0] >= '0' && child.name[0] <= '9'))
+      throw error(error_code::invalid_argument,
+                  "\"" + go_quoted(child.name) + "\" cannot be a part of a lifecycle rule");
     check_names(child);
   }
 }

@@ -87,7 +87,8 @@ namespace policy_json {
 }  // namespace policy_json
 
 /// Throws invalid_argument for what is no policy.
-[[nodiscard]] inline bucket_policy parse_policy(std::string_view document, const std::string& what = "a bucket policy") {
+[[nodiscard]] inline bucket_policy parse_policy(std::string_view document,
+                                                const std::string& what = "a bucket policy") {
   const json_tree tree(document, what);
   bucket_policy found;
   const auto add = [&](const simdjson::dom::element& statement) {
@@ -127,7 +128,8 @@ namespace policy_json {
   return answer ? answer->body : std::string();
 }
 
-/// Replaces the policy. Throws invalid_argument before anything is sent if the document is no JSON object with statements.
+/// Replaces the policy. Throws invalid_argument before anything is sent if the document is no JSON object with
+/// statements.
 inline void put_policy(s3_client& client, const std::string& bucket, std::string_view document) {
   if (parse_policy(document).statements.empty())
     throw error(error_code::invalid_argument, "the bucket policy has no statements: to have none, remove it");

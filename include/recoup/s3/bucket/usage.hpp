@@ -21,10 +21,10 @@
 namespace recoup {
 
 struct usage_counts {
-  std::uint64_t objects = 0, bytes = 0;              ///< current ones
-  std::uint64_t old_versions = 0, old_bytes = 0;     ///< overwritten or deleted, and kept
+  std::uint64_t objects = 0, bytes = 0;           ///< current ones
+  std::uint64_t old_versions = 0, old_bytes = 0;  ///< overwritten or deleted, and kept
   std::uint64_t delete_markers = 0;
-  std::uint64_t uploads = 0, upload_bytes = 0;       ///< begun and not completed
+  std::uint64_t uploads = 0, upload_bytes = 0;  ///< begun and not completed
 
   usage_counts& operator+=(const usage_counts& more) noexcept {
     objects += more.objects, bytes += more.bytes;
@@ -154,7 +154,8 @@ inline void count_uploads(s3_client& client, const std::string& bucket, tally& i
 }  // namespace bucket_usage_count
 
 /// Lists all below the prefix, many prefixes at once. One request for each 1000 versions, and some more.
-[[nodiscard]] inline bucket_usage count_usage(s3_client& client, const std::string& bucket, const usage_options& options) {
+[[nodiscard]] inline bucket_usage count_usage(s3_client& client, const std::string& bucket,
+                                              const usage_options& options) {
   using namespace bucket_usage_count;
   bucket_usage found;
   found.versions_are_known = can_list_versions(client, bucket);

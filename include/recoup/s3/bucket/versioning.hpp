@@ -13,7 +13,7 @@
 namespace recoup {
 
 enum class versioning_state : std::uint8_t {
-  never,      ///< nothing is kept, and never was
+  never,  ///< nothing is kept, and never was
   enabled,
   suspended,  ///< nothing more is kept; the versions that there are stay. There is no way back to `never`
 };
@@ -61,7 +61,8 @@ inline void put_versioning(s3_client& client, const std::string& bucket, const b
                 "the versioning of a bucket cannot be set back to never: suspend it, and remove the old versions");
   xml_writer document("VersioningConfiguration");
   document.element("Status", wanted.state == versioning_state::enabled ? "Enabled" : "Suspended");
-  const bool is_enabled = wanted.state == versioning_state::enabled;  // MinIO refuses the rest where nothing is kept anyway
+  const bool is_enabled =
+      wanted.state == versioning_state::enabled;  // MinIO refuses the rest where nothing is kept anyway
   for (const auto& prefix : wanted.excluded_prefixes)
     if (is_enabled) document.begin("ExcludedPrefixes").element("Prefix", prefix).end();
   if (is_enabled && wanted.excludes_folders) document.element("ExcludeFolders", "true");
