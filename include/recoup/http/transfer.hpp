@@ -327,6 +327,14 @@ private:
                  ? "; the server wants a certificate of us: give it with --tls-client-cert FILE"
                  : "; the server does not take our certificate: " + environment_.options.client_certificate;
     switch (result) {
+      case CURLE_GOT_NOTHING:
+      case CURLE_RECV_ERROR:
+      case CURLE_SEND_ERROR:
+        // A refusal that is followed by a reset may get lost.
+        return response_.headers.empty() && request_.url.starts_with("https://") &&
+                       environment_.options.client_certificate.empty()
+                   ? " (a server that wants a certificate of us may end like this: --tls-client-cert)"
+                   : "";
       case CURLE_COULDNT_RESOLVE_HOST: return "; check the host's name in the repository's location";
       case CURLE_COULDNT_CONNECT: return "; is the server running, and is its port right?";
       case CURLE_PEER_FAILED_VERIFICATION:

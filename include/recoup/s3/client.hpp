@@ -283,8 +283,7 @@ inline http_response s3_client::send(const s3_request& request) {
         throw http_error(problem.kind(), describe(request) + ": " + problem.what() + effort);
       };
       if (!problem.is_passing()) fail("");
-      const bool was_reached = was_reached_ || problem.kind() != http_failure::unreachable;
-      wait_to_repeat(request, tried, problem.what(), was_reached, std::nullopt, stop, fail);
+      wait_to_repeat(request, tried, problem.what(), was_reached_, std::nullopt, stop, fail);
     }
   }
 }
