@@ -58,7 +58,7 @@ struct restore_options {
   /// Which extended attributes to touch, by name; empty: all.
   std::function<bool(std::string_view)> restores_attribute;
 
-  unsigned threads = 0;  ///< 0: one per processor, and at least one per connection of the storage
+  unsigned threads = 0;  ///< 0: one per processor, and up to 12 if the storage has as many connections
   std::stop_token stop{};
 };
 
