@@ -67,6 +67,10 @@ TEST_F(s3_settings_test, the_error_for_an_unknown_option_names_them_all) {
 
 TEST_F(s3_settings_test, every_name_in_the_error_is_known) {
   for (const auto name : s3_option::names) {
+    if (name == "profile") {  // the only one whose value may be any text
+      EXPECT_EQ(parse({{"s3.profile", "?"}}).profile, "?");
+      continue;
+    }
     try {
       (void)parse({{"s3." + std::string(name), "?"}});
       ADD_FAILURE() << name;

@@ -349,9 +349,9 @@ TEST_F(small_disk, read_only_is_named) {
   ASSERT_EQ(::mount("none", directory_.path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
   std::string message;
   EXPECT_EQ(code_of([&] { storage_->save({file_type::key, id_starting("ab02")}, as_bytes("x")); }, &message),
-            error_code::io);
+            error_code::access_denied);
   EXPECT_TRUE(contains(message, "read-only")) << message;
-  EXPECT_EQ(code_of([&] { storage_->remove(file); }), error_code::io);
+  EXPECT_EQ(code_of([&] { storage_->remove(file); }), error_code::access_denied);
   EXPECT_EQ(as_text(storage_->load_all(file)), "key");
 }
 
