@@ -78,20 +78,22 @@ sync_result copy(sync_place& from, sync_place& to, sync_options options = {}) {
 }
 
 using namespace std::string_literals;
-const std::map<std::string, std::string> hostile{{"../outside", "1"},
-                                                 {"a/../../outside", "2"},
-                                                 {"/etc/outside", "3"},
-                                                 {"fine", "4"},
-                                                 {"x//y", "5"},
-                                                 {".", "6"},
-                                                 {"..", "7"},
-                                                 {"nul\0nul"s, "8"},
-                                                 {"a", "9"},
-                                                 {"a/b", "10"},
-                                                 {"dir/", ""},
-                                                 {"full/", "11"},
-                                                 {std::string(300, 'l'), "12"},
-                                                 {".recoup-sync-tmp-1", "13"}};
+const std::map<std::string, std::string> hostile{
+    {"../outside", "1"},
+    {"a/../../outside", "2"},
+    {"/etc/outside", "3"},
+    {"fine", "4"},
+    {"x//y", "5"},
+    {".", "6"},
+    {"..", "7"},
+    {"nul\0nul"s, "8"},
+    {"a", "9"},
+    {"a/b", "10"},
+    {"dir/", ""},
+    {"full/", "11"},
+    {std::string(300, 'l'), "12"},
+    {".recoup-sync-tmp-1", "13"},
+    {std::string(240, 'e') + "../" + std::string(240, 'e') + "../outside", "14"}};
 
 TEST(s3_sync_test, no_key_leaves_the_directory) {
   const unique_directory where;
