@@ -78,6 +78,8 @@ sync_result copy(sync_place& from, sync_place& to, sync_options options = {}) {
 }
 
 using namespace std::string_literals;
+/// Unescaped an odd name and no more; escaped, what is left of its parts are dots.
+const auto long_names = std::string(240, 'e') + "../" + std::string(240, 'e') + "../outside";
 const std::map<std::string, std::string> hostile{{"../outside", "1"},
                                                  {"a/../../outside", "2"},
                                                  {"/etc/outside", "3"},
@@ -91,7 +93,8 @@ const std::map<std::string, std::string> hostile{{"../outside", "1"},
                                                  {"dir/", ""},
                                                  {"full/", "11"},
                                                  {std::string(300, 'l'), "12"},
-                                                 {".recoup-sync-tmp-1", "13"}};
+                                                 {".recoup-sync-tmp-1", "13"},
+                                                 {long_names, "14"}};
 
 TEST(s3_sync_test, no_key_leaves_the_directory) {
   const unique_directory where;
@@ -99,10 +102,13 @@ TEST(s3_sync_test, no_key_leaves_the_directory) {
   listed_place from(hostile);
   directory_place to(where / "inside");
   const auto done = copy(from, to);
-  EXPECT_EQ(done.copied, 3u);
-  EXPECT_EQ(done.failures.size(), hostile.size() - 3);
-  EXPECT_EQ(files_below(where.path()),
-            (std::map<std::string, std::string>{{"inside/fine", "4"}, {"inside/a/b", "10"}}));
+  EXPECT_EQ(done.copied, 4u);
+  EXPECT_EQ(done.failures.size(), hostile.size() - 4);
+  auto found = files_below(where.path());
+  EXPECT_EQ(found.size(), 3u);  // and a directory
+  EXPECT_EQ(found["inside/fine"], "4");
+  EXPECT_EQ(found["inside/a/b"], "10");
+  EXPECT_EQ(found["inside/" + long_names], "14");
   EXPECT_TRUE(std::filesystem::is_directory(where.path() / "inside/dir"));
   EXPECT_EQ(copy(from, to).copied, 0u);
 }

@@ -36,6 +36,12 @@ TEST(sync_file_names_test, escaped_names) {
   EXPECT_EQ(path("a\0"s), "a%00");
   EXPECT_EQ(path(std::string(300, 'x')), std::string(240, 'x') + "%+/" + std::string(60, 'x'));
   EXPECT_EQ(joined(escaped_path("a", true)), "a%=");
+  // What is left of a long segment must not lead away either; a fuzzer found it.
+  const auto long_name = std::string(240, 'x');
+  EXPECT_EQ(path(long_name + "../a"), long_name + "%+/%2E%2E/a");
+  EXPECT_EQ(path(long_name + "."), long_name + "%+/%2E");
+  EXPECT_EQ(path(long_name + ".recoup-sync-tmp-1"), long_name + "%+/%2Erecoup-sync-tmp-1");
+  EXPECT_EQ(key_of_escaped_path(escaped_path(long_name + "..", false)), long_name + "..");
 }
 
 TEST(sync_file_names_test, every_key_comes_back_and_no_path_is_of_two) {

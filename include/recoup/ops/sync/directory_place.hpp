@@ -247,6 +247,10 @@ private:
 
   /// The directory of a path's last name, gone to name by name.
   [[nodiscard]] file_descriptor open_parent(const std::vector<std::string>& names, bool make) const {
+    // No name that was made of a key is one of these; here it would matter most if one were.
+    for (const auto& name : names)
+      if (name == "." || name == ".." || name.find('/') != std::string::npos)
+        throw error(error_code::failure, "its path leads out of the directory");
     file_descriptor at(::openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     for (std::size_t level = 0; at && level + 1 < names.size(); ++level) {
       const auto* name = names[level].c_str();

@@ -43,19 +43,23 @@ inline constexpr std::size_t longest_piece = 240;
 }
 
 inline void append_escaped(std::string& to, std::string_view segment) {
-  const bool is_dots = segment == "." || segment == "..";
   if (segment.empty()) to += "%_";
-  for (std::size_t at = 0; at < segment.size(); ++at) {
-    const char c = segment[at];
+  for (const char c : segment) {
     if (c == '%')
       to += "%25";
     else if (c == '\0')
       to += "%00";
-    else if (c == '.' && (is_dots || (at == 0 && segment.starts_with(sync_temporary_name))))
-      to += "%2E";
     else
       to += c;
   }
+}
+
+/// Names that mean something else than a file. What is left of a long segment can be one too.
+[[nodiscard]] inline std::string protected_name(std::string_view name) {
+  if (name == ".") return "%2E";
+  if (name == "..") return "%2E%2E";
+  if (name.starts_with(sync_temporary_name)) return "%2E" + std::string(name.substr(1));
+  return std::string(name);
 }
 
 }  // namespace file_naming
@@ -85,10 +89,10 @@ inline void append_escaped(std::string& to, std::string_view segment) {
       // Not in the middle of an escape: they have up to three bytes.
       if (const auto percent = name.rfind('%', end - 1); percent != std::string::npos && percent + 3 > end)
         end = percent;
-      names.push_back(name.substr(0, end) + "%+");
+      names.push_back(file_naming::protected_name(name.substr(0, end)) + "%+");
       name.erase(0, end);
     }
-    names.push_back(std::move(name));
+    names.push_back(file_naming::protected_name(name));
   }
   if (is_directory_too) names.back() += "%=";
   return names;
