@@ -45,8 +45,8 @@ private:
 /// Between two repositories, each under a lock of its own.
 copy_result copy_locked(live_repository& from, live_repository& to, copy_options& options, copy_observer& observer,
                         const std::stop_token& stop) {
-  operation source(from, from.locks().none ? lock_mode::none : lock_mode::shared, stop);
-  operation destination(to, lock_mode::shared, stop);
+  operation source(from, from.locks().none ? lock_mode::none : lock_mode::shared, purpose::reading, stop);
+  operation destination(to, lock_mode::shared, purpose::writing, stop);
   std::stop_source either;
   const std::function<void()> request_stop = [&either] { either.request_stop(); };
   const std::stop_callback with_source(source.token(), request_stop);

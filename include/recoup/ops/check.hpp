@@ -155,7 +155,11 @@ private:
       if (!problems.empty()) result_.broken_packs.insert(pack);
       observer_.on_progress(check_phase::data, ++done, chosen.size());
     };
-    parallel_for_each_with(threads_, chosen, [] { return pack_memory{}; }, check, options_.stop);
+    // Storage far away wants more packs under way than there are processors; each takes the memory of a pack.
+    constexpr unsigned enough = 5;
+    const auto threads =
+        options_.threads != 0 ? threads_ : std::max(threads_, std::min(repo_.storage().connections(), enough));
+    parallel_for_each_with(threads, chosen, [] { return pack_memory{}; }, check, options_.stop);
   }
 
   [[nodiscard]] std::vector<id> choose_packs() const {

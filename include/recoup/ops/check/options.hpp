@@ -38,7 +38,7 @@ struct check_options {
   pack_selection read_data = no_packs{};
   /// Only these snapshots and the packs that hold their blobs; nothing means all.
   std::optional<std::vector<found_snapshot>> snapshots;
-  unsigned threads = 0;  ///< 0: one per processor
+  unsigned threads = 0;  ///< 0: one per processor, and for packs up to 5 if the storage has as many connections
   std::stop_token stop{};
 };
 
