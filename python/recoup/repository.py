@@ -373,7 +373,7 @@ def open(
 
 
 def _settings(
-    compression: str, pack_size: int, options: Mapping[str, str] | None, network: Network | None
+    compression: str, pack_size: int, options: Mapping[str, str] | None, network: Network | None = None
 ) -> dict[str, Any]:
     return {
         "compression": compression,
