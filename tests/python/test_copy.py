@@ -92,4 +92,5 @@ def test_compression(repository, new_location, tree):
         target = recoup.open(new_location(), PASSWORD, **settings)
         sizes[name] = repository.copy_to(target, recompress=recompress).bytes_stored
         assert target.check(read_data=True).clean
-    assert sizes["max"] < sizes["as it is"] == sizes["again"] < sizes["off"]
+    # How well a level does on one text is chance; that another one was used shows.
+    assert sizes["max"] != sizes["as it is"] == sizes["again"] < sizes["off"] and sizes["max"] < sizes["off"]
