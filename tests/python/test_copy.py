@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 
 import pytest
@@ -85,12 +86,13 @@ def test_an_exception_stops_it(repository, other, tree):
 
 
 def test_compression(repository, new_location, tree):
-    (tree / "text").write_text("".join(f"line {number}\n" for number in range(100_000)), encoding="utf-8")
+    # Real text: on a counter ("line 1", "line 2", …) zstd's level 12 stores more than its level 3.
+    sources = sorted(pathlib.Path(json.__file__).parent.parent.glob("*.py"))
+    (tree / "text").write_bytes(b"".join(source.read_bytes() for source in sources))
     repository.backup(tree / "text")
     sizes = {}
     for name, settings, recompress in (("as it is", {}, False), ("again", {}, True), ("max", {"compression": "max"}, False), ("off", {"compression": "off"}, False)):
         target = recoup.open(new_location(), PASSWORD, **settings)
         sizes[name] = repository.copy_to(target, recompress=recompress).bytes_stored
         assert target.check(read_data=True).clean
-    # How well a level does on one text is chance; that another one was used shows.
-    assert sizes["max"] != sizes["as it is"] == sizes["again"] < sizes["off"] and sizes["max"] < sizes["off"]
+    assert sizes["max"] < sizes["as it is"] == sizes["again"] < sizes["off"]
