@@ -66,17 +66,8 @@ cache_choice cache_choice_of(const context& call, cache_use use) {
 
 session::session(context& call, lock_request lock, bool dry_run, cache_use cache) : call_(call) {
   const auto storage = open_storage(call, call.options);
-  // Before anybody is asked for a password, which may take a while, see whether there is a repository at all. Loading it
-  // is no more work than asking whether it is there, and an object store answers it with a reason.
-  try {
-    (void)storage->load_all({file_type::config});
-  } catch (const error& problem) {
-    if (problem.code() != error_code::not_found) throw;
-    throw error(error_code::repository_missing, std::string("repository does not exist: unable to open config file: ") +
-                                                    problem.what() +
-                                                    "\nIs there a repository at the following location?\n" +
-                                                    storage->location());
-  }
+  // Before anybody is asked for a password, which may take a while.
+  const auto sealed_config = repository::load_sealed_config(*storage);
   const auto choice = engine_options(call);
   const auto prepare = [&](std::shared_ptr<backend> opened, const repository_config& config) {
     call.out.info_on_terminal(
@@ -86,7 +77,7 @@ session::session(context& call, lock_request lock, bool dry_run, cache_use cache
     return dry_run ? std::make_shared<dry_run_backend>(std::move(opened)) : opened;
   };
   with_password(call.options.password(), call.screen, call.signals, [&](const secret_bytes& password) {
-    repo_ = repository::open(storage, as_text(password.view()), choice, prepare);
+    repo_ = repository::open(storage, sealed_config, as_text(password.view()), choice, prepare);
   });
 
   forward_signal_.emplace(call.signals.token(), [this] { stop_.request_stop(); });

@@ -28,6 +28,7 @@
 #include <recoup/storage/memory.hpp>
 #include <recoup/storage/open_backend.hpp>
 
+#include "file_rights.hpp"
 #include "storage_conformance.hpp"
 #include "unique_directory.hpp"
 
@@ -51,12 +52,6 @@ INSTANTIATE_TEST_SUITE_P(backends, storage_conformance,
                          testing::Values(storage_under_test{"memory", in_memory},
                                          storage_under_test{"local", in_directory}),
                          name_of_storage);
-
-mode_t mode_of(const fs::path& path) {
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) throw std::runtime_error("no " + path.string());
-  return status.st_mode & 07777;
-}
 
 std::vector<std::string> names_in(const fs::path& directory) {
   std::vector<std::string> names;
@@ -273,15 +268,6 @@ TEST_F(local_storage, a_failed_save_leaves_nothing) {
   EXPECT_EQ(code, error_code::io);
   EXPECT_TRUE(contains(message, file.describe())) << message;
   EXPECT_TRUE(names_in(root_ / "data/ab").empty());
-}
-
-/// Runs `action` as a user who owns nothing. Only this thread changes: the C library's function would change all.
-void as_nobody(const std::function<void()>& action) {
-  std::thread([&] {
-    ASSERT_EQ(::syscall(SYS_setresgid, -1, 65534, -1), 0);
-    ASSERT_EQ(::syscall(SYS_setresuid, -1, 65534, -1), 0);
-    action();
-  }).join();
 }
 
 TEST_F(local_storage, without_permission_says_who_may_not_do_what) {

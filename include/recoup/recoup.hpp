@@ -223,3 +223,4 @@
 #include <recoup/storage/s3.hpp>
 #include <recoup/storage/temporary_file.hpp>
 #include <recoup/storage/throttle.hpp>
+#include <recoup/storage/working_threads.hpp>

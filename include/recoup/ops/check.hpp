@@ -24,6 +24,7 @@
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/repo/keys.hpp>
 #include <recoup/repo/repository.hpp>
+#include <recoup/storage/working_threads.hpp>
 
 namespace recoup {
 
@@ -156,9 +157,7 @@ private:
       observer_.on_progress(check_phase::data, ++done, chosen.size());
     };
     // Storage far away wants more packs under way than there are processors; each takes the memory of a pack.
-    constexpr unsigned enough = 5;
-    const auto threads =
-        options_.threads != 0 ? threads_ : std::max(threads_, std::min(repo_.storage().connections(), enough));
+    const auto threads = options_.threads != 0 ? threads_ : working_threads(repo_.storage(), 5);
     parallel_for_each_with(threads, chosen, [] { return pack_memory{}; }, check, options_.stop);
   }
 

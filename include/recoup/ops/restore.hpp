@@ -33,6 +33,7 @@
 #include <recoup/ops/restore/reporter.hpp>
 #include <recoup/ops/restore/tree_walk.hpp>
 #include <recoup/repo/repository.hpp>
+#include <recoup/storage/working_threads.hpp>
 
 namespace recoup {
 
@@ -86,10 +87,7 @@ inline restore_result restore(repository& repo, const id& root, const restore_op
     reporter.failed(path, error(error_code::io, message));
   };
   // Each thread has a part of 4 MiB and a chunk of up to 8 MiB. Twelve parts under way fill 1 GB/s at 50 ms.
-  constexpr unsigned enough = 12;
-  const auto threads = settled.threads != 0
-                           ? settled.threads
-                           : std::max(processor_count(), std::min(repo.storage().connections(), enough));
+  const auto threads = settled.threads != 0 ? settled.threads : working_threads(repo.storage(), 12);
   restore_context context{repo, settled, reporter, directories, plan, metadata, on_metadata_problem, threads};
 
   try {

@@ -81,7 +81,7 @@ inline constexpr std::chrono::seconds lock_lost_after{30 * 60 - 5 * 60 * 3 / 2};
          to_rfc3339(lock.time);
 }
 
-[[nodiscard]] inline bool is_empty(repository& repo, const id& lock) {
+[[nodiscard]] inline bool lock_is_empty(repository& repo, const id& lock) {
   try {
     return repo.storage().size({file_type::lock, lock}) == 0;
   } catch (const error& problem) {
@@ -95,7 +95,7 @@ inline constexpr std::chrono::seconds lock_lost_after{30 * 60 - 5 * 60 * 3 / 2};
     return decode_lock_file(repo.load_unpacked(file_type::lock, name));
   } catch (const error& problem) {
     if (problem.code() == error_code::not_found) return std::nullopt;
-    if (problem.code() == error_code::damaged && is_empty(repo, name)) return std::nullopt;
+    if (problem.code() == error_code::damaged && lock_is_empty(repo, name)) return std::nullopt;
     throw error(problem.code(), "lock " + name.hex() + " cannot be read: " + problem.what() +
                                     "; if no other program uses the repository, remove it with `recoup unlock "
                                     "--remove-all`");

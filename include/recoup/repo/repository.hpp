@@ -36,6 +36,7 @@
 #include <recoup/repo/unpacked.hpp>
 #include <recoup/storage/backend.hpp>
 #include <recoup/storage/load_verified.hpp>
+#include <recoup/storage/working_threads.hpp>
 
 namespace recoup {
 
@@ -88,7 +89,16 @@ public:
   /// known, and what it gives back is used from then on: see open_cached().
   [[nodiscard]] static std::shared_ptr<repository> open(std::shared_ptr<backend> storage, std::string_view password,
                                                         const repository_options& options = {},
-                                                        const storage_preparation& prepare_storage = {});
+                                                        const storage_preparation& prepare_storage = {}) {
+    auto sealed_config = load_sealed_config(*storage);
+    return open(std::move(storage), std::move(sealed_config), password, options, prepare_storage);
+  }
+
+  /// In two steps, for those who want to know whether there is a repository before they ask anybody for a password.
+  [[nodiscard]] static bytes load_sealed_config(backend& storage);
+  [[nodiscard]] static std::shared_ptr<repository> open(std::shared_ptr<backend> storage, bytes sealed_config,
+                                                        std::string_view password, const repository_options& options,
+                                                        const storage_preparation& prepare_storage);
 
   repository(std::shared_ptr<backend> storage, opened_key key, repository_config config,
              const repository_options& options)
@@ -228,22 +238,24 @@ inline std::shared_ptr<repository> repository::create(std::shared_ptr<backend> s
                                       options);
 }
 
-inline std::shared_ptr<repository> repository::open(std::shared_ptr<backend> storage, std::string_view password,
-                                                    const repository_options& options,
-                                                    const storage_preparation& prepare_storage) {
-  initialise_sodium();
-  const stored_file config_file{file_type::config};
-  bytes sealed_config;
+inline bytes repository::load_sealed_config(backend& storage) {
   try {
-    sealed_config = storage->load_all(config_file);
+    return storage.load_all({file_type::config});
   } catch (const error& problem) {
     if (problem.code() != error_code::not_found) throw;
     throw error(error_code::repository_missing,
                 std::string("repository does not exist: unable to open config file: ") + problem.what() +
-                    "\nIs there a repository at the following location?\n" + storage->location());
+                    "\nIs there a repository at the following location?\n" + storage.location());
   }
+}
+
+inline std::shared_ptr<repository> repository::open(std::shared_ptr<backend> storage, bytes sealed_config,
+                                                    std::string_view password, const repository_options& options,
+                                                    const storage_preparation& prepare_storage) {
+  initialise_sodium();
   auto key = find_key(*storage, password, options.key_hint, options.on_warning);
-  bool is_loaded = true;  // before anything else, to know whether there is a repository at all
+  const stored_file config_file{file_type::config};
+  bool is_loaded = true;
   const auto read_config = [&] {
     if (!std::exchange(is_loaded, false)) sealed_config = storage->load_all(config_file);
     if (sealed_config.size() < box_overhead) throw error(error_code::damaged, "the file is too short");
@@ -271,8 +283,8 @@ inline void repository::refresh_index(const index_load_observer& observer) {
   std::mutex report;
   std::size_t done = 0;
   bool is_complete = true;
-  const auto threads = std::max(storage_->connections(), processor_count());
-  parallel_for_each(threads, files, [&](const listed_file& file) {
+  // An index of 50,000 blobs takes some 10 MiB while it is read.
+  parallel_for_each(working_threads(*storage_, 8), files, [&](const listed_file& file) {
     try {
       decode_index(load_unpacked(file_type::index, file.name), [&](const indexed_pack& pack) {
         if (config_.version < 2 && std::ranges::any_of(pack.blobs, &packed_blob::is_compressed))

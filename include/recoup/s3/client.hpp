@@ -82,7 +82,7 @@ public:
       : endpoint_(std::move(endpoint)), settings_(std::move(settings)), environment_(std::move(environment)),
         http_(std::make_shared<http_client>(std::move(http))),
         credentials_(default_credentials(credential_options_for(endpoint_, settings_), http_)),
-        places_(first_connections, settings_.connections != 0 ? settings_.connections : default_connections) {
+        places_(first_connections, connections()) {
     policy_.most_retries = settings_.retries;
   }
 
@@ -186,9 +186,7 @@ inline std::string s3_client::region_of(const std::string& bucket) const {
 }
 
 inline std::string s3_client::describe(const s3_request& request) const {
-  auto text = "cannot " + request.what;
-  const auto place = ::recoup::describe(endpoint_, request.bucket, request.key);
-  return text.find(place) == std::string::npos ? text + " (" + place + ')' : text;
+  return "cannot " + request.what + " (" + ::recoup::describe(endpoint_, request.bucket, request.key) + ')';
 }
 
 inline s3_client::target s3_client::target_of(const s3_request& request) const {

@@ -39,10 +39,7 @@ public:
       : client_(client), object_(std::move(object)), what_(std::move(what)) {
     auto request = make_request("POST");
     request.query.emplace_back("uploads", "");
-    request.headers = options.headers;
-    request.headers.push_back(
-        {"content-type", options.content_type.empty() ? "application/octet-stream" : options.content_type});
-    if (!options.storage_class.empty()) request.headers.push_back({"x-amz-storage-class", options.storage_class});
+    s3_object::add_headers(request, options);
     upload_id_ = parse_xml(client_.send(request).body, "the answer to a multipart upload").text_of("UploadId");
     if (upload_id_.empty()) throw error(error_code::io, "cannot " + what_ + ": the server gives no id for the upload");
   }
@@ -101,12 +98,7 @@ public:
 
 private:
   [[nodiscard]] s3_request make_request(const char* method) const {
-    s3_request request;
-    request.what = what_;
-    request.method = method;
-    request.bucket = object_.bucket;
-    request.key = object_.key;
-    return request;
+    return s3_object::make_request(method, object_, what_);
   }
 
   s3_client& client_;

@@ -96,35 +96,42 @@ namespace s3_object {
   return found;
 }
 
+[[nodiscard]] inline s3_request make_request(const char* method, const object_name& object, const std::string& what,
+                                             request_manner manner = {}) {
+  s3_request request;
+  request.what = what;
+  request.method = method;
+  request.bucket = object.bucket;
+  request.key = object.key;
+  request.is_urgent = manner.is_urgent;
+  request.ignores_stop = manner.ignores_stop;
+  return request;
+}
+
+/// What a PUT and the begin of an upload in parts have in common.
+inline void add_headers(s3_request& request, const put_options& options) {
+  request.headers.insert(request.headers.end(), options.headers.begin(), options.headers.end());
+  request.headers.push_back(
+      {"content-type", options.content_type.empty() ? "application/octet-stream" : options.content_type});
+  if (!options.storage_class.empty()) request.headers.push_back({"x-amz-storage-class", options.storage_class});
+}
+
 }  // namespace s3_object
 
 inline void put_object(s3_client& client, const object_name& object, byte_view content, const put_options& options = {},
                        const std::string& what = "save an object", request_manner manner = {}) {
-  s3_request request;
-  request.what = what;
-  request.method = "PUT";
-  request.bucket = object.bucket;
-  request.key = object.key;
-  request.headers = options.headers;
-  request.headers.push_back({"content-type", options.content_type.empty() ? "application/octet-stream" : options.content_type});
-  if (!options.storage_class.empty()) request.headers.push_back({"x-amz-storage-class", options.storage_class});
+  auto request = s3_object::make_request("PUT", object, what, manner);
+  s3_object::add_headers(request, options);
   request.body = content;
   request.payload_hash = options.payload_hash;
-  request.is_urgent = manner.is_urgent;
-  request.ignores_stop = manner.ignores_stop;
   client.send(request);
 }
 
 /// Replaces `content` with the whole object.
 inline void get_object(s3_client& client, const object_name& object, bytes& content,
                        const std::string& what = "load an object", request_manner manner = {}) {
-  s3_request request;
-  request.what = what;
-  request.bucket = object.bucket;
-  request.key = object.key;
+  auto request = s3_object::make_request("GET", object, what, manner);
   request.content = &content;
-  request.is_urgent = manner.is_urgent;
-  request.ignores_stop = manner.ignores_stop;
   client.send(request);
 }
 
@@ -132,10 +139,7 @@ inline void get_object(s3_client& client, const object_name& object, bytes& cont
 inline void get_object_range(s3_client& client, const object_name& object, std::uint64_t offset, byte_span into,
                              const std::string& what = "load a part of an object") {
   if (into.empty()) return;
-  s3_request request;
-  request.what = what;
-  request.bucket = object.bucket;
-  request.key = object.key;
+  auto request = s3_object::make_request("GET", object, what);
   request.headers.push_back(
       {"range", "bytes=" + std::to_string(offset) + '-' + std::to_string(offset + (into.size() - 1))});
   request.into = into;
@@ -171,13 +175,7 @@ inline void get_object_range(s3_client& client, const object_name& object, std::
 /// Throws not_found if there is no such object.
 [[nodiscard]] inline object_info head_object(s3_client& client, const object_name& object,
                                              const std::string& what = "look at an object", request_manner manner = {}) {
-  s3_request request;
-  request.what = what;
-  request.method = "HEAD";
-  request.bucket = object.bucket;
-  request.key = object.key;
-  request.is_urgent = manner.is_urgent;
-  request.ignores_stop = manner.ignores_stop;
+  const auto request = s3_object::make_request("HEAD", object, what, manner);
   http_response response;
   try {
     response = client.send(request);
@@ -207,14 +205,8 @@ inline void get_object_range(s3_client& client, const object_name& object, std::
 /// Succeeds if there is no such object: S3 does not tell. With a version's id, that version goes for good.
 inline void delete_object(s3_client& client, const object_name& object, const std::string& version_id = {},
                           const std::string& what = "remove an object", request_manner manner = {}) {
-  s3_request request;
-  request.what = what;
-  request.method = "DELETE";
-  request.bucket = object.bucket;
-  request.key = object.key;
+  auto request = s3_object::make_request("DELETE", object, what, manner);
   if (!version_id.empty()) request.query.emplace_back("versionId", version_id);
-  request.is_urgent = manner.is_urgent;
-  request.ignores_stop = manner.ignores_stop;
   client.send(request);
 }
 

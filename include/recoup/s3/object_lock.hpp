@@ -127,11 +127,7 @@ namespace object_lock {
 
 [[nodiscard]] inline s3_request make_request(const object_name& object, const std::string& version_id, const char* word,
                                              const char* method, const char* what) {
-  s3_request request;
-  request.what = what;
-  request.method = method;
-  request.bucket = object.bucket;
-  request.key = object.key;
+  auto request = s3_object::make_request(method, object, what);
   request.query.emplace_back(word, "");
   if (!version_id.empty()) request.query.emplace_back("versionId", version_id);
   return request;

@@ -55,10 +55,7 @@ inline void put_bucket_tags(s3_client& client, const std::string& bucket, const 
 }
 
 [[nodiscard]] inline std::vector<s3_tag> get_object_tags(s3_client& client, const object_name& object) {
-  s3_request request;
-  request.what = "read the tags of an object";
-  request.bucket = object.bucket;
-  request.key = object.key;
+  auto request = s3_object::make_request("GET", object, "read the tags of an object");
   request.query.emplace_back("tagging", "");
   return parse_tags(client.send(request).body);
 }

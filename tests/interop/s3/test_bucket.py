@@ -3,7 +3,6 @@
 import datetime
 import json
 import os
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -11,7 +10,7 @@ import uuid
 import botocore.exceptions
 import pytest
 
-from support import proxy as faults
+from support import faults
 from support.commands import backup
 
 pytestmark = pytest.mark.recoup_only

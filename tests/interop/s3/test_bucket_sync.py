@@ -10,7 +10,7 @@ import uuid
 import boto3.s3.transfer
 import pytest
 
-from support import proxy as faults
+from support import faults
 from support.commands import backup
 from support.compare import assert_same
 from support.programs import wait_until

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support import format, proxy as faults, trees
+from support import faults, format, trees
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same
 from support.programs import HOST, Repository, wait_until

@@ -11,7 +11,7 @@ import urllib.request
 import botocore.exceptions
 import pytest
 
-from support import proxy as faults, s3
+from support import faults, s3
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same
 from support.link import Link

@@ -16,9 +16,8 @@ import asyncio
 import collections
 import subprocess
 import sys
-import threading
 
-from .proxy import end_all
+from .relay import Relay
 
 #: RFC 6928: ten segments, of the usual Ethernet size.
 INITIAL_WINDOW = 10 * 1460
@@ -41,41 +40,14 @@ class _Line:
         return self.free
 
 
-class Link:
+class Link(Relay):
     """Relays 127.0.0.1:port to `there` until its block is left. `rtt` in seconds; `bandwidth` in bytes per second, each way."""
 
     def __init__(self, there: tuple[str, int], rtt: float = 0.05, bandwidth: float | None = None, window: int = LARGEST_WINDOW):
+        super().__init__(limit=PIECE)
         self.there, self.rtt, self.window = there, rtt, window
         self.connections, self.up, self.down = 0, 0, 0
         self._lines = {"up": _Line(bandwidth), "down": _Line(bandwidth)}
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "Link":
-        self._thread.start()
-        assert self._started.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-
-        async def begin() -> None:
-            server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=PIECE)
-            self.port = server.sockets[0].getsockname()[1]
-            self._started.set()
-
-        self._loop.run_until_complete(begin())
-        self._loop.run_forever()
-        end_all(self._loop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

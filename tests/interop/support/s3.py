@@ -11,6 +11,7 @@ Buckets and objects are looked at and altered through boto3: none of it goes thr
 
 from __future__ import annotations
 
+import abc
 import ctypes
 import dataclasses
 import json
@@ -196,7 +197,7 @@ class Bucket:
 
 # ---- servers --------------------------------------------------------------------------------------------------------
 
-class Server:
+class Server(abc.ABC):
     """One server on a free port of 127.0.0.1, with a directory and credentials of its own; ready once made."""
 
     variable = name = ""
@@ -232,18 +233,18 @@ class Server:
 
     # -- what differs between the two
 
-    def _arguments(self) -> list[Any]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _arguments(self) -> list[Any]: ...
 
-    def _environment(self) -> dict[str, str]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _environment(self) -> dict[str, str]: ...
 
-    def _is_ready(self) -> bool:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _is_ready(self) -> bool: ...
 
+    @abc.abstractmethod
     def add_user(self, policy: Mapping | None = None) -> Credentials:
         """A user who may do what `policy` says, and nothing without one."""
-        raise NotImplementedError
 
     # -- running
 

@@ -17,6 +17,7 @@
 #include <recoup/core/interrupt.hpp>
 #include <recoup/core/worker_group.hpp>
 #include <recoup/repo/repository.hpp>
+#include <recoup/storage/working_threads.hpp>
 
 namespace recoup {
 
@@ -25,10 +26,12 @@ namespace recoup {
 class blob_read_ahead {
 public:
   static constexpr std::size_t memory = std::size_t{32} << 20;
+  /// `memory` is what bounds the work; more than so many blobs rarely fit into it.
+  static constexpr unsigned most_threads = 32;
 
   explicit blob_read_ahead(repository& repo, unsigned threads = 0, std::stop_token stop = {})
       : repo_(repo),
-        count_(threads != 0 ? threads : std::max(processor_count(), repo.storage().connections())),
+        count_(threads != 0 ? threads : working_threads(repo.storage(), most_threads)),
         stop_(std::move(stop)) {}
 
   blob_read_ahead(const blob_read_ahead&) = delete;
