@@ -16,7 +16,7 @@
 #include <recoup/storage/memory.hpp>
 
 #include "remote_storage.hpp"
-#include "storage_conformance.hpp"
+#include "storage_helpers.hpp"
 #include "unique_directory.hpp"
 
 namespace recoup_test {

@@ -16,6 +16,7 @@
 #include <recoup/storage/memory.hpp>
 
 #include "cache_fixture.hpp"
+#include "storage_conformance.hpp"
 #include "file_rights.hpp"
 #include "test_data.hpp"
 

@@ -257,6 +257,39 @@ TEST(http_client, a_stop_ends_a_request_at_once) {
   done = true;
 }
 
+TEST(http_client, a_stop_leaves_a_request_its_grace) {
+  std::atomic<bool> done{false};
+  odd_server server([&](int connection) {
+    const auto request = read_request(connection);
+    if (request.empty()) return false;
+    const bool is_quick = request.find("/quick") != std::string::npos;
+    for (int waited = 0; !done && !(is_quick && waited >= 200); ++waited) std::this_thread::sleep_for(1ms);
+    send_text(connection, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    return true;
+  });
+  http_client client;
+  const auto perform = [&](const std::string& path, std::chrono::milliseconds grace, std::chrono::milliseconds stop_after) {
+    auto request = get(server.url() + path);
+    request.grace_after_stop = grace;
+    std::stop_source stop;
+    if (stop_after == 0ms) stop.request_stop();
+    const std::jthread stopper([&] {
+      std::this_thread::sleep_for(stop_after);
+      stop.request_stop();
+    });
+    return client.perform(request, stop.get_token()).body;
+  };
+  EXPECT_EQ(perform("/quick", 30s, 50ms), "ok");
+  EXPECT_EQ(perform("/quick", 30s, 0ms), "ok");
+  try {
+    (void)perform("/slow", 100ms, 50ms);
+    ADD_FAILURE() << "its grace did not end";
+  } catch (const error& problem) {
+    EXPECT_EQ(problem.code(), error_code::interrupted);
+  }
+  done = true;
+}
+
 TEST(http_client, says_what_cannot_be_reached) {
   http_client client;
   std::string message;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -50,7 +51,10 @@ protected:
 
   repository_options options() {
     repository_options chosen;
-    chosen.on_warning = [this](const std::string& text) { warnings_.push_back(text); };
+    chosen.on_warning = [this](const std::string& text) {
+      const std::lock_guard lock(mutex_);
+      warnings_.push_back(text);
+    };
     return chosen;
   }
 
@@ -99,6 +103,7 @@ protected:
     plan({.nth = fault::forever});
   }
 
+  std::mutex mutex_;  // guards warnings_ while anything runs
   std::vector<std::string> warnings_;
   std::shared_ptr<memory_backend> memory_ = std::make_shared<memory_backend>();
   std::shared_ptr<remote_storage> remote_ = std::make_shared<remote_storage>(memory_);

@@ -184,6 +184,18 @@ TEST_F(repository_lock_test, waiting_can_be_interrupted) {
   EXPECT_EQ(locks().size(), 1u);
 }
 
+TEST_F(repository_lock_test, interrupted_while_it_is_written_nothing_stays) {
+  for (const auto kind : {fault_kind::fail_before, fault_kind::fail_after}) {
+    fault_plan plan;
+    plan.faults.push_back({.kind = kind, .operation = storage_operation::save, .code = error_code::interrupted});
+    storage_->set_plan(plan);
+    expect_error(error_code::interrupted, "save lock", [&] { const repository_lock lock(*repo_, exclusive()); });
+    storage_->set_plan({});
+    EXPECT_TRUE(locks().empty());
+    EXPECT_TRUE(warnings_.empty());
+  }
+}
+
 TEST_F(repository_lock_test, is_renewed_and_there_is_no_moment_without_one) {
   std::atomic<bool> missing{false}, watching{true};
   auto options = exclusive();

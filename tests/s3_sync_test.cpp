@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <random>
+#include <string_view>
 
 #include <recoup/s3/bucket.hpp>
 
@@ -35,7 +37,7 @@ public:
     [[nodiscard]] std::uint64_t size() const override { return text_.size(); }
     [[nodiscard]] timestamp modified() const override { return {1'000'000, 0, 0}; }
     void read(std::uint64_t offset, byte_span into) override {
-      std::memcpy(into.data(), text_.data() + offset, into.size());
+      std::ranges::copy(std::string_view(text_).substr(offset, into.size()), into.begin());
     }
 
   private:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from support import format, trees
+from support import format, storage, trees
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same
 from support.programs import PASSWORD, Repository, stand_in
@@ -92,8 +92,8 @@ def test_each_takes_the_others_copies_for_copies(recoup, restic, sources, new_re
     copy(two, middle, last)
     assert set(snapshots_by_original(last)) == set(ids)
     back = new_repo("back")
-    shutil.rmtree(back.path)
-    shutil.copytree(source.path, back.path)
+    storage.remove_tree(back.path)
+    storage.copy_tree(source.path, back.path)
     for program in (one, two):
         assert "saved" not in copy(program, last, back).text
     assert back.ids("snapshots") == set(ids)
@@ -203,6 +203,7 @@ def test_mistakes(recoup, restic, sources, new_repo, tmp_path, line, env):
 @pytest.mark.parametrize("how", ["flags", "environment", "files", "command", "old flags", "old environment"])
 def test_ways_to_name_the_source(recoup, restic, sources, new_repo, tmp_path, how):
     source, ids = sources[2]
+    destination = new_repo("dst")
     (tmp_path / "place").write_text(f"{source.path}\n")
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
     ways = {
@@ -211,11 +212,10 @@ def test_ways_to_name_the_source(recoup, restic, sources, new_repo, tmp_path, ho
         "files": ([], {"RESTIC_FROM_REPOSITORY_FILE": tmp_path / "place", "RESTIC_FROM_PASSWORD_FILE": tmp_path / "password"}),
         "command": (["--from-repository-file", tmp_path / "place", "--from-password-command", f"cat {tmp_path}/password"], {}),
         # There -r is the source, and the other one is the destination.
-        "old flags": (["--repo2", tmp_path / "dst", "--password-file2", tmp_path / "password"], {"RESTIC_REPOSITORY": source.path}),
-        "old environment": ([], {"RESTIC_REPOSITORY": source.path, "RESTIC_REPOSITORY2": tmp_path / "dst", "RESTIC_PASSWORD2": PASSWORD}),
+        "old flags": (["--repo2", destination.path, "--password-file2", tmp_path / "password"], {"RESTIC_REPOSITORY": source.path}),
+        "old environment": ([], {"RESTIC_REPOSITORY": source.path, "RESTIC_REPOSITORY2": destination.path, "RESTIC_PASSWORD2": PASSWORD}),
     }
     args, env = ways[how]
-    destination = new_repo("dst")
     said = [program.run("copy", ids[3], *args, repo=destination, env=env) for program in (recoup, restic)]
     assert said[0].errors == said[1].errors
     assert "saved, copied from source snapshot" in said[0].text and said[1].text == ""
@@ -336,7 +336,7 @@ def test_kills(recoup, restic, new_repo, tmp_path):
         assert len(repo.ids("snapshots")) == 3
         assert_whole(repo)
         check_clean(restic, repo)
-        shutil.rmtree(repo.path)
+        storage.remove_tree(repo.path)
     print(f"{killed} of {shots} were killed while running")
     assert killed >= shots // 3
     restic.run("unlock", "--remove-all", repo=source)

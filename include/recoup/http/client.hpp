@@ -10,6 +10,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -55,9 +56,10 @@ public:
 
   [[nodiscard]] const http_options& options() const noexcept { return environment_.options; }
 
-  /// Waits for the answer, whatever its status. Throws http_error if there is none, interrupted if a stop is requested.
+  /// Waits for the answer, whatever its status. Throws http_error if there is none, interrupted if a stop is requested and
+  /// the request's grace is over.
   [[nodiscard]] http_response perform(const http_request& request, const std::stop_token& stop = {}) {
-    throw_if_stopped(stop);
+    if (request.grace_after_stop.count() == 0) throw_if_stopped(stop);
     job own(take_handle(), request, environment_);
     {
       const std::lock_guard lock(mutex_);
@@ -69,7 +71,7 @@ public:
       const std::stop_callback cancel(stop, [&] {
         {
           const std::lock_guard lock(mutex_);
-          own.is_cancelled = true;
+          own.ends_at = clock::now() + request.grace_after_stop;
         }
         ::curl_multi_wakeup(multi_.get());
       });
@@ -89,7 +91,8 @@ private:
 
     http_transfer transfer;
     // The rest is guarded by mutex_.
-    bool is_cancelled = false, is_done = false, was_removed = false;
+    std::optional<std::chrono::steady_clock::time_point> ends_at;  ///< set by a stop
+    bool is_done = false, was_removed = false;
     CURLcode result = CURLE_OK;
     std::condition_variable changed;
   };
@@ -150,7 +153,7 @@ private:
     queued_.clear();
     const auto active = active_;
     for (auto* each : active)
-      if (each->is_cancelled) {
+      if (each->ends_at && *each->ends_at <= now) {
         each->was_removed = true;
         end(each, CURLE_ABORTED_BY_CALLBACK);
       }

@@ -36,6 +36,7 @@ struct http_request {
   bytes* content = nullptr;  ///< emptied first
   std::chrono::milliseconds connect_timeout{0};  ///< 0: the client's own
   std::chrono::milliseconds timeout{0};          ///< for the whole request; 0: as long as bytes flow
+  std::chrono::milliseconds grace_after_stop{0};  ///< how long it may go on when a stop was requested
 };
 
 struct http_response {

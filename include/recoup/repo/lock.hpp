@@ -247,7 +247,23 @@ private:
     lock.pid = ::getpid();
     lock.uid = ::geteuid();
     lock.gid = ::getegid();
-    return repo_.save_unpacked(file_type::lock, encode_lock_file(lock));
+    const auto sealed = repo_.seal_unpacked(file_type::lock, encode_lock_file(lock));
+    try {
+      repo_.storage().save(sealed.file, sealed.content);
+    } catch (const error& problem) {
+      if (problem.code() == error_code::interrupted) remove_if_there(sealed.file);
+      throw;
+    }
+    return sealed.file.name;
+  }
+
+  /// Whoever stops waiting for the answer does not know whether the storage has the lock.
+  void remove_if_there(const stored_file& file) noexcept {
+    try {
+      repo_.storage().remove(file);
+    } catch (const std::exception&) {
+      // Most likely it is not there, or the storage is out of reach, of which there is a report already.
+    }
   }
 
   void remove_own() noexcept {

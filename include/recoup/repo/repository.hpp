@@ -48,7 +48,8 @@ struct repository_options {
   std::size_t pack_size = std::size_t{16} << 20;  ///< a pack is closed once it is this long; 4 to 128 MiB
   bool extra_verify = true;                       ///< see codec_options
   std::string key_hint;                           ///< id or prefix of the key to try first
-  /// Things that are wrong but do not stop the work, such as a key file that cannot be read.
+  /// Things that are wrong but do not stop the work, such as a key file that cannot be read. Called from any thread, and
+  /// from several at once.
   std::function<void(const std::string&)> on_warning = [](const std::string&) {};
 };
 
@@ -57,6 +58,12 @@ struct create_options {
   std::optional<polynomial> chunker_polynomial;  ///< random unless given; the same one makes copies deduplicate
   std::optional<scrypt_parameters> kdf;          ///< calibrated to this machine unless given
   std::string username, hostname;                ///< noted in the key file
+};
+
+/// A file as it is to be stored.
+struct sealed_file {
+  stored_file file;
+  bytes content;
 };
 
 struct saved_blob {
@@ -157,7 +164,10 @@ public:
   /// The JSON in a sealed file. Throws damaged if the file's hash is not its name or its MAC is wrong.
   [[nodiscard]] bytes load_unpacked(file_type type, const id& name);
 
-  /// Seals and stores; the name is the SHA-256 of what is stored.
+  /// Compresses and encrypts; the name is the SHA-256 of what is to be stored.
+  [[nodiscard]] sealed_file seal_unpacked(file_type type, std::string_view json);
+
+  /// Seals and stores. Returns the name.
   id save_unpacked(file_type type, std::string_view json);
 
   void remove(file_type type, const id& name) { storage_->remove({type, name}); }
@@ -419,17 +429,22 @@ inline bytes repository::load_unpacked(file_type type, const id& name) {
   }
 }
 
-inline id repository::save_unpacked(file_type type, std::string_view json) {
+inline sealed_file repository::seal_unpacked(file_type type, std::string_view json) {
   auto codec = codecs_.take();
   const auto body = encode_body(config_.version, as_bytes(json), codec->compressor());
-  const auto sealed = codec->box().seal(body);
+  auto sealed = codec->box().seal(body);
   if (!std::ranges::equal(codec->box().open(sealed), body))
     throw error(error_code::damaged,
                 std::string(name_of(type)) +
                     ": what was encrypted does not decrypt to what went in; test this machine's memory");
   const auto name = sha256(sealed);
-  storage_->save({type, name}, sealed);
-  return name;
+  return {{type, name}, std::move(sealed)};
+}
+
+inline id repository::save_unpacked(file_type type, std::string_view json) {
+  const auto sealed = seal_unpacked(type, json);
+  storage_->save(sealed.file, sealed.content);
+  return sealed.file.name;
 }
 
 inline std::vector<listed_file> repository::list(file_type type) const {

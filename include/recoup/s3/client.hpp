@@ -65,13 +65,14 @@ struct s3_request {
   /// What is wrong with a success, "" if nothing: then it is repeated like any other passing failure. May throw.
   std::function<std::string(const http_response&)> check{};
   bool is_urgent = false;      ///< waits for no place in flight: a lock must not expire behind a queue of packs
-  bool ignores_stop = false;   ///< cleaning up: goes on after a stop was requested, but for 10 seconds at most
+  bool ignores_stop = false;   ///< goes on after a stop was requested, but for 10 seconds at most
 };
 
 /// What a client is told from outside; all may be left as they are.
 struct s3_environment {
   std::stop_token stop{};
-  /// Something went wrong that does not stop the work: a request is repeated, the clocks differ.
+  /// Something went wrong that does not stop the work: a request is repeated, the clocks differ. Called from any thread,
+  /// and from several at once.
   std::function<void(const std::string&)> on_warning = [](const std::string&) {};
 };
 
@@ -237,10 +238,11 @@ inline http_response s3_client::send_once(const s3_request& request, const s3_cr
   message.body = request.body;
   message.into = request.into;
   message.content = request.content;
-  if (request.is_urgent) return http_->perform(message, stop);
+  if (request.ignores_stop) message.grace_after_stop = patience_after_stop;
+  if (request.is_urgent) return http_->perform(message, environment_.stop);
   places_.acquire(stop);
   concurrency_limit::place place(places_);
-  auto response = http_->perform(message, stop);
+  auto response = http_->perform(message, environment_.stop);
   place.moved(response.received + request.body.size());
   return response;
 }

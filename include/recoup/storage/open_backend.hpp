@@ -31,7 +31,8 @@ struct backend_settings {
   /// Certificates and time limits of storage behind HTTP. Its limits on the rate hold for every kind of storage.
   http_options http{};
   std::stop_token stop{};  ///< ends waiting, for an answer or between attempts; what is then locked can still be unlocked
-  /// Something went wrong that does not stop the work, such as a request that has to be repeated.
+  /// Something went wrong that does not stop the work, such as a request that has to be repeated. Called from any thread,
+  /// and from several at once.
   std::function<void(const std::string&)> on_warning = [](const std::string&) {};
 };
 

@@ -54,7 +54,7 @@ public:
     if (content.size() > largest_single_put)
       put_object_in_parts(*client_, object_of(file), content, options, what);
     else
-      put_object(*client_, object_of(file), content, options, what, manner_of(file));
+      put_object(*client_, object_of(file), content, options, what, changes_of(file));
   }
 
   void load(const stored_file& file, std::uint64_t offset, byte_span into) override {
@@ -78,9 +78,7 @@ public:
 
   /// Succeeds if there is no such file, which S3 does not tell.
   void remove(const stored_file& file) override {
-    auto manner = manner_of(file);
-    manner.ignores_stop = file.type == file_type::lock;  // whoever is interrupted still has to unlock
-    delete_object(*client_, object_of(file), {}, "remove " + file.describe(), manner);
+    delete_object(*client_, object_of(file), {}, "remove " + file.describe(), changes_of(file));
   }
 
   void list(file_type type, const std::function<void(const listed_file&)>& visit) override {
@@ -120,6 +118,11 @@ private:
   /// Locks do not wait behind packs: one that is not refreshed in time ends the whole backup.
   [[nodiscard]] static request_manner manner_of(const stored_file& file) noexcept {
     return {file.type == file_type::lock, false};
+  }
+
+  /// Whoever is interrupted still has to unlock, and has to know whether there is a lock.
+  [[nodiscard]] static request_manner changes_of(const stored_file& file) noexcept {
+    return {file.type == file_type::lock, file.type == file_type::lock};
   }
 
   const std::shared_ptr<s3_client> client_;
