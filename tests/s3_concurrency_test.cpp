@@ -77,6 +77,26 @@ TEST(concurrency_rule, learns_nothing_while_nobody_waits) {
   EXPECT_EQ(rule.limit(), 4u);
 }
 
+TEST(concurrency_rule, begins_with_more_for_a_server_far_away) {
+  concurrency_rule rule(4, 32);
+  rule.answered_after(500ms);  // the first answer waits for a disk
+  EXPECT_EQ(rule.limit(), 16u);
+  rule.answered_after(25ms);
+  EXPECT_EQ(rule.limit(), 8u);
+  rule.answered_after(80ms);
+  EXPECT_EQ(rule.limit(), 8u);
+  rule.finished(1000, true, clock_type::now());  // from here on it is measured
+  rule.answered_after(1ms);
+  EXPECT_EQ(rule.limit(), 8u);
+
+  concurrency_rule near(4, 32);
+  near.answered_after(1ms);
+  EXPECT_EQ(near.limit(), 4u);
+  concurrency_rule capped(4, 2);
+  capped.answered_after(500ms);
+  EXPECT_EQ(capped.limit(), 2u);
+}
+
 TEST(concurrency_rule, halves_when_the_server_asks_for_it_and_never_stops) {
   concurrency_rule rule(8, 32);
   const auto now = clock_type::now();

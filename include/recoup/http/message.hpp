@@ -44,6 +44,7 @@ struct http_response {
   std::vector<http_header> headers{};
   std::string body{};
   std::uint64_t received = 0;  ///< bytes of the body, wherever they went
+  std::chrono::microseconds answered_after{0};  ///< from when the request began to be sent until its answer began
 
   [[nodiscard]] bool is_success() const noexcept { return status >= 200 && status < 300; }
 

@@ -76,6 +76,7 @@ public:
   [[nodiscard]] http_response finish(CURLcode result) {
     if (result != CURLE_OK || stalled_ || too_long_ || out_of_memory_) throw failure(result);
     if (response_.received == 0) begin_body();
+    response_.answered_after = answered_after();
     return std::move(response_);
   }
 
@@ -267,6 +268,13 @@ private:
     if (::curl_easy_getinfo(handle_.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK && length > 0 &&
         static_cast<std::uint64_t>(length) <= max_content)
       request_.content->reserve(static_cast<std::size_t>(length));
+  }
+
+  [[nodiscard]] std::chrono::microseconds answered_after() const {
+    curl_off_t sent = 0, answered = 0;
+    ::curl_easy_getinfo(handle_.get(), CURLINFO_PRETRANSFER_TIME_T, &sent);
+    ::curl_easy_getinfo(handle_.get(), CURLINFO_STARTTRANSFER_TIME_T, &answered);
+    return std::chrono::microseconds(std::max<curl_off_t>(answered - sent, 0));
   }
 
   [[nodiscard]] http_error failure(CURLcode result) const {

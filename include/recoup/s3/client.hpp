@@ -239,10 +239,15 @@ inline http_response s3_client::send_once(const s3_request& request, const s3_cr
   message.into = request.into;
   message.content = request.content;
   if (request.ignores_stop) message.grace_after_stop = patience_after_stop;
-  if (request.is_urgent) return http_->perform(message, environment_.stop);
+  const auto perform = [&] {
+    auto response = http_->perform(message, environment_.stop);
+    if (request.body.empty()) places_.answered_after(response.answered_after);
+    return response;
+  };
+  if (request.is_urgent) return perform();
   places_.acquire(stop);
   concurrency_limit::place place(places_);
-  auto response = http_->perform(message, environment_.stop);
+  auto response = perform();
   place.moved(response.received + request.body.size());
   return response;
 }

@@ -3,6 +3,8 @@
 // A link needs bandwidth x delay bytes under way to be full, and neither is known beforehand. So the limit climbs while
 // climbing pays, as a hill climber does:
 //
+//     begin:  the farther away the server, the more: a connection starts with ten segments per round trip (RFC 6928), so
+//             few of them take long to get going, and there may be too few requests to find that out by climbing
 //     an epoch = some requests finished, all of them while the limit was what held others back
 //     rate     = work done in the epoch / its time
 //     first:  double as long as each doubling brings clearly more
@@ -28,9 +30,19 @@ class concurrency_rule {
 public:
   using clock = std::chrono::steady_clock;
 
-  concurrency_rule(unsigned first, unsigned most) : limit_(std::min(first, most)), most_(most), to_settle_(limit_) {}
+  concurrency_rule(unsigned first, unsigned most)
+      : least_first_(std::min(first, most)), limit_(least_first_), most_(most), to_settle_(limit_) {}
 
   [[nodiscard]] unsigned limit() const noexcept { return limit_; }
+
+  /// The answer to a request without a body began so long after it was sent: a round trip, and what the server took.
+  void answered_after(clock::duration delay) noexcept {
+    if (is_measuring_) return;
+    round_trip_ = std::min(round_trip_, delay);
+    const auto wanted = static_cast<unsigned>(std::min<clock::rep>(round_trip_ / one_more_per, most_first));
+    limit_ = std::max(least_first_, std::min(wanted, most_));
+    to_settle_ = limit_;
+  }
 
   /// A request of `moved` bytes ended. `was_wanted`: others waited for its place.
   void finished(std::uint64_t moved, bool was_wanted, clock::time_point now) {
@@ -38,6 +50,7 @@ public:
       begin_epoch(now);
       return;
     }
+    is_measuring_ = true;
     if (to_settle_ > 0) {
       if (--to_settle_ == 0) begin_epoch(now);
       return;
@@ -106,11 +119,16 @@ private:
   static constexpr double as_good = 0.98;
   static constexpr int rest_epochs = 6;
 
+  static constexpr clock::duration one_more_per = std::chrono::milliseconds(3);
+  static constexpr clock::rep most_first = 16;
+
+  const unsigned least_first_;
   unsigned limit_;
   const unsigned most_;
   unsigned before_ = 1, to_settle_ = 0;
   phase phase_ = phase::doubling;
-  bool tries_less_ = false;
+  bool tries_less_ = false, is_measuring_ = false;
+  clock::duration round_trip_ = clock::duration::max();
   int rest_ = 0;
   double rate_before_ = 0;
   double work_ = 0;
@@ -146,6 +164,11 @@ public:
       if (stop.stop_requested()) throw_if_stopped(stop);
     }
     ++in_flight_;
+  }
+
+  void answered_after(concurrency_rule::clock::duration delay) {
+    const std::lock_guard lock(mutex_);
+    rule_.answered_after(delay);
   }
 
   void slow_down() {
