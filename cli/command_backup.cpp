@@ -202,17 +202,19 @@ void run(context& call, const backup_flags& flags) {
   };
 
   call.out.detail("open repository");
-  session open(call, lock_mode::shared, flags.dry_run);
+  const auto read = [&](session& opened) {
+    if (!flags.from_stdin) {
+      options.parent = choose_parent(opened.repo(), flags, options);
+      call.out.info(options.parent ? "using parent snapshot " + options.parent->id.short_hex()
+                                   : "no parent snapshot found, will read all files");
+    }
+    call.out.detail("load index files");
+    opened.load_index();
+  };
+  session open(call, lock_mode::shared, read, flags.dry_run);
   auto& repo = open.repo();
   options.stop = open.token();
   options.adopt_unindexed_packs = open.is_locked();
-  if (!flags.from_stdin) {
-    options.parent = choose_parent(repo, flags, options);
-    call.out.info(options.parent ? "using parent snapshot " + options.parent->id.short_hex()
-                                 : "no parent snapshot found, will read all files");
-  }
-  call.out.detail("load index files");
-  open.load_index();
 
   backup_progress progress(call, flags.dry_run);
   backup_result result;

@@ -178,12 +178,14 @@ void print_advice(const context& call, const check_result& result) {
 
 check_result examine(context& call, const check_flags& flags, check_options& options) {
   if (!call.options.no_lock) call.out.info("create exclusive lock for repository");
-  session open(call, unless_no_lock(call, lock_mode::exclusive), false,
+  const auto read = [&](session& opened) {
+    const auto filter = flags.choice.filter();
+    if (!call.arguments.empty() || filter.restricts())
+      options.snapshots = find_snapshots(opened.repo(), call.arguments, filter);
+  };
+  session open(call, unless_no_lock(call, lock_mode::exclusive), read, false,
                flags.with_cache ? cache_use::shared : cache_use::temporary);
   options.stop = open.token();
-  const auto filter = flags.choice.filter();
-  if (!call.arguments.empty() || filter.restricts())
-    options.snapshots = find_snapshots(open.repo(), call.arguments, filter);
   call.out.info("load indexes");
   check_printer printer(call, options);
   auto result = check(open.repo(), options, printer);

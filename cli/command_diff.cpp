@@ -78,11 +78,14 @@ void print_text(const context& call, const diff_result& result) {
 
 void run(context& call, bool metadata) {
   if (call.arguments.size() != 2) throw error(error_code::invalid_argument, "specify two snapshot IDs");
-  session open(call, unless_no_lock(call, lock_mode::shared));
+  found_snapshot before, after;
+  session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
+    before = find_snapshot(opened.repo(), call.arguments[0]);
+    after = find_snapshot(opened.repo(), call.arguments[1]);
+    call.out.info("comparing snapshot " + before.id.short_hex() + " to " + after.id.short_hex() + ":\n\n");
+    opened.load_index();
+  });
   auto& repo = open.repo();
-  const auto before = find_snapshot(repo, call.arguments[0]), after = find_snapshot(repo, call.arguments[1]);
-  call.out.info("comparing snapshot " + before.id.short_hex() + " to " + after.id.short_hex() + ":\n\n");
-  open.load_index();
   diff_options options;
   options.metadata = metadata;
   options.stop = open.token();

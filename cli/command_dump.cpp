@@ -53,15 +53,16 @@ private:
 
 void run(context& call, const dump_flags& flags) {
   if (call.arguments.size() != 2) throw error(error_code::invalid_argument, "no file and no snapshot ID specified");
-  session open(call, unless_no_lock(call, lock_mode::shared));
-  auto& repo = open.repo();
   found_snapshot found;
-  try {
-    found = find_snapshot(repo, call.arguments[0], flags.choice.filter());
-  } catch (const error& problem) {
-    throw error(problem.code(), std::string("failed to find snapshot: ") + problem.what());
-  }
-  open.load_index();
+  session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
+    try {
+      found = find_snapshot(opened.repo(), call.arguments[0], flags.choice.filter());
+    } catch (const error& problem) {
+      throw error(problem.code(), std::string("failed to find snapshot: ") + problem.what());
+    }
+    opened.load_index();
+  });
+  auto& repo = open.repo();
   const auto root = find_subtree(repo, found.snapshot.tree, found.subfolder);
   try {
     const auto target = find_dump_target(repo, root, call.arguments[1]);

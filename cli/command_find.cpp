@@ -160,9 +160,11 @@ void run(context& call, const find_flags& flags) {
   (void)time_argument(flags.oldest);  // a mistake there is told before the password is asked for
   (void)time_argument(flags.newest);
 
-  session open(call, unless_no_lock(call, lock_mode::shared));
-  auto snapshots = find_snapshots(open.repo(), flags.snapshots, flags.choice.filter());
-  open.load_index();
+  std::vector<found_snapshot> snapshots;
+  session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
+    snapshots = find_snapshots(opened.repo(), flags.snapshots, flags.choice.filter());
+    opened.load_index();
+  });
   std::stable_sort(snapshots.begin(), snapshots.end(), [&](const auto& a, const auto& b) {
     return flags.reverse ? earlier(a.snapshot.time, b.snapshot.time) : earlier(b.snapshot.time, a.snapshot.time);
   });

@@ -52,9 +52,11 @@ void check(const context& call, const ls_flags& flags) {
 
 void run(context& call, const ls_flags& flags) {
   check(call, flags);
-  session open(call, unless_no_lock(call, lock_mode::shared));
-  auto found = find_snapshot(open.repo(), call.arguments[0], flags.choice.filter());
-  open.load_index();
+  found_snapshot found;
+  session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
+    found = find_snapshot(opened.repo(), call.arguments[0], flags.choice.filter());
+    opened.load_index();
+  });
   found.snapshot.tree = find_subtree(open.repo(), found.snapshot.tree, found.subfolder);
 
   ls_options options;

@@ -115,15 +115,16 @@ void run(context& call, const restore_flags& flags) {
   options.verify = flags.verify;
   options.ownership_by_name = flags.ownership_by_name;
 
-  session open(call, unless_no_lock(call, lock_mode::shared));
-  options.stop = open.token();
   found_snapshot found;
-  try {
-    found = find_snapshot(open.repo(), call.arguments[0], flags.choice.filter());
-  } catch (const error& problem) {
-    throw error(problem.code(), std::string("failed to find snapshot: ") + problem.what());
-  }
-  open.load_index();
+  session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
+    try {
+      found = find_snapshot(opened.repo(), call.arguments[0], flags.choice.filter());
+    } catch (const error& problem) {
+      throw error(problem.code(), std::string("failed to find snapshot: ") + problem.what());
+    }
+    opened.load_index();
+  });
+  options.stop = open.token();
   const auto root = find_subtree(open.repo(), found.snapshot.tree, found.subfolder);
 
   call.out.info("restoring " + describe(found) + " to " + flags.target);

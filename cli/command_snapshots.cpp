@@ -84,8 +84,10 @@ void write_group(json_writer& json, const snapshot_group& group) {
 }
 
 void run(context& call, const snapshots_flags& flags) {
-  session open(call, unless_no_lock(call, lock_mode::shared));
-  auto found = find_snapshots(open.repo(), call.arguments, flags.choice.filter());
+  std::vector<found_snapshot> found;
+  const session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
+    found = find_snapshots(opened.repo(), call.arguments, flags.choice.filter());
+  });
   for (auto& each : found) {
     std::sort(each.snapshot.paths.begin(), each.snapshot.paths.end());
     if (flags.group_by.tags) std::sort(each.snapshot.tags.begin(), each.snapshot.tags.end());

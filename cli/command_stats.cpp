@@ -100,10 +100,12 @@ void run(context& call, const stats_flags& flags) {
   else
     throw error(error_code::invalid_argument,
                 "unknown counting mode: " + flags.mode + " (use the -h flag to get a list of supported modes)");
-  session open(call, unless_no_lock(call, lock_mode::shared));
+  std::vector<found_snapshot> snapshots;
+  session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
+    snapshots = find_snapshots(opened.repo(), call.arguments, flags.choice.filter());
+    opened.load_index();
+  });
   options.stop = open.token();
-  const auto snapshots = find_snapshots(open.repo(), call.arguments, flags.choice.filter());
-  open.load_index();
   if (!call.options.json) call.out.result("scanning...");
   stats_progress progress(call, snapshots.size());
   const auto counted = stats(open.repo(), snapshots, options, progress);

@@ -64,7 +64,7 @@ cache_choice cache_choice_of(const context& call, cache_use use) {
   return choice;
 }
 
-session::session(context& call, lock_request lock, bool dry_run, cache_use cache) : call_(call) {
+session::session(context& call, lock_request lock, const first_reads& read, bool dry_run, cache_use cache) : call_(call) {
   const auto storage = open_storage(call, call.options);
   // Before anybody is asked for a password, which may take a while.
   const auto sealed_config = repository::load_sealed_config(*storage);
@@ -81,15 +81,20 @@ session::session(context& call, lock_request lock, bool dry_run, cache_use cache
   });
 
   forward_signal_.emplace(call.signals.token(), [this] { stop_.request_stop(); });
-  if (lock.mode == lock_mode::none || dry_run) return;
+  if (lock.mode != lock_mode::none && !dry_run) acquire(lock, read);
+  if (read && !(lock_ && lock_->was_read_meanwhile())) read(*this);
+}
+
+void session::acquire(const lock_request& lock, const first_reads& read) {
   lock_options wanted;
   wanted.exclusive = lock.mode == lock_mode::exclusive;
   wanted.only_reading = lock.only_reading;
-  wanted.retry_for = std::chrono::duration_cast<std::chrono::seconds>(call.options.retry_lock);
-  wanted.stop = call.signals.token();
+  wanted.retry_for = std::chrono::duration_cast<std::chrono::seconds>(call_.options.retry_lock);
+  wanted.stop = call_.signals.token();
   wanted.on_wait = [&](const std::string&) {
-    call.out.info("repo already locked, waiting up to " + format_duration(call.options.retry_lock) + " for the lock");
+    call_.out.info("repo already locked, waiting up to " + format_duration(call_.options.retry_lock) + " for the lock");
   };
+  if (read) wanted.read_meanwhile = [&] { read(*this); };
   lock_.emplace(*repo_, wanted);
   forward_lost_.emplace(lock_->lost(), [this] {
     call_.out.error("the lock on the repository could not be kept, stopping");

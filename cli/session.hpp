@@ -36,8 +36,12 @@ struct lock_request {
 
 class session {
 public:
+  /// What a command reads first. Called once, as early as the lock allows; what it throws, the constructor throws.
+  using first_reads = std::function<void(session&)>;
+
   /// Asks for the password if need be. With `dry_run` there is no lock and nothing is stored.
-  session(context& call, lock_request lock, bool dry_run = false, cache_use cache = cache_use::shared);
+  session(context& call, lock_request lock, const first_reads& read = {}, bool dry_run = false,
+          cache_use cache = cache_use::shared);
   session(const session&) = delete;
   session& operator=(const session&) = delete;
 
@@ -52,6 +56,8 @@ public:
   void load_index();
 
 private:
+  void acquire(const lock_request& lock, const first_reads& read);
+
   context& call_;
   std::shared_ptr<repository> repo_;
   std::optional<repository_lock> lock_;

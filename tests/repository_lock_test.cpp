@@ -196,6 +196,43 @@ TEST_F(repository_lock_test, interrupted_while_it_is_written_nothing_stays) {
   }
 }
 
+/// Its own lock is there when it reads; nobody else's is written later than it looks again.
+TEST_F(repository_lock_test, reads_while_others_have_time_to_see_it) {
+  std::size_t locks_seen = 0;
+  auto options = exclusive();
+  options.read_meanwhile = [&] { locks_seen = locks().size(); };
+  const auto begun = std::chrono::steady_clock::now();
+  {
+    const repository_lock lock(*repo_, options);
+    EXPECT_TRUE(lock.was_read_meanwhile());
+    EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(200));
+  }
+  EXPECT_EQ(locks_seen, 1u);
+
+  options.read_meanwhile = [&] { (void)save_lock(false, "far-away", 1); };
+  expect_error(error_code::locked, "far-away", [&] { const repository_lock lock(*repo_, options); });
+  EXPECT_EQ(locks().size(), 1u);
+  (void)remove_locks(*repo_, true);
+
+  options.read_meanwhile = [] { throw error(error_code::not_found, "no such snapshot"); };
+  expect_error(error_code::not_found, "no such snapshot", [&] { const repository_lock lock(*repo_, options); });
+  EXPECT_TRUE(locks().empty());
+}
+
+TEST_F(repository_lock_test, reads_only_once_it_has_the_lock_where_meanwhile_is_too_early) {
+  auto options = exclusive();
+  options.read_meanwhile = [] { ADD_FAILURE() << "too early"; };
+  options.retry_for = std::chrono::seconds(1);  // it might have to read again
+  EXPECT_FALSE(repository_lock(*repo_, options).was_read_meanwhile());
+
+  // So slow that another program may have looked for the last time before ours was written.
+  options.retry_for = {};
+  fault_plan plan;
+  plan.faults.push_back({.kind = fault_kind::delay, .operation = storage_operation::save, .pause = std::chrono::milliseconds(250)});
+  storage_->set_plan(plan);
+  EXPECT_FALSE(repository_lock(*repo_, options).was_read_meanwhile());
+}
+
 TEST_F(repository_lock_test, is_renewed_and_there_is_no_moment_without_one) {
   std::atomic<bool> missing{false}, watching{true};
   auto options = exclusive();

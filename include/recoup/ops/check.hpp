@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <future>
 #include <map>
 #include <mutex>
 #include <string>
@@ -35,8 +36,10 @@ public:
         threads_(options.threads != 0 ? options.threads : processor_count()) {}
 
   [[nodiscard]] check_result run() {
-    check_keys();
+    // Nothing waits for the keys, and far away each question takes a round trip.
+    auto keys = std::async(std::launch::async, [this] { return broken_keys(); });
     const auto snapshots = options_.snapshots ? *options_.snapshots : load_snapshots();
+    for (const auto& problem : keys.get()) complain(problem);
     load_index();
     if (!result_.damaged_indexes.empty()) return std::move(result_);  // all that follows would be the same error again
     group_by_pack();
@@ -53,14 +56,16 @@ private:
   }
 
   /// The key that opened the repository is fine, but others may be what somebody relies on one day.
-  void check_keys() {
+  [[nodiscard]] std::vector<std::string> broken_keys() {
+    std::vector<std::string> problems;
     for (const auto& file : repo_.list(file_type::key)) {
       try {
         (void)load_key_file(repo_.storage(), file.name);
       } catch (const error& problem) {
-        complain(std::string(problem.what()) + "; remove it with `key remove` and add a new one");
+        problems.push_back(std::string(problem.what()) + "; remove it with `key remove` and add a new one");
       }
     }
+    return problems;
   }
 
   [[nodiscard]] std::vector<found_snapshot> load_snapshots() {

@@ -3,6 +3,10 @@
 //   acquire: read all locks -> one conflicts? give up -> write ours -> wait 200 ms -> read all again -> conflict? take
 //   ours back and give up. Two programs that write at the same moment both see the other and both give up.
 //
+// Those 200 ms need not be idle. What is read meanwhile cannot be what an exclusive lock's owner is changing, if ours was
+// written less than 200 ms after we first looked: whoever we did not see then wrote a lock later, and looks again when
+// ours is there.
+//
 // A shared lock excludes only exclusive ones. A lock is stale, and `unlock` removes it, when it is 30 minutes old, or
 // when its process is not to be seen on the host that it names. Two containers may share a host's name and not see each
 // other's processes, so a lock is taken away unasked only if nobody has refreshed it either: then nobody has to unlock
@@ -112,6 +116,9 @@ struct lock_options {
   std::stop_token stop{};
   /// Told once when waiting begins, with the reason.
   std::function<void(const std::string&)> on_wait = [](const std::string&) {};
+  /// Reads what will be needed anyway. Called, if it is at all, while the lock waits for others to see it; what it found is
+  /// worth nothing if the constructor then throws. See was_read_meanwhile().
+  std::function<void()> read_meanwhile{};
   /// Not to be changed but for tests: other programs count on these.
   std::chrono::milliseconds refresh_every = lock_refresh_every, lost_after = lock_lost_after;
 };
@@ -147,6 +154,9 @@ public:
   /// False if the storage does not allow a lock and options.only_reading allows to do without.
   [[nodiscard]] bool is_held() const noexcept { return is_held_; }
 
+  /// True if options.read_meanwhile was called.
+  [[nodiscard]] bool was_read_meanwhile() const noexcept { return was_read_meanwhile_; }
+
 private:
   static constexpr std::chrono::milliseconds settle_time{200};
 
@@ -159,7 +169,7 @@ private:
     for (;;) {
       std::optional<std::string> conflict;
       try {
-        conflict = try_acquire(options.stop);
+        conflict = try_acquire(options);
         if (!conflict) return true;
       } catch (const error& problem) {
         if (problem.code() != error_code::access_denied || !options.only_reading) throw;
@@ -175,11 +185,20 @@ private:
   }
 
   /// What is in the way, or nothing when the lock is ours.
-  [[nodiscard]] std::optional<std::string> try_acquire(const std::stop_token& stop) {
+  [[nodiscard]] std::optional<std::string> try_acquire(const lock_options& options) {
+    using std::chrono::steady_clock;
+    const auto looked = steady_clock::now();
     if (auto conflict = find_conflict(std::nullopt)) return conflict;
     name_ = write_own();
+    const auto written = steady_clock::now();
     try {
-      wait(settle_time, stop);
+      // Whoever retries would have to read again.
+      if (options.read_meanwhile && written - looked < settle_time && options.retry_for.count() == 0) {
+        was_read_meanwhile_ = true;
+        options.read_meanwhile();
+      }
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(written + settle_time - steady_clock::now());
+      wait(std::max(left, std::chrono::milliseconds{0}), options.stop);
       if (auto conflict = find_conflict(name_)) {
         remove_own();
         return conflict;
@@ -331,7 +350,7 @@ private:
   repository& repo_;
   const bool exclusive_;
   const std::chrono::milliseconds refresh_every_, lost_after_;
-  bool is_held_ = false;
+  bool is_held_ = false, was_read_meanwhile_ = false;
   id name_{};
   std::chrono::system_clock::time_point refreshed_{};
   std::chrono::steady_clock::time_point next_attempt_{};
