@@ -1,6 +1,7 @@
 #include <memory>
 #include <mutex>
 
+#include <recoup/s3/bucket/list.hpp>
 #include <recoup/s3/bucket/usage.hpp>
 
 #include "bucket.hpp"
@@ -38,7 +39,7 @@ void print_text(const context& call, const bucket_end& end, const bucket_usage& 
                   format_bytes(counts.upload_bytes), quoted_if_needed(prefix)});
   };
   for (const auto& [prefix, counts] : found.prefixes) add(prefix, counts);
-  add(end.bucket() + '/' + end.directory(), found.total);
+  add(end.bucket().empty() ? "all buckets" : end.bucket() + '/' + end.directory(), found.total);
   call.out.result(rows.text());
   if (!found.versions_are_known)
     call.out.result("Old versions and delete markers are not counted: the server or its policy does not list them.");
@@ -46,8 +47,23 @@ void print_text(const context& call, const bucket_end& end, const bucket_usage& 
     call.out.result("Incomplete uploads are not counted: the server or its policy does not list them.");
 }
 
+/// Of all buckets of the server, each as a prefix of that name.
+bucket_usage count_all_buckets(const bucket_end& end, usage_options options) {
+  bucket_usage all;
+  if (options.depth != 0) --options.depth;
+  for (const auto& bucket : list_buckets(*end.client)) {
+    const auto found = count_usage(*end.client, bucket.name, options);
+    all.total += found.total;
+    all.prefixes[bucket.name + '/'] = found.total;
+    for (const auto& [prefix, counts] : found.prefixes) all.prefixes[bucket.name + '/' + prefix] = counts;
+    all.versions_are_known = all.versions_are_known && found.versions_are_known;
+    all.uploads_are_known = all.uploads_are_known && found.uploads_are_known;
+  }
+  return all;
+}
+
 void run(context& call, const usage_flags& flags) {
-  const auto end = open_bucket(call);
+  const auto end = open_bucket(call, 0, true);
   usage_options options;
   options.prefix = end.directory();
   options.depth = flags.depth;
@@ -64,7 +80,7 @@ void run(context& call, const usage_flags& flags) {
       return std::to_string(so_far.objects + so_far.old_versions) + " objects, " +
              format_bytes(so_far.bytes + so_far.old_bytes);
     });
-    found = count_usage(*end.client, end.bucket(), options);
+    found = end.bucket().empty() ? count_all_buckets(end, options) : count_usage(*end.client, end.bucket(), options);
   }
   if (call.options.json)
     print_json(call, end, found);
@@ -78,7 +94,8 @@ void add_bucket_usage_command(command_tree& tree, CLI::App& group) {
   auto& command = tree.add(group, "usage", "[flags] [location]", "Count objects and bytes, below each prefix");
   command.details =
       "Counts what lies in a bucket or below a prefix: current objects, old versions that are kept, delete markers,\n"
-      "and the parts of uploads that were never completed, which no listing shows.\n";
+      "and the parts of uploads that were never completed, which no listing shows. With the location of a server\n"
+      "(s3:http://host:9000) all its buckets, a line each.\n";
   const auto flags = std::make_shared<usage_flags>();
   add_number(*command.app, "-d,--depth", flags->depth, "also count each prefix down to so many levels (default: 0)",
              "n");

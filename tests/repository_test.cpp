@@ -3,6 +3,7 @@
 #include <recoup/storage/fault.hpp>
 
 #include <atomic>
+#include <functional>
 #include <random>
 #include <set>
 #include <thread>
@@ -167,6 +168,20 @@ TEST_P(repository_test, wrong_password_and_no_repository) {
                [&] { (void)repository::open(std::make_shared<memory_backend>(), test_password); });
   storage_->remove({file_type::key, repo_->key_id()});
   expect_error(error_code::wrong_password, "no key found", [&] { (void)repository::open(storage_, test_password); });
+}
+
+/// As MinIO does below a prefix that begins with a slash.
+TEST(repository_on_odd_storage, is_not_made_where_files_are_not_listed) {
+  struct forgetful : memory_backend {
+    void list(file_type, const std::function<void(const listed_file&)>&) override {}
+  };
+  const auto storage = std::make_shared<forgetful>();
+  expect_error(error_code::failure, "does not list it", [&] { (void)make_repository(storage); });
+  for (const auto type : {file_type::config, file_type::key}) {
+    std::size_t count = 0;
+    storage->memory_backend::list(type, [&](const listed_file&) { ++count; });
+    EXPECT_EQ(count, 0u) << name_of(type);
+  }
 }
 
 TEST_P(repository_test, the_hinted_key_is_tried_first) {

@@ -62,11 +62,13 @@ inline constexpr std::size_t max_keys_to_try = 20;
 }
 
 /// Tries the key files one after another, those whose id begins with `hint` first.
-/// Throws wrong_password if none opens, repository_missing if there is no key at all.
+/// Throws wrong_password if none opens, or if there is none.
 [[nodiscard]] inline opened_key find_key(backend& storage, std::string_view password, std::string_view hint,
                                          const std::function<void(const std::string&)>& on_warning) {
   std::vector<id> names;
   storage.list(file_type::key, [&](const listed_file& file) { names.push_back(file.name); });
+  if (names.empty())
+    throw error(error_code::wrong_password, "wrong password or no key found: no file in `keys` is listed at " + storage.location());
   std::ranges::sort(names);
   if (!hint.empty())
     std::stable_partition(names.begin(), names.end(), [&](const id& name) { return name.hex().starts_with(hint); });

@@ -185,6 +185,7 @@ public:
       const std::function<void(const id&, const error&)>& on_unreadable = {});
 
 private:
+  static void require_listed(backend& storage, const stored_file& file);
   [[nodiscard]] bool claim(const blob_handle& handle);
   [[nodiscard]] pack_writer& writer();
 
@@ -209,6 +210,18 @@ private:
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/// Some storage takes files that it then does not list: MinIO, below a prefix that begins with a slash. A repository there
+/// could never be opened again.
+inline void repository::require_listed(backend& storage, const stored_file& file) {
+  bool is_listed = false;
+  storage.list(file.type, [&](const listed_file& each) { is_listed = is_listed || each.name == file.name; });
+  if (is_listed) return;
+  storage.remove(file);
+  throw error(error_code::failure, "cannot make a repository at " + storage.location() + ": the server has taken " +
+                                       file.describe() + " but does not list it; choose another place, in S3 one without "
+                                       "empty parts between slashes");
+}
 
 inline std::shared_ptr<repository> repository::create(std::shared_ptr<backend> storage, std::string_view password,
                                                       const create_options& choice, const repository_options& options) {
@@ -236,6 +249,7 @@ inline std::shared_ptr<repository> repository::create(std::shared_ptr<backend> s
   auto master = box_key::random();
   const auto key_id = add_key(*storage, master, password, choice.username, choice.hostname,
                               choice.kdf ? *choice.kdf : calibrated());
+  require_listed(*storage, {file_type::key, key_id});
   repository_config config;
   config.version = choice.version;
   std::array<std::uint8_t, id::size> random{};

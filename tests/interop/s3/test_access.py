@@ -122,6 +122,29 @@ def test_prefixes(recoup, restic, each_server, prefix, small_tree, tmp_path):
     assert all(key.startswith(f"{prefix}/" if prefix else ("config", "data/", "index/", "keys/", "snapshots/")) for key in bucket.keys())
 
 
+def test_doubled_slashes(recoup, restic, each_server, small_tree, tmp_path):
+    """Both programs take them for one."""
+    bucket = each_server.make_bucket(f"slashes-{os.urandom(4).hex()}")
+    as_written, repo = (Repository(BucketPath(each_server, bucket, prefix)) for prefix in ("in//side/", "in/side"))
+    recoup.run("init", repo=as_written)
+    for program in (recoup, restic):
+        program.run("backup", "small", repo=as_written, cwd=tmp_path)
+        program.run("check", repo=as_written)
+    assert len(repo.ids("snapshots")) == 2
+    check_clean(restic, repo)
+    assert all(key.startswith("in/side/") for key in bucket.keys())
+
+
+@pytest.mark.recoup_only
+def test_a_place_that_the_server_does_not_list(recoup, minio):
+    """MinIO takes objects below a prefix that begins with a slash, and then lists none: restic makes repositories there that nobody can
+    open."""
+    bucket = minio.make_bucket(f"slash-{os.urandom(4).hex()}")
+    repo = Repository(BucketPath(minio, bucket, "/first"))
+    assert "does not list it" in recoup.run("init", repo=repo, code=1).errors
+    assert bucket.keys() == []
+
+
 class WholeBucket(BucketPath):
     """The bucket itself, no prefix."""
 

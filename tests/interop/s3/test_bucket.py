@@ -136,6 +136,17 @@ def test_usage_without_the_right_to_list_versions(run, minio, bucket, proxy):
     assert found["total"]["bytes"] == 5 and not found["versions_known"] and not found["incomplete_uploads_known"]
 
 
+def test_usage_of_a_whole_server(run, minio, name):
+    bucket = minio.make_bucket(name)
+    for key in ("a/b", "a/c", "d"):
+        bucket.write(key, b"123")
+    found = run(minio, "usage", "--depth", 2, "--json", f"s3:{minio.endpoint}").json()
+    assert found["bucket"] == found["prefix"] == ""
+    counts = {p["prefix"]: (p["objects"], p["bytes"]) for p in found["prefixes"] if p["prefix"].startswith(f"{name}/")}
+    assert counts == {f"{name}/": (3, 9), f"{name}/a/": (2, 6)}
+    assert found["total"]["objects"] == sum(p["objects"] for p in found["prefixes"] if p["prefix"].count("/") == 1)
+
+
 def test_usage_of_the_other_server(run, second_server, name):
     bucket = second_server.make_bucket(name)
     for key in ("a/b/c", "a/d", "e"):
