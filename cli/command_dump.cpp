@@ -55,12 +55,7 @@ void run(context& call, const dump_flags& flags) {
   if (call.arguments.size() != 2) throw error(error_code::invalid_argument, "no file and no snapshot ID specified");
   found_snapshot found;
   session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
-    try {
-      found = find_snapshot(opened.repo(), call.arguments[0], flags.choice.filter());
-    } catch (const error& problem) {
-      throw error(problem.code(), std::string("failed to find snapshot: ") + problem.what());
-    }
-    opened.load_index();
+    found = find_snapshot_and_load_index(opened, call.arguments[0], flags.choice.filter());
   });
   auto& repo = open.repo();
   const auto root = find_subtree(repo, found.snapshot.tree, found.subfolder);

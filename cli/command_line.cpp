@@ -163,11 +163,13 @@ std::string command_lines(const CLI::App& app) {
   return text;
 }
 
-std::string full_name(const CLI::App& app) {
-  return app.get_parent() == nullptr ? app.get_name() : full_name(*app.get_parent()) + " " + app.get_name();
-}
-
 }  // namespace
+
+std::string full_name(const CLI::App& app, const std::string& program) {
+  if (app.get_parent() == nullptr) return program;
+  const auto above = full_name(*app.get_parent(), program);
+  return above.empty() ? app.get_name() : above + " " + app.get_name();
+}
 
 parsed_command_line parse_command_line(command_tree& tree, const std::vector<std::string>& arguments) {
   return argument_reader(tree, arguments).read();
@@ -180,7 +182,7 @@ std::string help_text(const command_tree& tree, const CLI::App& app) {
   if (is_root)
     text += "\nThe repository format is restic's; commands, flags and variables are named as there.\n"
             "`recoup NAME` runs the program recoup-NAME from PATH if NAME is none of the commands below.\n";
-  text += "\nUsage:\n  " + full_name(app) + " " + (is_root ? "[command]" : found->usage) + "\n";
+  text += "\nUsage:\n  " + full_name(app, tree.root.get_name()) + " " + (is_root ? "[command]" : found->usage) + "\n";
   if (const auto commands = command_lines(app); !commands.empty()) text += "\nAvailable Commands:\n" + commands;
   if (const auto flags = flag_lines(app); !flags.empty())
     text += (is_root ? "\nGlobal Flags:\n" : "\nFlags:\n") + flags;

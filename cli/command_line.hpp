@@ -26,6 +26,9 @@ struct parsed_command_line {
 /// usage_error.
 [[nodiscard]] parsed_command_line parse_command_line(command_tree& tree, const std::vector<std::string>& arguments);
 
+/// `program`, then the words that name the command below it: "recoup bucket lock".
+[[nodiscard]] std::string full_name(const CLI::App& app, const std::string& program);
+
 /// What --help prints for a command, or for the program.
 [[nodiscard]] std::string help_text(const command_tree& tree, const CLI::App& app);
 

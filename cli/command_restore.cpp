@@ -117,12 +117,7 @@ void run(context& call, const restore_flags& flags) {
 
   found_snapshot found;
   session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
-    try {
-      found = find_snapshot(opened.repo(), call.arguments[0], flags.choice.filter());
-    } catch (const error& problem) {
-      throw error(problem.code(), std::string("failed to find snapshot: ") + problem.what());
-    }
-    opened.load_index();
+    found = find_snapshot_and_load_index(opened, call.arguments[0], flags.choice.filter());
   });
   options.stop = open.token();
   const auto root = find_subtree(open.repo(), found.snapshot.tree, found.subfolder);

@@ -5,6 +5,7 @@
 #include <recoup/core/version.hpp>
 #include <recoup/fs/pattern_file.hpp>
 
+#include "command_line.hpp"
 #include "format.hpp"
 
 namespace recoup::cli {
@@ -12,11 +13,7 @@ namespace recoup::cli {
 namespace {
 
 /// "key add"; "" for the program itself.
-std::string path_of(const CLI::App& app) {
-  if (app.get_parent() == nullptr) return {};
-  const auto above = path_of(*app.get_parent());
-  return above.empty() ? app.get_name() : above + " " + app.get_name();
-}
+std::string path_of(const CLI::App& app) { return full_name(app, ""); }
 
 std::string replaced(std::string text, std::string_view from, std::string_view to) {
   for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())

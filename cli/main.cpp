@@ -80,10 +80,7 @@ void run_external(const parsed_command_line& line, std::vector<std::string> argu
 std::string unknown_command_message(const parsed_command_line& line, const std::string& program) {
   const auto* parent = line.app;
   const bool nested = parent->get_parent() != nullptr;
-  std::string groups;
-  for (const auto* each = parent; each->get_parent() != nullptr; each = each->get_parent())
-    groups = " " + each->get_name() + groups;
-  auto text = "unknown command \"" + line.unknown_command + "\" for \"" + program + groups + "\"";
+  auto text = "unknown command \"" + line.unknown_command + "\" for \"" + full_name(*parent, program) + "\"";
   std::string names;
   for (const auto* each : parent->get_subcommands([](const CLI::App*) { return true; }))
     names += (names.empty() ? "" : ", ") + each->get_name();

@@ -64,7 +64,8 @@ cache_choice cache_choice_of(const context& call, cache_use use) {
   return choice;
 }
 
-session::session(context& call, lock_request lock, const first_reads& read, bool dry_run, cache_use cache) : call_(call) {
+session::session(context& call, lock_request lock, const first_reads& read, bool dry_run, cache_use cache)
+    : call_(call) {
   const auto storage = open_storage(call, call.options);
   // Before anybody is asked for a password, which may take a while.
   const auto sealed_config = repository::load_sealed_config(*storage);
@@ -113,6 +114,17 @@ void session::load_index() {
   };
   repo_->load_index(observer);
   files.finish();
+}
+
+found_snapshot find_snapshot_and_load_index(session& open, const std::string& name, const snapshot_filter& filter) {
+  found_snapshot found;
+  try {
+    found = find_snapshot(open.repo(), name, filter);
+  } catch (const error& problem) {
+    throw error(problem.code(), std::string("failed to find snapshot: ") + problem.what());
+  }
+  open.load_index();
+  return found;
 }
 
 }  // namespace recoup::cli

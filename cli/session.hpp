@@ -8,6 +8,7 @@
 #include <string>
 
 #include <recoup/ops/open_cached.hpp>
+#include <recoup/ops/snapshots.hpp>
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/storage/open_backend.hpp>
@@ -65,6 +66,10 @@ private:
   using forward = std::stop_callback<std::function<void()>>;
   std::optional<forward> forward_signal_, forward_lost_;
 };
+
+/// The snapshot that `name` means, with the index loaded. What is wrong is told in restic's words for restore and dump.
+[[nodiscard]] found_snapshot find_snapshot_and_load_index(session& open, const std::string& name,
+                                                          const snapshot_filter& filter);
 
 /// The lock that a command which only reads takes: none with --no-lock.
 [[nodiscard]] inline lock_request unless_no_lock(const context& call, lock_mode mode) {

@@ -137,6 +137,9 @@ TEST_F(cli_run, each_reason_to_fail_has_its_exit_code) {
   done = run({"frobnicate"});
   EXPECT_EQ(done.code, 1);
   EXPECT_TRUE(contains(done.err, "unknown command \"frobnicate\" for \"recoup\"")) << done.err;
+  done = run({"bucket", "lock", "frobnicate"});
+  EXPECT_EQ(done.code, 1);
+  EXPECT_TRUE(contains(done.err, "unknown command \"frobnicate\" for \"recoup bucket lock\"")) << done.err;
   environment.erase("RESTIC_REPOSITORY");
   EXPECT_EQ(run({"snapshots"}).err, "Fatal: Please specify repository location (-r or --repository-file)\n");
 }

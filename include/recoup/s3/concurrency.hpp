@@ -119,8 +119,8 @@ private:
   static constexpr double as_good = 0.98;
   static constexpr int rest_epochs = 6;
 
-  static constexpr clock::duration one_more_per = std::chrono::milliseconds(3);
-  static constexpr clock::rep most_first = 16;
+  static constexpr clock::duration one_more_per = std::chrono::milliseconds(3);  // of delay: 5 MB/s to begin with
+  static constexpr clock::rep most_first = 16;  // far enough to learn the rest by climbing
 
   const unsigned least_first_;
   unsigned limit_;
