@@ -19,13 +19,9 @@
 #include <recoup/json/json_reader.hpp>
 #include <recoup/json/json_writer.hpp>
 #include <recoup/repo/blob.hpp>
+#include <recoup/repo/indexed_pack.hpp>
 
 namespace recoup {
-
-struct indexed_pack {
-  id pack;
-  std::vector<packed_blob> blobs;
-};
 
 /// Blobs in one index file, at most: where restic begins the next one.
 inline constexpr std::size_t most_blobs_per_index_file = 50'000;
