@@ -16,6 +16,7 @@
 #include <recoup/core/id.hpp>
 #include <recoup/core/interrupt.hpp>
 #include <recoup/core/parse_setting.hpp>
+#include <recoup/core/read_hex.hpp>
 #include <recoup/core/release_pages.hpp>
 #include <recoup/core/stable_table.hpp>
 #include <recoup/core/time.hpp>
@@ -157,6 +158,7 @@
 #include <recoup/repo/index_cells.hpp>
 #include <recoup/repo/index_file.hpp>
 #include <recoup/repo/index_places.hpp>
+#include <recoup/repo/index_scan.hpp>
 #include <recoup/repo/indexed_pack.hpp>
 #include <recoup/repo/key_file.hpp>
 #include <recoup/repo/keys.hpp>

@@ -67,7 +67,7 @@ public:
 
   [[nodiscard]] bool contains(const blob_handle& handle) const { return blobs_.contains(handle.id, bit_of(handle.type)); }
 
-  /// The blob's place that was added first, or nothing.
+  /// One of the blob's places, or nothing.
   [[nodiscard]] std::optional<blob_location> find(const blob_handle& handle) const {
     const auto number = blobs_.find(handle.id, bit_of(handle.type));
     if (!number) return std::nullopt;
@@ -212,7 +212,7 @@ private:
     const std::size_t next = run + 1 < ends.runs ? places_.first_entry(run + 1) : ends.entries;
     auto number = static_cast<std::uint32_t>(first);
     if (first < std::min(next, ends.entries))
-      places_.walk(run, 0, std::min(next, ends.entries) - first,
+      places_.walk(run, std::min(next, ends.entries) - first,
                    [&](const index_place& place) { visit(blob_of(number++, place)); });
   }
 

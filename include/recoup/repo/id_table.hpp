@@ -75,7 +75,7 @@ public:
     const auto total = next_ + total_of(more);
     if (total > most)
       throw error(error_code::unsupported, "the repository has more blobs than this program can index (2^32)");
-    // A sixteenth more at a time: cells are then 85 % in use on average, and each is rebuilt 16 times.
+    // A sixteenth more at a time: of the cells 85 to 90 % are then in use, and each is made 16 times.
     const double factor = expected > total ? static_cast<double>(std::min(expected, 2 * total)) / static_cast<double>(total)
                                            : 1 + 1.0 / 16;
     const auto with_reserve = [factor](std::size_t count) { return static_cast<std::size_t>(static_cast<double>(count) * factor) + 1; };
@@ -84,9 +84,17 @@ public:
     std::array<index_cells, stripes> fresh;
     for (std::size_t s = 0; s < stripes; ++s)
       fresh[s] = index_cells(layout, with_reserve(claimed_[s] + more[s]));
-    for (std::size_t number = 0; number < next_; ++number) {
-      const auto name = at(static_cast<std::uint32_t>(number));
-      fresh[stripe_of(name)].insert(key_of(name), static_cast<std::uint32_t>(number / block_size));
+    // A whole block's lines are on their way from memory while they are written to.
+    for (std::size_t first = 0; first < next_; first += block_size) {
+      const auto end = std::min(next_, first + block_size);
+      for (auto number = first; number < end; ++number) {
+        const auto name = at(static_cast<std::uint32_t>(number));
+        fresh[stripe_of(name)].prefetch(key_of(name));
+      }
+      for (auto number = first; number < end; ++number) {
+        const auto name = at(static_cast<std::uint32_t>(number));
+        fresh[stripe_of(name)].insert(key_of(name), static_cast<std::uint32_t>(first / block_size));
+      }
     }
     for (std::size_t s = 0; s < stripes; ++s) {
       const std::unique_lock lock(stripes_[s].mutex);
@@ -158,12 +166,12 @@ public:
     return numbers;
   }
 
-  /// The lowest number of the id with this bit.
+  /// A number of the id with this bit.
   [[nodiscard]] std::optional<std::uint32_t> find(const id& name, bool bit) const {
     std::optional<std::uint32_t> found;
     for_each_match(name, [&](std::uint32_t number) {
-      if (bit_of(number) == bit && (!found || number < *found)) found = number;
-      return true;
+      if (bit_of(number) == bit) found = number;
+      return !found.has_value();
     });
     return found;
   }
@@ -224,7 +232,9 @@ private:
     const auto& stripe = stripes_[stripe_of(name)];
     const std::shared_lock lock(stripe.mutex);
     const auto end = size();
-    stripe.cells.for_each_block(key_of(name), [&](std::uint32_t block) { return visit_block(block, end, name, visit); });
+    stripe.cells.for_each_block(
+        key_of(name), [this](std::uint32_t block) { __builtin_prefetch(blocks_[block].tags); },
+        [&](std::uint32_t block) { return visit_block(block, end, name, visit); });
   }
 
   template <class Visit>

@@ -5,7 +5,7 @@
 //
 //   run     = flags u8  [offset of its first blob u32, if that is not 0]  checkpoints  codes
 //   flags   = bit 0: scattered   bit 1: the first offset is there   from bit 2: how many checkpoints
-//   checkpoint, before every 64th entry but the first = offset u32, u32 bits of the codes before it
+//   checkpoint, before every 32nd entry but the first = offset u32, u32 bits of the codes before it
 //   code    = 5 bits: b, one less than the length's number of bits   3 bits: u
 //             b bits: the length without its first, which is 1
 //             u = 0: stored uncompressed
@@ -33,8 +33,8 @@ namespace recoup {
 
 namespace run_format {
 
-inline constexpr std::size_t most_entries = 4096;  // so that there are at most 63 checkpoints
-inline constexpr std::size_t checkpoint_distance = 64;
+inline constexpr std::size_t most_entries = 2048;  // so that there are at most 63 checkpoints
+inline constexpr std::size_t checkpoint_distance = 32;
 inline constexpr unsigned scattered = 1, has_offset = 2, checkpoint_shift = 2;
 
 /// Appends numbers of up to 32 bits, lowest bits first.
@@ -153,55 +153,16 @@ public:
   [[nodiscard]] std::uint32_t first_entry(std::size_t run) const noexcept { return runs_[run].first_entry; }
 
   [[nodiscard]] index_place place_of(std::uint32_t entry) const noexcept {
-    index_place place;
     const auto run = run_of(entry);
-    const auto skip = entry - runs_[run].first_entry;
-    walk(run, skip - skip % run_format::checkpoint_distance, skip + 1, [&](const index_place& each) { place = each; });
-    return place;
+    run_reader reader(*this, run, entry - runs_[run].first_entry);
+    return reader.next();
   }
 
-  /// Calls `visit(const index_place&)` for the entries of a run from one on, which is a multiple of the distance of
-  /// checkpoints, to before another, both counted from the run's first.
+  /// Calls `visit(const index_place&)` for the first `count` entries of a run.
   template <class Visit>
-  void walk(std::size_t run, std::size_t from, std::size_t end, Visit&& visit) const {
-    if (from >= end) return;
-    std::size_t at = runs_[run].codes;
-    const auto codes_end = codes_used_.load(std::memory_order_acquire);
-    index_place place;
-    place.run = static_cast<std::uint32_t>(run);
-    const unsigned flags = codes_[at++];
-    if ((flags & run_format::scattered) != 0) {
-      for (at += from * 12; from < end; ++from, at += 12) {
-        place.offset = u32_at(at);
-        place.length = u32_at(at + 4);
-        place.uncompressed_length = u32_at(at + 8);
-        visit(std::as_const(place));
-      }
-      return;
-    }
-    if ((flags & run_format::has_offset) != 0) place.offset = u32_at(at), at += 4;
-    std::uint64_t bit = 0;
-    if (from != 0) {
-      const auto checkpoint = at + (from / run_format::checkpoint_distance - 1) * 8;
-      place.offset = u32_at(checkpoint);
-      bit = u32_at(checkpoint + 4);
-    }
-    at += (flags >> run_format::checkpoint_shift) * std::size_t{8};
-    bit += at * 8;
-    const auto take = [&](unsigned bits) {
-      const auto value = bits_at(bit, bits, codes_end);
-      bit += bits;
-      return value;
-    };
-    for (; from < end; ++from) {
-      const auto control = take(8);
-      const auto length_bits = control & 31, kind = control >> 5;
-      const auto more_bits = kind == 0 ? 0 : kind == 7 ? take(5) : length_bits + kind - 2;
-      place.length = 1u << length_bits | take(length_bits);
-      place.uncompressed_length = kind == 0 ? 0 : 1u << more_bits | take(more_bits);
-      visit(std::as_const(place));
-      place.offset += place.length;
-    }
+  void walk(std::size_t run, std::size_t count, Visit&& visit) const {
+    if (count == 0) return;
+    for (run_reader reader(*this, run, 0); count > 0; --count) visit(reader.next());
   }
 
   /// Not while somebody appends.
@@ -212,6 +173,8 @@ public:
 private:
   static constexpr std::size_t hint_distance = 1024;
   static constexpr std::size_t code_segment = 16384;
+
+  using code_array = segment_array<std::uint8_t, code_segment>;
 
   struct run_start {
     std::uint32_t first_entry, codes;
@@ -236,21 +199,95 @@ private:
            std::uint32_t{codes_[at + 3]} << 24;
   }
 
-  /// Up to 31 bits. Eight bytes at once unless they reach into another segment or what somebody may be writing now.
-  [[nodiscard]] std::uint32_t bits_at(std::uint64_t bit, unsigned bits, std::size_t end) const noexcept {
-    const auto at = static_cast<std::size_t>(bit / 8);
-    const auto shift = static_cast<unsigned>(bit % 8);
-    std::uint64_t word = 0;
-    if (at + 8 <= end && at % code_segment <= code_segment - 8)
-      word = load_u64_le(&codes_[at]);
-    else
-      for (unsigned i = 0; i * 8 < shift + bits; ++i) word |= std::uint64_t{codes_[at + i]} << (8 * i);
-    return static_cast<std::uint32_t>(word >> shift & ((std::uint64_t{1} << bits) - 1));
-  }
+  /// Reads the entries of a run from one on.
+  class run_reader {
+  public:
+    run_reader(const index_places& of, std::size_t run, std::size_t from) noexcept
+        : codes_(of.codes_), end_(of.codes_used_.load(std::memory_order_acquire)) {
+      place_.run = static_cast<std::uint32_t>(run);
+      std::size_t at = of.runs_[run].codes;
+      const unsigned flags = codes_[at++];
+      is_scattered_ = (flags & run_format::scattered) != 0;
+      if (is_scattered_) {
+        bit_ = (at + from * 12) * 8;
+        return;
+      }
+      if ((flags & run_format::has_offset) != 0) next_offset_ = of.u32_at(at), at += 4;
+      if (const auto checkpoint = from / run_format::checkpoint_distance; checkpoint != 0) {
+        next_offset_ = of.u32_at(at + (checkpoint - 1) * 8);
+        bit_ = of.u32_at(at + (checkpoint - 1) * 8 + 4);
+      }
+      bit_ += (at + (flags >> run_format::checkpoint_shift) * std::size_t{8}) * 8;
+      for (auto skip = from % run_format::checkpoint_distance; skip > 0; --skip) next_code<false>();
+    }
+
+    [[nodiscard]] const index_place& next() noexcept {
+      if (is_scattered_) {
+        place_.offset = take(32), place_.length = take(32), place_.uncompressed_length = take(32);
+        return place_;
+      }
+      next_code<true>();
+      return place_;
+    }
+
+  private:
+    template <bool all>
+    void next_code() noexcept {
+      const auto head = peek(bit_, 13 + 31);
+      const auto length_bits = static_cast<unsigned>(head & 31), kind = static_cast<unsigned>(head >> 5 & 7);
+      const auto long_kind = static_cast<unsigned>(head >> 8 & 31);
+      const unsigned prefix = kind == 7 ? 13 : 8;
+      const auto more_bits = kind == 0 ? 0 : kind == 7 ? long_kind : length_bits + kind - 2;
+      place_.length = 1u << length_bits | low(head >> prefix, length_bits);
+      place_.offset = next_offset_;
+      next_offset_ += place_.length;
+      bit_ += prefix + length_bits;
+      if constexpr (all) place_.uncompressed_length = kind == 0 ? 0 : 1u << more_bits | low(peek(bit_, more_bits), more_bits);
+      bit_ += more_bits;
+    }
+
+    [[nodiscard]] static std::uint32_t low(std::uint64_t value, unsigned bits) noexcept {
+      return static_cast<std::uint32_t>(value & ((std::uint64_t{1} << bits) - 1));
+    }
+    [[nodiscard]] std::uint32_t take(unsigned bits) noexcept {
+      const auto value = low(peek(bit_, bits), bits);
+      bit_ += bits;
+      return value;
+    }
+
+    /// `bits` bits or more, as far as they are there. Eight bytes at once, unless they reach into another segment or what
+    /// somebody may be writing now.
+    [[nodiscard]] std::uint64_t peek(std::uint64_t bit, unsigned bits) noexcept {
+      const auto at = static_cast<std::size_t>(bit / 8);
+      const auto shift = static_cast<unsigned>(bit % 8);
+      if (at < window_ || at + 8 > window_end_) {
+        const auto segment = at - at % code_segment;
+        if (at + 8 > std::min(segment + code_segment, end_)) return peek_bytes(at, shift, bits);
+        window_ = segment;
+        window_end_ = std::min(segment + code_segment, end_);
+        bytes_ = &codes_[segment];
+      }
+      return load_u64_le(bytes_ + (at - window_)) >> shift;
+    }
+    [[nodiscard]] std::uint64_t peek_bytes(std::size_t at, unsigned shift, unsigned bits) const noexcept {
+      std::uint64_t word = 0;
+      for (unsigned i = 0; i * 8 < shift + bits && at + i < end_; ++i) word |= std::uint64_t{codes_[at + i]} << (8 * i);
+      return word >> shift;
+    }
+
+    const code_array& codes_;
+    const std::size_t end_;
+    std::uint64_t bit_ = 0;
+    std::uint32_t next_offset_ = 0;
+    bool is_scattered_ = false;
+    index_place place_;
+    const std::uint8_t* bytes_ = nullptr;  // of the segment from window_ to window_end_
+    std::size_t window_ = 1, window_end_ = 0;
+  };
 
   segment_array<run_start, 1024> runs_;
   segment_array<std::uint32_t, 256> hints_;  // the run of every 1024th entry
-  segment_array<std::uint8_t, code_segment> codes_;
+  code_array codes_;
   std::atomic<std::size_t> runs_used_{0}, hints_used_{0}, codes_used_{0};
 };
 
