@@ -1,7 +1,8 @@
 // Ids in the order in which they were added, each with one bit, found by value.
 //
-// Per id: 32 bytes and the bit; a cell of 2 to 3.7 bytes (index_cells.hpp). Ids lie in blocks of 64. The last byte of
-// each stands apart, so that memchr finds the one in a block that is meant; only that is compared.
+// Per id: 32 bytes and the bit; a cell of 2.3 to 4 bytes (index_cells.hpp). Ids lie in blocks of 56. The last byte of each
+// stands apart: 56 of them and 56 bits fill one cache line, in which memchr finds the id that is meant. Only that is
+// compared, so that a search takes one line of cells, one for each block that comes into question, and the id itself.
 //
 // The cells are in 64 stripes by the first bits of the id, each with a lock of its own: whoever reads does not meet the
 // other readers at one place in memory. Blocks need no lock, as what was published never changes.
@@ -104,19 +105,22 @@ public:
   }
 
   /// Makes memory for the ids with the numbers from size() on.
-  void prepare(std::size_t count) { blocks_.make_room((next_ + count + block_size - 1) / block_size); }
+  void prepare(std::size_t count) {
+    segments_.make_room((next_ + count + ids_per_segment - 1) / ids_per_segment);
+  }
 
   /// The id with this number, which is below what was prepared and not published yet.
   void write(std::size_t number, const id& name, bool bit) noexcept {
-    auto& block = blocks_[number / block_size];
+    auto& segment = segments_[number / ids_per_segment];
+    std::copy_n(name.value.begin(), row_size, segment.rows[number % ids_per_segment]);
+    auto& head = segment.heads[number % ids_per_segment / block_size];
     const auto row = number % block_size;
-    std::copy_n(name.value.begin(), row_size, block.rows[row]);
-    block.tags[row] = name.value[row_size];
+    head.tags[row] = name.value[row_size];
     const auto mask = std::uint64_t{1} << row;
     if (bit)
-      block.bits.fetch_or(mask, std::memory_order_relaxed);
+      head.bits.fetch_or(mask, std::memory_order_relaxed);
     else
-      block.bits.fetch_and(~mask, std::memory_order_relaxed);
+      head.bits.fetch_and(~mask, std::memory_order_relaxed);
   }
 
   /// Lets others see the `count` ids that were written.
@@ -145,15 +149,15 @@ public:
 
   /// The id with a number below size().
   [[nodiscard]] id at(std::uint32_t number) const noexcept {
-    const auto& block = blocks_[number / block_size];
-    const auto row = number % block_size;
+    const auto& segment = segments_[number / ids_per_segment];
     id name;
-    std::copy_n(block.rows[row], row_size, name.value.begin());
-    name.value[row_size] = block.tags[row];
+    std::copy_n(segment.rows[number % ids_per_segment], row_size, name.value.begin());
+    name.value[row_size] = segment.heads[number % ids_per_segment / block_size].tags[number % block_size];
     return name;
   }
   [[nodiscard]] bool bit_of(std::uint32_t number) const noexcept {
-    return (blocks_[number / block_size].bits.load(std::memory_order_relaxed) >> (number % block_size) & 1) != 0;
+    const auto& head = head_of(number / block_size);
+    return (head.bits.load(std::memory_order_relaxed) >> (number % block_size) & 1) != 0;
   }
 
   /// Numbers of the id, in order.
@@ -195,19 +199,25 @@ public:
 
   /// Not while somebody adds.
   [[nodiscard]] std::size_t memory_bytes() const {
-    auto total = blocks_.memory_bytes();
+    auto total = segments_.memory_bytes();
     for (const auto& stripe : stripes_) total += stripe.cells.memory_bytes();
     return total;
   }
 
 private:
-  static constexpr std::size_t block_size = 64;
+  static constexpr std::size_t block_size = 56, blocks_per_segment = 18;  // 32 KB a segment
+  static constexpr std::size_t ids_per_segment = block_size * blocks_per_segment;
   static constexpr std::size_t row_size = id::size - 1;
 
-  struct block_of_ids {
+  struct alignas(64) block_head {
     std::atomic<std::uint64_t> bits{0};
     std::uint8_t tags[block_size];
-    std::uint8_t rows[block_size][row_size];
+  };
+  static_assert(sizeof(block_head) == 64);
+
+  struct segment_of_ids {
+    block_head heads[blocks_per_segment];
+    std::uint8_t rows[ids_per_segment][row_size];
   };
 
   struct alignas(64) stripe_of_cells {
@@ -220,9 +230,12 @@ private:
   }
 
   [[nodiscard]] static cell_key key_of(const id& name) noexcept {
-    std::uint64_t first = 0;
-    for (std::size_t i = 0; i < sizeof first; ++i) first = first << 8 | name.value[i];
+    const auto first = __builtin_bswap64(load_u64_le(name.value.data()));
     return {static_cast<std::uint32_t>(first << 6 >> 32), load_u32_le(&name.value[24])};
+  }
+
+  [[nodiscard]] const block_head& head_of(std::size_t block) const noexcept {
+    return segments_[block / blocks_per_segment].heads[block % blocks_per_segment];
   }
 
   /// Calls `visit(number)` for each place of the id, in no order and perhaps more than once, until it returns false. The
@@ -233,22 +246,24 @@ private:
     const std::shared_lock lock(stripe.mutex);
     const auto end = size();
     stripe.cells.for_each_block(
-        key_of(name), [this](std::uint32_t block) { __builtin_prefetch(blocks_[block].tags); },
+        key_of(name), [this](std::uint32_t block) { __builtin_prefetch(&head_of(block)); },
         [&](std::uint32_t block) { return visit_block(block, end, name, visit); });
   }
 
   template <class Visit>
   [[nodiscard]] bool visit_block(std::uint32_t block_number, std::size_t end, const id& name, Visit& visit) const {
-    const auto& block = blocks_[block_number];
+    const auto& segment = segments_[block_number / blocks_per_segment];
+    const auto& tags = segment.heads[block_number % blocks_per_segment].tags;
+    const auto* const rows = segment.rows + block_number % blocks_per_segment * block_size;
     const auto first = std::size_t{block_number} * block_size;
-    const auto* const tags_end = block.tags + std::min(block_size, end - first);
+    const auto* const tags_end = tags + std::min(block_size, end - first);
     const auto next = [&](const std::uint8_t* from) {
       return static_cast<const std::uint8_t*>(
           std::memchr(from, name.value[row_size], static_cast<std::size_t>(tags_end - from)));
     };
-    for (const auto* tag = next(block.tags); tag != nullptr; tag = next(tag + 1)) {
-      const auto row = static_cast<std::size_t>(tag - block.tags);
-      if (std::memcmp(block.rows[row], name.value.data(), row_size) == 0 &&
+    for (const auto* tag = next(tags); tag != nullptr; tag = next(tag + 1)) {
+      const auto row = static_cast<std::size_t>(tag - tags);
+      if (std::memcmp(rows[row], name.value.data(), row_size) == 0 &&
           !visit(static_cast<std::uint32_t>(first + row)))
         return false;
     }
@@ -275,7 +290,7 @@ private:
     return blocks;
   }
 
-  segment_array<block_of_ids, 16> blocks_;  // 33 KB a segment
+  segment_array<segment_of_ids, 1> segments_;
   std::atomic<std::size_t> size_{0};
 
   // Of whoever adds:

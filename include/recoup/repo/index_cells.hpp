@@ -1,13 +1,13 @@
 // A hash table that says in which blocks of an id_table to look for an id.
 //
-// A cell is a number of 16 to 32 bits: which block of 64 ids, and a few bits of the id (its print, never zero). Cells lie
+// A cell is a number of 16 to 32 bits: which block of 56 ids, and a few bits of the id (its print, never zero). Cells lie
 // in lines of 64 bytes, which is what the processor loads at once anyway; a line that is full passes what comes on to the
 // next. Ids that share block, line and print share a cell. Cells are never removed, so a line is filled from its
 // beginning, and a search ends at the first empty cell.
 //
 //   line = 16 bits of each cell: print | low bits of the block    the other bits of each cell
 //
-// so that four cells are compared in one word. Naming a block instead of an entry saves 6 bits of each cell, and they say
+// so that four cells are compared in one word. Naming a block instead of an entry saves 5.8 bits of each cell, and they say
 // more as a print. A line belongs to the ids between two others, so ids that begin alike are found without visiting all.
 #pragma once
 
