@@ -16,6 +16,7 @@
 #include <malloc.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -120,7 +121,7 @@ long peak_kib() {
 }
 
 int measure_memory() {
-  std::printf("| blobs | packs of | malloc, B/blob | own account | packs |\n|---:|---|---:|---:|---:|\n");
+  std::printf("| blobs | packs of | malloc, B/blob | own account | most since half | packs |\n|---:|---|---:|---:|---:|---:|\n");
   {  // malloc keeps some of what was freed at hand, and counts it as in use
     blob_index index;
     for_each_made_pack(mix::small, 100'000, [&](const indexed_pack& pack) { index.add_pack(pack.pack, pack.blobs); });
@@ -129,12 +130,17 @@ int measure_memory() {
     for (const std::uint64_t blobs : {100'000u, 1'000'000u, 10'000'000u}) {
       const auto before = allocated();
       const auto index = std::make_unique<blob_index>();
-      for_each_made_pack(what, blobs, [&](const indexed_pack& pack) { index->add_pack(pack.pack, pack.blobs); });
+      double most = 0;  // right after growing, when least of it is used
+      for_each_made_pack(what, blobs, [&](const indexed_pack& pack) {
+        index->add_pack(pack.pack, pack.blobs);
+        if (index->size() > blobs / 2)
+          most = std::max(most, static_cast<double>(index->memory_bytes()) / static_cast<double>(index->size()));
+      });
       const auto per_blob = [&](std::size_t bytes) { return static_cast<double>(bytes) / static_cast<double>(blobs); };
       const auto taken = allocated() - before;
-      std::printf("| %llu | %s | %.2f | %.2f | %zu |\n", static_cast<unsigned long long>(blobs),
+      std::printf("| %llu | %s | %.2f | %.2f | %.2f | %zu |\n", static_cast<unsigned long long>(blobs),
                   what == mix::small ? "1000" : what == mix::large ? "11" : "1000, some of 11",
-                  per_blob(taken), per_blob(index->memory_bytes()), index->packs().size());
+                  per_blob(taken), per_blob(index->memory_bytes()), most, index->packs().size());
     }
   return 0;
 }
