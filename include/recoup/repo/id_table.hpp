@@ -138,7 +138,7 @@ public:
       for (; from != numbers.end(); ++from) {
         const auto name = at(*from);
         if (stripe_of(name) != s) break;
-        stripes_[s].cells.insert(key_of(name), *from / block_size);
+        stripes_[s].cells.insert(key_of(name), static_cast<std::uint32_t>(*from / block_size));
       }
     }
   }
