@@ -45,7 +45,12 @@
 #include <recoup/fs/user_names.hpp>
 #include <recoup/fs/warning.hpp>
 
+#include <recoup/hash/dispatch.hpp>
 #include <recoup/hash/sha256.hpp>
+#include <recoup/hash/sha256_blocks.hpp>
+#include <recoup/hash/sha256_lanes.hpp>
+#include <recoup/hash/sha256_message.hpp>
+#include <recoup/hash/sha256_sha_ni.hpp>
 
 #include <recoup/http/client.hpp>
 #include <recoup/http/message.hpp>
