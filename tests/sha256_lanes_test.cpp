@@ -30,13 +30,13 @@ id evp(byte_view content) {
   return result;
 }
 
-/// Each kernel that runs here, with its own number of lanes and with fewer. Those that take lane after lane take any
-/// number of them.
+/// Each kernel that runs here, with its own number of lanes and with fewer. Those that take one at a time can take more,
+/// one after the other.
 std::vector<sha256_kernel_entry> all_kernels() {
   std::vector<sha256_kernel_entry> all;
   for (const auto& entry : recoup::sha256_kernels) {
     if (!entry.runs_here()) continue;
-    const auto most = entry.lanes == 1 ? recoup::sha256_most_lanes : entry.lanes;
+    const auto most = entry.lanes == 1 ? std::size_t{4} : entry.lanes;
     for (std::size_t lanes = 1; lanes <= most; ++lanes) {
       all.push_back(entry);
       all.back().lanes = lanes;
