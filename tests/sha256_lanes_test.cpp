@@ -30,8 +30,8 @@ id evp(byte_view content) {
   return result;
 }
 
-/// Each kernel that runs here, with its own number of lanes and with fewer. Those that take one at a time can take more,
-/// one after the other.
+/// Each kernel that runs here, with its own number of lanes and with fewer. Those that take one at a time can take
+/// more, one after the other.
 std::vector<sha256_kernel_entry> all_kernels() {
   std::vector<sha256_kernel_entry> all;
   for (const auto& entry : recoup::sha256_kernels) {
@@ -82,7 +82,8 @@ TEST_P(sha256_lanes, known_answers) {
       {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
       {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
-      {"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu",
+      {"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmno"
+       "ijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu",
        "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1"},
       {million, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
   };

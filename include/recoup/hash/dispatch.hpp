@@ -29,8 +29,8 @@ inline constexpr sha256_kernel_entry sha256_kernels[] = {
     {"openssl", &sha256_openssl, 1, [] { return true; }},
 #endif
 #if defined(__x86_64__)
-    {"avx512", &sha256_avx512, avx512::lanes, &avx512::runs_here},
-    {"sha-ni", &sha256_sha_ni, sha_ni::lanes, &sha_ni::runs_here},
+    {"avx512", &sha256_avx512, sha256_with_avx512::lanes, &sha256_with_avx512::runs_here},
+    {"sha-ni", &sha256_sha_ni, sha256_with_sha_ni::lanes, &sha256_with_sha_ni::runs_here},
 #endif
 };
 

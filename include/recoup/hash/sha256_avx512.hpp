@@ -13,11 +13,12 @@
 
 #include <recoup/hash/sha256_blocks.hpp>
 
-#define RECOUP_AVX512 __attribute__((target("avx512f,avx512vl")))
+#define RECOUP_SHA256_AVX512 __attribute__((target("avx512f,avx512vl")))
+#define RECOUP_SHA256_AVX512_INLINE RECOUP_SHA256_AVX512 __attribute__((always_inline)) inline
 
 namespace recoup {
 
-namespace avx512 {
+namespace sha256_with_avx512 {
 
 inline constexpr std::size_t lanes = 8;
 
@@ -26,12 +27,12 @@ inline constexpr std::size_t lanes = 8;
   return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0;
 }
 
-RECOUP_AVX512 __attribute__((always_inline)) inline __m256i load(const void* from) {
+RECOUP_SHA256_AVX512_INLINE __m256i load(const void* from) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(from));
 }
 
 /// Rows become columns: afterwards word j of rows[i] is what word i of rows[j] was.
-RECOUP_AVX512 __attribute__((always_inline)) inline void transpose(__m256i* rows) {
+RECOUP_SHA256_AVX512_INLINE void transpose(__m256i* rows) {
   __m256i s[8], t[8];
   for (std::size_t i = 0; i < 8; i += 2) {
     s[i] = _mm256_unpacklo_epi32(rows[i], rows[i + 1]);
@@ -50,7 +51,7 @@ RECOUP_AVX512 __attribute__((always_inline)) inline void transpose(__m256i* rows
 }
 
 /// The sixteen words of a block of each message.
-RECOUP_AVX512 __attribute__((always_inline)) inline void load_blocks(const std::uint8_t* const* data, __m256i* w) {
+RECOUP_SHA256_AVX512_INLINE void load_blocks(const std::uint8_t* const* data, __m256i* w) {
   const auto big_endian = _mm256_broadcastsi128_si256(_mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203));
   for (std::size_t i = 0; i < lanes; ++i) {
     w[i] = _mm256_shuffle_epi8(load(data[i]), big_endian);
@@ -65,7 +66,7 @@ inline constexpr int exclusive_or = 0x96, choose = 0xca, majority = 0xe8;
 
 /// One round. Which variable is a, and so on, moves by one with each round, so nothing is copied.
 template <std::size_t Round>
-RECOUP_AVX512 __attribute__((always_inline)) inline void one_round(__m256i* s, __m256i* w) {
+RECOUP_SHA256_AVX512_INLINE void one_round(__m256i* s, __m256i* w) {
   auto& now = w[Round % 16];
   if constexpr (Round >= 16) {
     const auto x = w[(Round - 15) % 16], y = w[(Round - 2) % 16];
@@ -92,12 +93,11 @@ RECOUP_AVX512 __attribute__((always_inline)) inline void one_round(__m256i* s, _
 }
 
 template <std::size_t... Round>
-RECOUP_AVX512 __attribute__((always_inline)) inline void all_rounds(__m256i* s, __m256i* w,
-                                                                    std::index_sequence<Round...>) {
+RECOUP_SHA256_AVX512_INLINE void all_rounds(__m256i* s, __m256i* w, std::index_sequence<Round...>) {
   (one_round<Round>(s, w), ...);
 }
 
-RECOUP_AVX512 inline void compress(sha256_lane* const* lane, std::size_t count, std::size_t blocks) {
+RECOUP_SHA256_AVX512 inline void compress(sha256_lane* const* lane, std::size_t count, std::size_t blocks) {
   // Places without a message of their own do the first one again, in a copy.
   sha256_lane spare = *lane[0];
   sha256_lane* every[lanes];
@@ -123,16 +123,19 @@ RECOUP_AVX512 inline void compress(sha256_lane* const* lane, std::size_t count, 
   for (std::size_t i = 0; i < count; ++i) lane[i]->data = data[i];
 }
 
-}  // namespace avx512
+}  // namespace sha256_with_avx512
 
 inline void sha256_avx512(sha256_lane* const* lanes, std::size_t count, std::size_t blocks) {
 #ifndef OPENSSL_NO_DEPRECATED_3_0
-  // One takes as long as eight, which is twice as long as OpenSSL needs for it.
+  // One takes as long as eight here, and half as long again as OpenSSL needs for it.
   if (count == 1) return sha256_openssl(lanes, count, blocks);
 #endif
-  avx512::compress(lanes, count, blocks);
+  sha256_with_avx512::compress(lanes, count, blocks);
 }
 
 }  // namespace recoup
+
+#undef RECOUP_SHA256_AVX512_INLINE
+#undef RECOUP_SHA256_AVX512
 
 #endif  // __x86_64__

@@ -1,4 +1,5 @@
-// Which message runs in which lane of a kernel, and when: so that all lanes are busy until the end, whatever the lengths.
+// Which message runs in which lane of a kernel, and when: so that all lanes are busy until the end, whatever the
+// lengths.
 //
 // All lanes take blocks at the same pace, so the end is near when the sum is spread evenly: after
 // T = max(longest message, sum of all / lanes) blocks. McNaughton's rule (Management Science 6, 1959) reaches that
