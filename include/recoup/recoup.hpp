@@ -47,6 +47,7 @@
 
 #include <recoup/hash/dispatch.hpp>
 #include <recoup/hash/sha256.hpp>
+#include <recoup/hash/sha256_avx512.hpp>
 #include <recoup/hash/sha256_blocks.hpp>
 #include <recoup/hash/sha256_lanes.hpp>
 #include <recoup/hash/sha256_message.hpp>

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <recoup/core/error.hpp>
+#include <recoup/hash/sha256_avx512.hpp>
 #include <recoup/hash/sha256_blocks.hpp>
 #include <recoup/hash/sha256_sha_ni.hpp>
 
@@ -19,7 +20,7 @@ struct sha256_kernel_entry {
 };
 
 /// The places that the caller of a kernel keeps for its lanes.
-inline constexpr std::size_t sha256_most_lanes = 4;
+inline constexpr std::size_t sha256_most_lanes = 8;
 
 /// All kernels that were compiled in, slowest first.
 inline constexpr sha256_kernel_entry sha256_kernels[] = {
@@ -28,7 +29,8 @@ inline constexpr sha256_kernel_entry sha256_kernels[] = {
     {"openssl", &sha256_openssl, 1, [] { return true; }},
 #endif
 #if defined(__x86_64__)
-    {"sha-ni", &sha256_sha_ni, sha_ni::lanes, &sha_ni::runs_here},
+    {"avx512", &sha256_avx512, sha256_with_avx512::lanes, &sha256_with_avx512::runs_here},
+    {"sha-ni", &sha256_sha_ni, sha256_with_sha_ni::lanes, &sha256_with_sha_ni::runs_here},
 #endif
 };
 

@@ -1,5 +1,5 @@
 // SHA-256's inner loop (FIPS 180-4, section 6.2.2) over the blocks of several messages at once: what a kernel is, and
-// the two that run everywhere. How messages become blocks is in sha256_lanes.hpp.
+// the two that run everywhere. How messages become blocks is in sha256_message.hpp.
 #pragma once
 
 #include <openssl/sha.h>
@@ -73,7 +73,7 @@ inline void sha256_reference(sha256_lane* const* lanes, std::size_t count, std::
 
 #ifndef OPENSSL_NO_DEPRECATED_3_0
 /// One lane after the other, with what OpenSSL knows of this processor: ARMv8's SHA-2, AVX2, POWER8 and others. These
-/// functions are deprecated in favour of EVP, which cannot be given a chaining value and needs 100 ns for a call.
+/// functions are deprecated in favour of EVP, which cannot be given a chaining value and takes 35 ns more for a call.
 inline void sha256_openssl(sha256_lane* const* lanes, std::size_t count, std::size_t blocks) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"

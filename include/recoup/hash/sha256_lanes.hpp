@@ -1,4 +1,5 @@
-// Which message runs in which lane of a kernel, and when: so that all lanes are busy until the end, whatever the lengths.
+// Which message runs in which lane of a kernel, and when: so that all lanes are busy until the end, whatever the
+// lengths.
 //
 // All lanes take blocks at the same pace, so the end is near when the sum is spread evenly: after
 // T = max(longest message, sum of all / lanes) blocks. McNaughton's rule (Management Science 6, 1959) reaches that
@@ -53,11 +54,18 @@ private:
   static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
   struct lane_work {
-    sha256_message* now = nullptr;
-    std::size_t next = 0, end = 0;      ///< the jobs that it still has to do
-    bool ends_with_cut = false;         ///< then the later part of what the next lane begins with
-    std::size_t until_cut = unlimited;  ///< blocks after which it sets its message down
-    sha256_message own, cut;            ///< `cut` is shared with the next lane
+    sha256_message* now;
+    std::size_t next, end;    ///< the jobs that it still has to do
+    bool ends_with_cut;       ///< then the later part of what the next lane begins with
+    std::size_t until_cut;    ///< blocks after which it sets its message down
+    sha256_message own, cut;  ///< `cut` is shared with the next lane
+
+    void begin(std::size_t first) noexcept {
+      now = nullptr;
+      next = first;
+      ends_with_cut = false;
+      until_cut = unlimited;
+    }
   };
 
   void plan(std::size_t count) {
@@ -69,7 +77,8 @@ private:
     }
     const auto end = std::max(longest, (sum + kernel_.lanes - 1) / kernel_.lanes);
     std::uint64_t filled = 0;
-    auto* current = &lanes_[0];
+    auto* current = lanes_.data();
+    current->begin(0);
     for (std::size_t i = 0; i < count; ++i) {
       const auto blocks = sha256_block_count(job_at_(i));
       filled += blocks;
@@ -77,7 +86,7 @@ private:
       filled -= end;  // what is left of it is for the next lane
       current->end = i;
       auto* const following = current + 1;
-      following->next = i;
+      following->begin(i);
       if (filled < blocks) {
         current->ends_with_cut = true;
         current->cut.start(job_at_(i));
@@ -116,7 +125,7 @@ private:
   const sha256_kernel_entry& kernel_;
   const JobAt& job_at_;
   std::size_t used_ = 0;
-  std::array<lane_work, sha256_most_lanes> lanes_;
+  std::array<lane_work, sha256_most_lanes> lanes_;  // only as many begin as are used: there is no time for eight
 };
 
 /// One job in one lane.

@@ -1,5 +1,5 @@
-// SHA-256 with the SHA instructions of x86, several messages interleaved: two rounds take four cycles but a new pair can
-// begin every two, so one message alone leaves half of the unit idle.
+// SHA-256 with the SHA instructions of x86, several messages interleaved: two rounds take four cycles, but a new
+// pair can begin every two, so one message alone leaves half of the unit idle.
 #pragma once
 
 #if defined(__x86_64__)
@@ -12,11 +12,12 @@
 
 #include <recoup/hash/sha256_blocks.hpp>
 
-#define RECOUP_SHA_NI __attribute__((target("sha,sse4.1,ssse3")))
+#define RECOUP_SHA256_SHA_NI __attribute__((target("sha,sse4.1,ssse3")))
+#define RECOUP_SHA256_SHA_NI_INLINE RECOUP_SHA256_SHA_NI __attribute__((always_inline)) inline
 
 namespace recoup {
 
-namespace sha_ni {
+namespace sha256_with_sha_ni {
 
 /// Three fill the unit. Four are 2 % faster as g++ 12 compiles them and a third slower as clang 14 does, see README.md.
 inline constexpr std::size_t lanes = 3;
@@ -33,13 +34,13 @@ struct state {
   __m128i abef, cdgh;
 };
 
-RECOUP_SHA_NI __attribute__((always_inline)) inline state load(const sha256_words& words) {
+RECOUP_SHA256_SHA_NI_INLINE state load(const sha256_words& words) {
   const auto cdab = _mm_shuffle_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(words.data())), 0xb1);
   const auto efgh = _mm_shuffle_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(words.data() + 4)), 0x1b);
   return {_mm_alignr_epi8(cdab, efgh, 8), _mm_blend_epi16(efgh, cdab, 0xf0)};
 }
 
-RECOUP_SHA_NI __attribute__((always_inline)) inline void store(const state& from, sha256_words& words) {
+RECOUP_SHA256_SHA_NI_INLINE void store(const state& from, sha256_words& words) {
   const auto feba = _mm_shuffle_epi32(from.abef, 0x1b);
   const auto dchg = _mm_shuffle_epi32(from.cdgh, 0xb1);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(words.data()), _mm_blend_epi16(feba, dchg, 0xf0));
@@ -53,8 +54,7 @@ struct schedule {
 
 /// Rounds 4·Group to 4·Group+3 of one message.
 template <std::size_t Group>
-RECOUP_SHA_NI __attribute__((always_inline)) inline void four_rounds(state& words, schedule& w,
-                                                                     const std::uint8_t* block) {
+RECOUP_SHA256_SHA_NI_INLINE void four_rounds(state& words, schedule& w, const std::uint8_t* block) {
   auto& now = w.ring[Group % 4];
   if constexpr (Group < 4) {
     const auto big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
@@ -72,22 +72,21 @@ RECOUP_SHA_NI __attribute__((always_inline)) inline void four_rounds(state& word
 }
 
 template <std::size_t Group, std::size_t... Lane>
-RECOUP_SHA_NI __attribute__((always_inline)) inline void four_rounds_each(state* words, schedule* w,
-                                                                          const std::uint8_t* const* data,
-                                                                          std::index_sequence<Lane...>) {
+RECOUP_SHA256_SHA_NI_INLINE void four_rounds_each(state* words, schedule* w, const std::uint8_t* const* data,
+                                                  std::index_sequence<Lane...>) {
   (four_rounds<Group>(words[Lane], w[Lane], data[Lane]), ...);
 }
 
 /// All rounds, the messages taking turns after each four.
 template <class Lanes, std::size_t... Group>
-RECOUP_SHA_NI __attribute__((always_inline)) inline void all_rounds(state* words, schedule* w,
-                                                                    const std::uint8_t* const* data, Lanes each,
-                                                                    std::index_sequence<Group...>) {
+RECOUP_SHA256_SHA_NI_INLINE void all_rounds(state* words, schedule* w, const std::uint8_t* const* data, Lanes each,
+                                            std::index_sequence<Group...>) {
   (four_rounds_each<Group>(words, w, data, each), ...);
 }
 
 template <std::size_t... Lane>
-RECOUP_SHA_NI inline void compress(sha256_lane* const* lane, std::size_t blocks, std::index_sequence<Lane...> each) {
+RECOUP_SHA256_SHA_NI inline void compress(sha256_lane* const* lane, std::size_t blocks,
+                                          std::index_sequence<Lane...> each) {
   state words[] = {load(lane[Lane]->words)...};
   const std::uint8_t* data[] = {lane[Lane]->data...};
   for (; blocks > 0; --blocks) {
@@ -102,16 +101,20 @@ RECOUP_SHA_NI inline void compress(sha256_lane* const* lane, std::size_t blocks,
   ((lane[Lane]->data = data[Lane]), ...);
 }
 
-}  // namespace sha_ni
+}  // namespace sha256_with_sha_ni
 
 inline void sha256_sha_ni(sha256_lane* const* lanes, std::size_t count, std::size_t blocks) {
+  using sha256_with_sha_ni::compress;
   switch (count) {
-    case 1: return sha_ni::compress(lanes, blocks, std::make_index_sequence<1>{});
-    case 2: return sha_ni::compress(lanes, blocks, std::make_index_sequence<2>{});
-    default: return sha_ni::compress(lanes, blocks, std::make_index_sequence<sha_ni::lanes>{});
+    case 1: return compress(lanes, blocks, std::make_index_sequence<1>{});
+    case 2: return compress(lanes, blocks, std::make_index_sequence<2>{});
+    default: return compress(lanes, blocks, std::make_index_sequence<3>{});
   }
 }
 
 }  // namespace recoup
+
+#undef RECOUP_SHA256_SHA_NI_INLINE
+#undef RECOUP_SHA256_SHA_NI
 
 #endif  // __x86_64__
