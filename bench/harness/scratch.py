@@ -11,6 +11,8 @@ import sys
 import tempfile
 from typing import Iterator
 
+from .measure import descendants
+
 
 def remove(path: os.PathLike | str) -> None:
     """Python's rmtree recurses, and a thousand levels are too deep for it."""
@@ -19,7 +21,7 @@ def remove(path: os.PathLike | str) -> None:
 
 @contextlib.contextmanager
 def scratch_directory(below: str) -> Iterator[pathlib.Path]:
-    """A new directory below `below`, removed at the end, after Ctrl-C and after SIGTERM too."""
+    """A new directory below `below`, removed at the end, after Ctrl-C and after SIGTERM too; all children end before that."""
     def stop(number: int, _: object) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
@@ -29,9 +31,18 @@ def scratch_directory(below: str) -> Iterator[pathlib.Path]:
         yield path
     finally:
         ignored = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        end_children()
         remove(path)
         signal.signal(signal.SIGINT, ignored[signal.SIGINT])
         signal.signal(signal.SIGTERM, before)
+
+
+def end_children() -> None:
+    """A signal may come just after a program was started, when nobody has its process yet."""
+    for pid in descendants(os.getpid())[1:]:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)  # grandchildren are somebody else's to wait for
 
 
 def free_bytes(path: os.PathLike | str) -> int:
