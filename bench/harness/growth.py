@@ -18,8 +18,8 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float | None:
 
 
 def upper_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float | None:
-    """k of the three largest sizes: there a start of a fixed half second (deriving the key) no longer hides the growth."""
-    return exponent(sizes[-3:], costs[-3:])
+    """k of the three largest sizes, of more: there the fixed half second of a start (deriving the key) hides the growth least."""
+    return exponent(sizes[-3:], costs[-3:]) if len(sizes) > 3 else None
 
 
 def steps(smallest: int, largest: int, factor: int) -> list[int]:

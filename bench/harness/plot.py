@@ -50,7 +50,10 @@ def plot_growth(report: dict[str, Any]):
                     points = [(size, cell[field] * unit) for size, cell in zip(each["sizes"], cells) if cell]
                     axes.loglog(*zip(*points), style, color=COLOURS[name], markersize=3, linewidth=1, label=f"{name}, {operation}")
             axes.set_ylabel(label)
-            axes.set_xlabel(each["name"])
+            axes.set_xlabel(f"{each['name']}: {each['description']}" if axes is row[0] else each["name"], fontsize=7)
+            for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                axis("{x:g}")
+            axes.tick_params(labelsize=7, which="both")
             axes.grid(alpha=0.25)
         row[-1].legend(frameon=False, fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
