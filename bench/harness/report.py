@@ -11,8 +11,8 @@ import subprocess
 import sys
 from typing import Any, Sequence
 
-from .machine import HERE
 from .measure import Measurement
+from .programs import HERE
 
 
 def cell(measurements: Sequence[Measurement]) -> dict[str, Any]:
