@@ -115,7 +115,7 @@ public:
     constexpr std::size_t choices = 2;
     const auto is_alone = [&] { return length >= pack_size_; };
     const auto may_open = [&] { return kind.packs < std::max<std::size_t>(choices, processor_count()) + threads_.size(); };
-    changed_.wait(lock, [&] { return failure_ || may_open() || (!kind.idle.empty() && !is_alone()); });
+    may_take_.wait(lock, [&] { return failure_ || may_open() || (!kind.idle.empty() && !is_alone()); });
     if (failure_) std::rethrow_exception(failure_);
     const bool few = kind.idle.size() + kind.lent < choices && may_open();
     const auto chosen = randombytes_uniform(static_cast<std::uint32_t>(few ? choices : std::max<std::size_t>(1, kind.idle.size())));
@@ -145,7 +145,7 @@ public:
     for (auto& kind : open_) finish_open(kind);
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return failure_ || (waiting_.empty() && storing_ == 0); });
+      may_take_.wait(lock, [this] { return failure_ || (waiting_.empty() && storing_ == 0); });
       if (failure_) std::rethrow_exception(failure_);
     }
     write_index(take_index(true));
@@ -158,7 +158,7 @@ private:
       closing_ = true;
       waiting_.clear();
     }
-    changed_.notify_all();
+    must_store_.notify_all();
     for (auto& thread : threads_) thread.join();
     threads_.clear();
   }
@@ -175,13 +175,15 @@ private:
     const std::lock_guard lock(mutex_);
     auto& kind = open_[static_cast<std::size_t>(type)];
     --kind.lent;
-    changed_.notify_all();
     if (failure_) std::rethrow_exception(failure_);
-    if (full)
-      waiting_.push_back(std::move(pack));
-    else
+    if (!full) {
       kind.idle.push_back(std::move(pack));
-    return full ? pack_format::empty_box + pack_format::length_field : 0;
+      may_take_.notify_one();
+      return 0;
+    }
+    waiting_.push_back(std::move(pack));
+    must_store_.notify_one();
+    return pack_format::empty_box + pack_format::length_field;
   }
 
   void lose(blob_type type, const std::exception_ptr& why) noexcept {
@@ -189,8 +191,14 @@ private:
     auto& kind = open_[static_cast<std::size_t>(type)];
     --kind.lent;
     --kind.packs;
+    fail(why);
+  }
+
+  /// Under mutex_.
+  void fail(const std::exception_ptr& why) noexcept {
     if (!failure_) failure_ = why;
-    changed_.notify_all();
+    may_take_.notify_all();
+    must_store_.notify_all();
   }
 
   /// Joins what fits into one pack, and stores all.
@@ -223,7 +231,7 @@ private:
       else
         waiting_.push_back(std::move(pack));
     }
-    changed_.notify_all();
+    must_store_.notify_all();
   }
 
   /// One for each operation worth having in flight; there are more of them when storage has found that more are.
@@ -236,7 +244,7 @@ private:
     box sealer(key_);
     std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [this] { return closing_ || failure_ || !waiting_.empty(); });
+      must_store_.wait(lock, [this] { return closing_ || failure_ || !waiting_.empty(); });
       if (closing_ || failure_) return;
       auto pack = std::move(waiting_.front());
       waiting_.pop_front();
@@ -252,9 +260,9 @@ private:
       lock.lock();
       --storing_;
       --open_[static_cast<std::size_t>(type)].packs;
-      if (failure && !failure_) failure_ = failure;
+      if (failure) fail(failure);
       if (spare_.empty()) spare_.push_back(pack->take_memory());
-      changed_.notify_all();
+      may_take_.notify_all();
     }
   }
 
@@ -301,7 +309,8 @@ private:
   const save_index on_index_;
 
   std::mutex mutex_;  // guards all down to `threads_`
-  std::condition_variable changed_;
+  std::condition_variable may_take_;    // a pack came back or was stored; finish() waits for the last of these too
+  std::condition_variable must_store_;  // a pack is full
   std::deque<std::unique_ptr<pack_builder>> waiting_;
   std::array<packs_of_type, 2> open_;  // [blob_type]
   std::vector<bytes> spare_;           // memory for the next pack

@@ -74,6 +74,16 @@ public:
     }
   }
 
+  /// The same for a file whose times, size and inode are those of its node in the parent snapshot. Whoever changes extended
+  /// attributes changes ctime, so where that was compared they need not be read again.
+  [[nodiscard]] node node_of_unchanged(int directory, const char* name, const std::string& path,
+                                       const struct stat& status, const node& before) {
+    if (options.ignore_ctime || options.ignore_inode) return read_source_node(directory, name, path, status, -1);
+    auto made = node_from_status(name, status, metadata_);
+    made.extended_attributes = before.extended_attributes;
+    return made;
+  }
+
   /// The node of a directory that only leads to targets: nobody asked for it, so what may not be read is no error.
   [[nodiscard]] node read_inner_node(const std::string& path, const struct stat& status, int fd) {
     return read_node(AT_FDCWD, path.c_str(), path, status, inner_metadata_, fd);

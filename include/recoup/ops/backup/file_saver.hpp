@@ -44,7 +44,7 @@ public:
     const auto* previous = job->find_previous(job->names[slot]);
     if (previous != nullptr && !content_changed(status, *previous)) {
       if (all_blobs_known(*previous)) {
-        auto made = state_.read_source_node(directory, name, path, status, -1);
+        auto made = state_.node_of_unchanged(directory, name, path, status, *previous);
         made.name = job->names[slot];
         made.content = previous->content;
         state_.observer.on_bytes_done(made.size);
