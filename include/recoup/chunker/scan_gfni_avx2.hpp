@@ -162,7 +162,13 @@ private:
   digests digests_;
 };
 
-/// A scan_function for processors that have GFNI and AVX2.
+/// Whether this processor has GFNI and AVX2, and its system saves the registers.
+[[nodiscard]] inline bool runs_gfni_avx2() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("gfni") && __builtin_cpu_supports("avx2");
+}
+
+/// A scan_function; call it only where runs_gfni_avx2().
 [[nodiscard]] inline std::size_t scan_gfni_avx2(const rabin_tables& tables, const std::uint8_t* data, std::size_t begin,
                                                 std::size_t end) {
   return byte_sliced::scan<gfni_avx2_lanes>(tables, data, begin, end, 32 * 1600, 160);

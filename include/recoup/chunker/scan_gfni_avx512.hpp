@@ -163,7 +163,13 @@ private:
   digests digests_;
 };
 
-/// A scan_function for processors of which runs_gfni_avx512() is true.
+/// Whether this processor has GFNI and AVX-512 (F, BW), and its system saves the registers.
+[[nodiscard]] inline bool runs_gfni_avx512() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("gfni") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+}
+
+/// A scan_function; call it only where runs_gfni_avx512().
 [[nodiscard]] inline std::size_t scan_gfni_avx512(const rabin_tables& tables, const std::uint8_t* data,
                                                   std::size_t begin, std::size_t end) {
   return byte_sliced::scan<gfni_avx512_lanes>(tables, data, begin, end, 64 * 1088, 192);
