@@ -1,8 +1,4 @@
-// What one core does with the bytes of a backup: searching for cuts, hashing, sealing, compressing.
-//
-// bytes_per_second of `chunk` counts all bytes of a file, most of a third of which are never searched (min_chunk);
-// `scan` counts searched bytes only.
-#include <recoup/chunker/chunker.hpp>
+// What one core does with the bytes of a backup: hashing, sealing, compressing. chunker/ has the search for cuts.
 #include <recoup/compress/zstd.hpp>
 #include <recoup/crypto/box.hpp>
 #include <recoup/crypto/key_derivation.hpp>
@@ -19,7 +15,6 @@ namespace {
 
 using recoup::bytes;
 
-constexpr recoup::polynomial usual{0x3da3358b4dc173};
 constexpr std::int64_t blob_size = 1536 << 10;
 
 bytes noise(std::size_t size) {
@@ -49,21 +44,6 @@ bytes text(std::size_t size) {
 
 void count_bytes(benchmark::State& state, std::size_t each) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(each));
-}
-
-void chunk(benchmark::State& state, recoup::scan_function scan) {
-  static const auto data = noise(std::size_t{64} << 20);
-  const recoup::chunker cutter(usual, scan);
-  for (auto _ : state) benchmark::DoNotOptimize(cutter.chunk_lengths(data));
-  count_bytes(state, data.size());
-}
-
-void scan(benchmark::State& state, recoup::scan_function find) {
-  // Constant bytes other than zero have no cut, so nothing but the search is measured.
-  static const bytes data(std::size_t{16} << 20, 0x41);
-  const recoup::rabin_tables tables(usual);
-  for (auto _ : state) benchmark::DoNotOptimize(find(tables, data.data(), 63, data.size()));
-  count_bytes(state, data.size());
 }
 
 void sha256(benchmark::State& state) {
@@ -119,12 +99,6 @@ BENCHMARK(derive_key)->Arg(1)->Arg(8)->Unit(benchmark::kMillisecond)->UseRealTim
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const auto& kernel : recoup::scan_kernels) {
-    if (!kernel.runs_here()) continue;
-    const std::string name(kernel.name);
-    benchmark::RegisterBenchmark(("chunk/" + name).c_str(), chunk, kernel.function);
-    benchmark::RegisterBenchmark(("scan/" + name).c_str(), scan, kernel.function);
-  }
   using recoup::compression;
   for (const auto mode : {compression::fastest, compression::automatic, compression::better, compression::max})
     for (const bool random : {false, true})
