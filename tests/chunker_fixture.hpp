@@ -46,8 +46,8 @@ inline recoup::bytes noise(std::size_t size, std::uint64_t seed) {
   return data;
 }
 
-/// Makes data[position] the end of a window that is a cut. The last three bytes have not been reduced yet: what they are
-/// changed by, the fingerprint is changed by.
+/// Makes data[position] the end of a window that is a cut. The last three bytes have not been reduced yet: what they
+/// are changed by, the fingerprint is changed by.
 inline void plant_cut(const recoup::rabin_tables& tables, std::uint8_t* data, std::size_t position) {
   const auto low = tables.fingerprint({data + position - 63, 64}) & recoup::cut_mask;
   for (std::size_t i = 0; i < 3; ++i) data[position - i] ^= static_cast<std::uint8_t>(low >> (8 * i));

@@ -50,7 +50,8 @@ TEST(cli_version, the_json_object_has_one_field_more_with_v) {
   for (const auto& entry : recoup::scan_kernels) {
     kernels = "{\"family\":\"chunker\",\"name\":\"" + std::string(entry.name) +
               "\",\"runs_here\":" + (entry.runs_here() ? "true" : "false") +
-              ",\"chosen\":" + (entry.name == "portable" ? "true" : "false") + "}" + (kernels.empty() ? "" : ",") + kernels;
+              ",\"chosen\":" + (entry.name == "portable" ? "true" : "false") + "}" + (kernels.empty() ? "" : ",") +
+              kernels;
   }
   EXPECT_EQ(run({"version", "--json", "-v"}, "portable").out,
             plain.out.substr(0, plain.out.size() - 2) + ",\"kernels\":[" + kernels + "]}\n");

@@ -7,8 +7,8 @@
 
 namespace recoup {
 
-/// Eight rows of eight bits, as GF2P8AFFINEQB takes them: bit i of the product is the parity of the input and byte 7 - i
-/// (Intel SDM, volume 2).
+/// Eight rows of eight bits, as GF2P8AFFINEQB takes them: bit i of the product is the parity of the input and byte
+/// 7 - i (Intel SDM, volume 2).
 using bit_matrix = std::uint64_t;
 
 /// A linear map from a byte to seven bytes, one matrix for each of these, the lowest first.

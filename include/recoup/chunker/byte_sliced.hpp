@@ -1,14 +1,14 @@
 // How a vector kernel searches: many segments side by side, digests cut into byte slices.
 //
 // A block of positions is divided into as many segments as a vector has bytes (lanes). After a transposition, vector i
-// holds byte i of every segment. The digests of all lanes, 53 bits each, are kept as seven vectors, multiplied by x^3 so
-// that the highest eight coefficients are a vector of their own:
+// holds byte i of every segment. The digests of all lanes, 53 bits each, are kept as seven vectors, multiplied by x^3
+// so that the highest eight coefficients are a vector of their own:
 //
 //   s6 s5 s4 s3 s2 s1 s0        bit 3 of s0 is x^0, bit 7 of s6 is x^52, the low three bits are always zero
 //
-// To append a byte is then no shifting at all: s5 becomes s6, s4 becomes s5, and so on. What remains are three linear maps
-// of a byte, the one pushed over the edge (s6), the one that leaves the window, and the one that enters; each is one 8x8
-// bit matrix for every slice that it touches, and GF2P8AFFINEQB multiplies a whole vector by one:
+// To append a byte is then no shifting at all: s5 becomes s6, s4 becomes s5, and so on. What remains are three linear
+// maps of a byte, the one pushed over the edge (s6), the one that leaves the window, and the one that enters; each is
+// one 8x8 bit matrix for every slice that it touches, and GF2P8AFFINEQB multiplies a whole vector by one:
 //
 //   s[j] = s[j-1] + reduce[j] * s6 + leave[j] * leaving + enter[j] * entering        7 + 7 + 2 products
 //
@@ -69,9 +69,11 @@ struct prefetch_plan {
 ///
 /// Kernel has `lanes`, `lane_bits` (an unsigned type with a bit for each), and an object of it is one search:
 ///   Kernel(tables)
-///   lane_bits begin(starts)                     takes the first 64 bytes of each lane; where that was a cut
-///   lane_bits advance(starts, at, end, prefetch)  takes bytes [at, end) of each lane, or fewer: it stops behind a tile in
-///                                               which a lane had a cut, and moves `at`
+///   lane_bits begin(starts)
+///     takes the first 64 bytes of each lane, and returns the lanes in which these were a cut
+///   lane_bits advance(starts, at, end, prefetch)
+///     takes bytes [at, end) of each lane, or fewer: it stops behind a tile in which lanes had a cut, and returns these.
+///     Moves `at` on.
 template <class Kernel>
 [[nodiscard]] std::size_t scan_block(const rabin_tables& tables, const std::uint8_t* first, std::size_t positions,
                                      prefetch_plan prefetch) {
@@ -102,8 +104,9 @@ template <class Kernel>
   return found;
 }
 
-/// A scan_function but for its last arguments. `block`: positions searched before a cut among them counts; more lose time
-/// behind a cut, fewer to the 64 bytes with which each lane begins. `least`: below it the reference is faster.
+/// A scan_function but for its last arguments. `block`: positions searched before a cut among them counts; more lose
+/// time behind a cut, fewer to the 64 bytes with which each lane begins. `least`: below it the reference is faster; at
+/// least 65.
 template <class Kernel>
 [[nodiscard]] std::size_t scan(const rabin_tables& tables, const std::uint8_t* data, std::size_t begin, std::size_t end,
                                std::size_t block, std::size_t least) {

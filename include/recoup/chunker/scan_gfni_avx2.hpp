@@ -1,5 +1,5 @@
-// Byte-sliced search (byte_sliced.hpp) in 32 lanes, for processors with GFNI and AVX2 but without AVX-512: Alder Lake and
-// later.
+// Byte-sliced search (byte_sliced.hpp) in 32 lanes, for processors with GFNI and AVX2 but without AVX-512: Alder Lake
+// and later.
 #pragma once
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -98,8 +98,12 @@ private:
     return static_cast<lane_bits>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, _mm256_setzero_si256())));
   }
 
-  RECOUP_INLINE static vector enter_low(vector byte) { return product(byte, broadcast(byte_sliced::enter_matrices[0])); }
-  RECOUP_INLINE static vector enter_high(vector byte) { return product(byte, broadcast(byte_sliced::enter_matrices[1])); }
+  RECOUP_INLINE static vector enter_low(vector byte) {
+    return product(byte, broadcast(byte_sliced::enter_matrices[0]));
+  }
+  RECOUP_INLINE static vector enter_high(vector byte) {
+    return product(byte, broadcast(byte_sliced::enter_matrices[1]));
+  }
 
   /// What is added to each slice does not wait for the digest that is moved on; `top` comes in last.
   RECOUP_INLINE void push(digests& d, vector entering) const {

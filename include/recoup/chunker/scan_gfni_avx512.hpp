@@ -96,8 +96,12 @@ private:
   RECOUP_INLINE static vector sum(vector a, vector b, vector c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
   RECOUP_INLINE static lane_bits zero_lanes(vector a) { return _mm512_testn_epi8_mask(a, a); }
 
-  RECOUP_INLINE static vector enter_low(vector byte) { return product(byte, broadcast(byte_sliced::enter_matrices[0])); }
-  RECOUP_INLINE static vector enter_high(vector byte) { return product(byte, broadcast(byte_sliced::enter_matrices[1])); }
+  RECOUP_INLINE static vector enter_low(vector byte) {
+    return product(byte, broadcast(byte_sliced::enter_matrices[0]));
+  }
+  RECOUP_INLINE static vector enter_high(vector byte) {
+    return product(byte, broadcast(byte_sliced::enter_matrices[1]));
+  }
 
   RECOUP_INLINE void push(digests& d, vector entering) const {
     const vector top = d.s6;
