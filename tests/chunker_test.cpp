@@ -249,7 +249,8 @@ TEST(dispatch, finds_each_kernel_and_chooses_the_fastest_that_runs) {
 
 TEST(dispatch, a_kernel_that_cannot_be_had_is_told_with_those_that_can) {
   expect_error(recoup::error_code::invalid_argument,
-               "RECOUP_KERNEL=refer: there is no such kernel; those that run here are", [] { (void)recoup::choose_scan_kernel("refer"); });
+               "RECOUP_KERNEL=refer: there is no such kernel; those that run here are",
+               [] { (void)recoup::choose_scan_kernel("refer"); });
   expect_error(recoup::error_code::invalid_argument, "portable, reference",
                [] { (void)recoup::choose_scan_kernel("avx512"); });
   for (const auto& entry : recoup::scan_kernels)

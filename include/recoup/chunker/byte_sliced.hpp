@@ -72,8 +72,8 @@ struct prefetch_plan {
 ///   lane_bits begin(starts)
 ///     takes the first 64 bytes of each lane, and returns the lanes in which these were a cut
 ///   lane_bits advance(starts, at, end, prefetch)
-///     takes bytes [at, end) of each lane, or fewer: it stops behind a tile in which lanes had a cut, and returns these.
-///     Moves `at` on.
+///     takes bytes [at, end) of each lane, or fewer: it stops behind a tile in which lanes had a cut, and returns
+///     these. Moves `at` on.
 template <class Kernel>
 [[nodiscard]] std::size_t scan_block(const rabin_tables& tables, const std::uint8_t* first, std::size_t positions,
                                      prefetch_plan prefetch) {
