@@ -1,5 +1,6 @@
 #include <recoup/chunker/dispatch.hpp>
 #include <recoup/core/version.hpp>
+#include <recoup/hash/dispatch.hpp>
 #include <recoup/json/json_writer.hpp>
 
 #include <iterator>
@@ -53,6 +54,7 @@ std::vector<kernel_line> all_kernels() {
       lines.push_back({family, entry->name, entry->runs_here(), entry->name == chosen.name});
   };
   add("chunker", scan_kernels, best_scan_kernel_entry());
+  add("sha256", sha256_kernels, best_sha256_kernel_entry());
   return lines;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <recoup/chunker/dispatch.hpp>
+#include <recoup/hash/dispatch.hpp>
 
 namespace {
 
@@ -20,11 +21,12 @@ outcome run(const std::vector<std::string>& arguments, const std::string& kernel
   return cli_test::run(arguments, environment, {});
 }
 
-/// One line for each kernel, the fastest first.
-std::string kernel_lines(std::string_view chosen) {
+/// One line for each kernel of a family, the fastest first.
+template <class Entries>
+std::string kernel_lines(const std::string& family, const Entries& entries, std::string_view chosen) {
   std::string lines;
-  for (const auto& entry : recoup::scan_kernels)
-    lines = "chunker kernel " + std::string(entry.name) +
+  for (const auto& entry : entries)
+    lines = family + " kernel " + std::string(entry.name) +
             (entry.name == chosen   ? ": chosen\n"
              : entry.runs_here() ? ": runs here\n"
                                  : ": needs another processor\n") +
@@ -32,13 +34,24 @@ std::string kernel_lines(std::string_view chosen) {
   return lines;
 }
 
+template <class Entries>
+std::string kernel_objects(const std::string& family, const Entries& entries, std::string_view chosen) {
+  std::string objects;
+  for (const auto& entry : entries)
+    objects = "{\"family\":\"" + family + "\",\"name\":\"" + std::string(entry.name) +
+              "\",\"runs_here\":" + (entry.runs_here() ? "true" : "false") +
+              ",\"chosen\":" + (entry.name == chosen ? "true" : "false") + "}" + (objects.empty() ? "" : ",") + objects;
+  return objects;
+}
+
 TEST(cli_version, kernels_are_told_with_v_only) {
   const auto plain = run({"version"});
   EXPECT_EQ(plain.code, 0);
   EXPECT_EQ(std::count(plain.out.begin(), plain.out.end(), '\n'), 1) << plain.out;
-  const auto& fastest = recoup::choose_scan_kernel("");
-  EXPECT_EQ(run({"version", "-v"}).out, plain.out + kernel_lines(fastest.name));
-  EXPECT_EQ(run({"version", "-v"}, "portable").out, plain.out + kernel_lines("portable"));
+  const auto hashing = kernel_lines("sha256", recoup::sha256_kernels, recoup::choose_sha256_kernel(nullptr).name);
+  const auto chunking = [](std::string_view chosen) { return kernel_lines("chunker", recoup::scan_kernels, chosen); };
+  EXPECT_EQ(run({"version", "-v"}).out, plain.out + chunking(recoup::choose_scan_kernel("").name) + hashing);
+  EXPECT_EQ(run({"version", "-v"}, "portable").out, plain.out + chunking("portable") + hashing);
   EXPECT_EQ(run({"version"}, "no-such-kernel").out, plain.out);
 }
 
@@ -46,13 +59,9 @@ TEST(cli_version, the_json_object_has_one_field_more_with_v) {
   const auto plain = run({"version", "--json"});
   EXPECT_EQ(plain.code, 0);
   ASSERT_EQ(plain.out.substr(plain.out.size() - 2), "}\n");
-  std::string kernels;
-  for (const auto& entry : recoup::scan_kernels) {
-    kernels = "{\"family\":\"chunker\",\"name\":\"" + std::string(entry.name) +
-              "\",\"runs_here\":" + (entry.runs_here() ? "true" : "false") +
-              ",\"chosen\":" + (entry.name == "portable" ? "true" : "false") + "}" + (kernels.empty() ? "" : ",") +
-              kernels;
-  }
+  const auto kernels =
+      kernel_objects("chunker", recoup::scan_kernels, "portable") + "," +
+      kernel_objects("sha256", recoup::sha256_kernels, recoup::choose_sha256_kernel(nullptr).name);
   EXPECT_EQ(run({"version", "--json", "-v"}, "portable").out,
             plain.out.substr(0, plain.out.size() - 2) + ",\"kernels\":[" + kernels + "]}\n");
 }

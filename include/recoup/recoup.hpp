@@ -50,7 +50,13 @@
 #include <recoup/fs/user_names.hpp>
 #include <recoup/fs/warning.hpp>
 
+#include <recoup/hash/dispatch.hpp>
 #include <recoup/hash/sha256.hpp>
+#include <recoup/hash/sha256_avx512.hpp>
+#include <recoup/hash/sha256_blocks.hpp>
+#include <recoup/hash/sha256_lanes.hpp>
+#include <recoup/hash/sha256_message.hpp>
+#include <recoup/hash/sha256_sha_ni.hpp>
 
 #include <recoup/http/client.hpp>
 #include <recoup/http/message.hpp>
@@ -73,6 +79,7 @@
 #include <recoup/ops/backup/file_saver.hpp>
 #include <recoup/ops/backup/options.hpp>
 #include <recoup/ops/backup/scan.hpp>
+#include <recoup/ops/backup/small_files.hpp>
 #include <recoup/ops/backup/source_tree.hpp>
 #include <recoup/ops/backup/stream.hpp>
 #include <recoup/ops/backup/tree_saver.hpp>
@@ -155,7 +162,9 @@
 
 #include <recoup/repo/blob.hpp>
 #include <recoup/repo/blob_codec.hpp>
+#include <recoup/repo/blob_group.hpp>
 #include <recoup/repo/blob_index.hpp>
+#include <recoup/repo/blob_saver.hpp>
 #include <recoup/repo/config.hpp>
 #include <recoup/repo/index_file.hpp>
 #include <recoup/repo/key_file.hpp>
@@ -220,12 +229,14 @@
 #include <recoup/storage/cache_files.hpp>
 #include <recoup/storage/dry_run.hpp>
 #include <recoup/storage/fault.hpp>
+#include <recoup/storage/growing_file.hpp>
 #include <recoup/storage/layout.hpp>
 #include <recoup/storage/load_verified.hpp>
 #include <recoup/storage/local.hpp>
 #include <recoup/storage/memory.hpp>
 #include <recoup/storage/open_backend.hpp>
 #include <recoup/storage/s3.hpp>
+#include <recoup/storage/stored_file.hpp>
 #include <recoup/storage/temporary_file.hpp>
 #include <recoup/storage/throttle.hpp>
 #include <recoup/storage/working_threads.hpp>
