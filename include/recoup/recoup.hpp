@@ -1,11 +1,16 @@
 // All of recoup. The list is written by cmake/umbrella.cmake (`make umbrella`); a test compares.
 #pragma once
 
+#include <recoup/chunker/bit_matrix.hpp>
+#include <recoup/chunker/byte_sliced.hpp>
 #include <recoup/chunker/chunker.hpp>
 #include <recoup/chunker/dispatch.hpp>
 #include <recoup/chunker/polynomial.hpp>
 #include <recoup/chunker/rabin.hpp>
 #include <recoup/chunker/scan.hpp>
+#include <recoup/chunker/scan_gfni_avx2.hpp>
+#include <recoup/chunker/scan_gfni_avx512.hpp>
+#include <recoup/chunker/scan_portable.hpp>
 
 #include <recoup/compress/zstd.hpp>
 
