@@ -12,6 +12,7 @@
 #include <recoup/chunker/scan_gfni_avx512.hpp>
 #include <recoup/chunker/scan_portable.hpp>
 
+#include <recoup/compress/incompressible.hpp>
 #include <recoup/compress/zstd.hpp>
 
 #include <recoup/core/bounded_queue.hpp>
