@@ -230,6 +230,7 @@
 #include <recoup/storage/cache_files.hpp>
 #include <recoup/storage/dry_run.hpp>
 #include <recoup/storage/fault.hpp>
+#include <recoup/storage/gate.hpp>
 #include <recoup/storage/growing_file.hpp>
 #include <recoup/storage/layout.hpp>
 #include <recoup/storage/load_verified.hpp>
