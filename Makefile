@@ -11,7 +11,7 @@ help:
 	@echo "make install     executable, headers and CMake package into PREFIX ($(PREFIX))"
 	@echo "make test        everything that is tested; tests/run PART runs a part (build release dev tsan fuzz"
 	@echo "                 consumer python interop s3)"
-	@echo "make bench       benchmarks"
+	@echo "make bench       what the parts do, and the whole beside restic, rustic, borg, bupstash: an hour; see bench/README.md"
 	@echo "make umbrella    write include/recoup/recoup.hpp anew, after a header came or went"
 	@echo "make clean       remove build/, with the quickstart's repository in it"
 
@@ -31,8 +31,11 @@ test:
 bench: prerequisites
 	@tools/packages.sh bench
 	cmake --preset release -DRECOUP_BUILD_BENCHMARKS=ON
-	cmake --build --preset release
-	@for benchmark in build/release/bench/*_bench; do "$$benchmark" || exit 1; done
+	cmake --build --preset release --target recoup_command stages_bench
+	@[ ! -x bench/chunker/run ] || bench/chunker/run
+	build/release/bench/stages_bench
+	@tools/peers.sh >/dev/null
+	bench/peers
 
 umbrella:
 	cmake -DSOURCE_DIR=$(CURDIR) -P cmake/umbrella.cmake

@@ -224,13 +224,13 @@ TEST_P(check_test, untidy_but_whole) {
 }
 
 TEST_P(check_test, a_pack_of_both_types) {
-  pack_builder builder;
+  pack_builder builder(storage_->begin(file_type::pack, {}));
   box sealer(repo_->master_key());
   builder.add({blob_type::data, sha256(as_bytes("mixed"))}, sealer.seal(as_bytes("mixed")), 0);
   builder.add({blob_type::tree, sha256(as_bytes("{\"nodes\":[]}\n"))}, sealer.seal(as_bytes("{\"nodes\":[]}\n")), 0);
   (void)builder.finish(sealer);
-  const auto name = sha256(builder.content());
-  storage_->save({file_type::pack, name}, builder.content());
+  const auto name = builder.name();
+  builder.save({file_type::pack, name});
   const indexed_pack entry{name, {builder.blobs().begin(), builder.blobs().end()}};
   repo_->save_unpacked(file_type::index, encode_index({&entry, 1}));
   const auto result = run(all_packs{});

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "chunker_fixture.hpp"
 #include "test_data.hpp"
 
 namespace {
@@ -41,23 +42,8 @@ const bytes& vector_data() {
   return data;
 }
 
-bytes random_bytes_of(std::size_t size, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  bytes data(size);
-  for (auto& byte : data) byte = static_cast<std::uint8_t>(random());
-  return data;
-}
-
-/// Every kernel that runs on this machine.
-class kernels : public testing::TestWithParam<recoup::scan_kernel_entry> {
-protected:
-  void SetUp() override {
-    if (!GetParam().runs_here()) GTEST_SKIP() << "this processor cannot run it";
-  }
-  static recoup::scan_function scan() { return GetParam().function; }
-};
-INSTANTIATE_TEST_SUITE_P(chunker, kernels, testing::ValuesIn(recoup::scan_kernels),
-                         [](const auto& kernel) { return std::string(kernel.param.name); });
+using recoup_test::kernels;
+INSTANTIATE_TEST_SUITE_P(chunker, kernels, testing::ValuesIn(recoup::scan_kernels), recoup_test::kernel_name);
 
 TEST_P(kernels, cuts_where_restic_does) {
   ASSERT_EQ(recoup::sha256(vector_data()).hex(), "d686bdc8b8d4950615bc212aede317af3bad68722110ddad42789948c0a038d6");
@@ -137,7 +123,7 @@ TEST(chunker, restics_own_vectors) {
 }
 
 TEST(rabin_tables, fingerprint_is_the_remainder_of_the_window) {
-  const auto data = random_bytes_of(1000, 1);
+  const auto data = recoup_test::noise(1000, 1);
   for (const auto modulus : {usual, another, polynomial::random()}) {
     const rabin_tables tables(modulus);
     std::uint64_t sliding = tables.fingerprint(byte_view(data).first(64));
@@ -164,61 +150,15 @@ TEST(rabin_tables, polynomials_that_restic_would_not_use_are_refused) {
   }
 }
 
-TEST_P(kernels, find_every_position_that_the_reference_finds) {
-  // Among random bytes one position in a million is a cut. Sixty-four zeros make one wherever they are put, so that
-  // each stream, each seam between streams and each edge of a range gets its share.
-  std::mt19937_64 random(5);
-  for (int round = 0; round < 40; ++round) {
-    auto data = random_bytes_of(100'000 + random() % 60'000, random());
-    for (auto runs = random() % 40; runs > 0; --runs) {
-      const auto start = random() % data.size();
-      const auto length = std::min<std::size_t>(data.size() - start, 60 + random() % 10);
-      std::fill_n(data.begin() + static_cast<std::ptrdiff_t>(start), length, std::uint8_t{0});
-    }
-    const rabin_tables tables(round % 2 == 0 ? usual : polynomial::random());
-    std::size_t begin = 63 + random() % 100;
-    const auto end = data.size() - random() % 100;
-    while (begin < end) {
-      const auto expected = recoup::scan_reference(tables, data.data(), begin, end);
-      ASSERT_EQ(scan()(tables, data.data(), begin, end), expected) << "round " << round << ", begin " << begin;
-      begin = expected + 1;
-    }
-  }
-}
-
-TEST_P(kernels, take_any_range_at_any_alignment) {
-  auto data = random_bytes_of(200'000, 23);
-  std::fill_n(data.begin() + 150'000, 64, std::uint8_t{0});
-  const rabin_tables tables(usual);
-  for (std::size_t begin = 63; begin < 63 + 130; ++begin) {
-    for (const std::size_t length :
-         {0u, 1u, 2u, 63u, 64u, 65u, 4159u, 4160u, 4161u, 33279u, 33280u, 33281u, 65536u, 199'000u}) {
-      const auto end = std::min(begin + length, data.size());
-      ASSERT_EQ(scan()(tables, data.data(), begin, end), recoup::scan_reference(tables, data.data(), begin, end))
-          << begin << " " << length;
-    }
-  }
-  EXPECT_EQ(scan()(tables, data.data(), 500, 400), 400u) << "an empty range";
-}
-
-TEST_P(kernels, read_nothing_outside_their_range) {
-  // Under AddressSanitizer an allocation of exactly the range makes any other read an error.
-  const rabin_tables tables(usual);
-  for (const std::size_t size : {64u, 65u, 128u, 4223u, 4224u, 33343u, 33344u, 70'000u, 300'000u}) {
-    const auto data = random_bytes_of(size, size);
-    EXPECT_LE(scan()(tables, data.data(), 63, size), size);
-  }
-}
-
 TEST_P(kernels, agree_with_the_rule_on_data_of_little_entropy) {
   std::mt19937_64 random(29);
   std::map<std::string, bytes> samples;
   const std::size_t size = (std::size_t{3} << 20) + 12'345;
   auto& sparse = samples["sparse"] = bytes(size, 0);
   for (int i = 0; i < 200; ++i) sparse[random() % size] = static_cast<std::uint8_t>(random());
-  auto& periodic = samples["periodic"] = random_bytes_of(size, 31);
+  auto& periodic = samples["periodic"] = recoup_test::noise(size, 31);
   for (std::size_t i = 4096; i < size; ++i) periodic[i] = periodic[i - 4096];
-  auto& binary = samples["two values"] = random_bytes_of(size, 37);
+  auto& binary = samples["two values"] = recoup_test::noise(size, 37);
   for (auto& byte : binary) byte &= 1;
   auto& counting = samples["counting"] = bytes(size);
   for (std::size_t i = 0; i < size; ++i) counting[i] = static_cast<std::uint8_t>(i / 1000);
@@ -245,7 +185,7 @@ TEST_P(kernels, data_that_comes_in_pieces_is_cut_the_same) {
     while (!rest.empty()) {
       std::size_t scanned = 0, at_hand = 0, cut = chunker::more;
       while (cut == chunker::more) {
-        at_hand = std::min(rest.size(), at_hand + 1 + random() % (round < 4 ? 300'000 : 3'000'000));
+        at_hand = std::min(rest.size(), at_hand + 1 + random() % (round < 1 ? 5'000 : round < 4 ? 300'000 : 3'000'000));
         cut = cutter.first_cut(rest.first(at_hand), scanned, at_hand == rest.size());
         ASSERT_LE(scanned, at_hand);
       }
@@ -293,11 +233,30 @@ TEST(chunker, the_maximum_decides_without_more_data) {
   EXPECT_EQ(cutter.first_cut(data, scanned, false), max_chunk);
 }
 
-TEST(dispatch, finds_each_kernel_and_chooses_one_that_runs) {
+TEST(dispatch, finds_each_kernel_and_chooses_the_fastest_that_runs) {
   EXPECT_EQ(recoup::find_scan_kernel(recoup::scan_kernel::reference), &recoup::scan_reference);
-  EXPECT_EQ(recoup::find_scan_kernel(recoup::scan_kernel::interleaved), &recoup::scan_interleaved);
-  EXPECT_TRUE(recoup::best_scan_kernel_entry().runs_here());
+  EXPECT_EQ(recoup::find_scan_kernel(recoup::scan_kernel::portable), &recoup::scan_portable);
+  const recoup::scan_kernel_entry* fastest = nullptr;
+  for (const auto& entry : recoup::scan_kernels) {
+    EXPECT_EQ(recoup::find_scan_kernel(entry.kernel).has_value(), entry.runs_here()) << entry.name;
+    if (!entry.runs_here()) continue;
+    fastest = &entry;
+    EXPECT_EQ(&recoup::choose_scan_kernel(entry.name), &entry);
+  }
+  EXPECT_EQ(&recoup::choose_scan_kernel(""), fastest);
   EXPECT_EQ(recoup::best_scan_kernel(), recoup::best_scan_kernel_entry().function);
+}
+
+TEST(dispatch, a_kernel_that_cannot_be_had_is_told_with_those_that_can) {
+  expect_error(recoup::error_code::invalid_argument,
+               "RECOUP_KERNEL=refer: there is no such kernel; those that run here are",
+               [] { (void)recoup::choose_scan_kernel("refer"); });
+  expect_error(recoup::error_code::invalid_argument, "portable, reference",
+               [] { (void)recoup::choose_scan_kernel("avx512"); });
+  for (const auto& entry : recoup::scan_kernels)
+    if (!entry.runs_here())
+      expect_error(recoup::error_code::invalid_argument, ": this processor cannot run that kernel; those",
+                   [&] { (void)recoup::choose_scan_kernel(entry.name); });
 }
 
 }  // namespace

@@ -3,14 +3,17 @@
 #include <recoup/repo/pack_reader.hpp>
 #include <recoup/repo/pack_writer.hpp>
 #include <recoup/storage/fault.hpp>
+#include <recoup/storage/local.hpp>
 #include <recoup/storage/memory.hpp>
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <set>
 #include <thread>
 
 #include "test_data.hpp"
+#include "unique_directory.hpp"
 
 namespace recoup {
 namespace {
@@ -39,10 +42,19 @@ protected:
         });
   }
 
-  /// Returns what add() did.
   std::size_t add(pack_writer& writer, const std::string& content, blob_type type = blob_type::data) {
     const auto sealed = sealer_.seal(as_bytes(content));
-    return writer.add({type, sha256(as_bytes(content))}, sealed, 0);
+    return add(writer, {type, sha256(as_bytes(content))}, sealed);
+  }
+
+  /// Returns by how many bytes the repository grows.
+  static std::size_t add(pack_writer& writer, const blob_handle& handle, byte_view sealed) {
+    auto pack = writer.take(handle.type, sealed.size());
+    pack->add(handle, sealed, 0);
+    const auto of_pack = pack->hashing(SIZE_MAX);
+    sha256_update(std::array{of_pack});
+    pack.advance(of_pack.data.size());
+    return sealed.size() + pack_format::plain_entry + pack.give_back();
   }
 
   /// What the packs say of themselves: blob -> content.
@@ -122,6 +134,28 @@ TEST_F(pack_writer_test, a_blob_as_large_as_a_pack_gets_one_of_its_own) {
       }
 }
 
+/// With storage that takes packs piece by piece.
+TEST_F(pack_writer_test, what_is_open_at_the_end_is_joined_though_storage_has_begun_to_take_it) {
+  const unique_directory directory;
+  local_backend storage(directory.path());
+  storage.create();
+  storage.save({file_type::config}, as_bytes("config"));
+  std::vector<indexed_pack> stored;
+  pack_writer writer(storage, key_, 4 << 20, [&](const indexed_pack& pack) { stored.push_back(pack); }, [](const std::string&) {});
+  std::vector<bytes> contents;
+  for (unsigned i = 0; i < 10; ++i) contents.emplace_back(bytes(300'000, static_cast<std::uint8_t>(i)));
+  for (const auto& content : contents) (void)add(writer, {blob_type::data, sha256(content)}, sealer_.seal(content));
+  writer.finish();
+  ASSERT_EQ(stored.size(), 1u);
+  EXPECT_EQ(stored[0].blobs.size(), contents.size());
+  const auto pack = storage.load_all({file_type::pack, stored[0].pack});
+  EXPECT_EQ(sha256(pack), stored[0].pack);
+  for (const auto& blob : stored[0].blobs)
+    EXPECT_EQ(sha256(sealer_.open(byte_view(pack).subspan(blob.offset, blob.length))), blob.handle.id);
+  const auto listed = read_pack_header({file_type::pack, stored[0].pack}, pack, sealer_);
+  EXPECT_EQ(listed.size(), contents.size());
+}
+
 TEST_F(pack_writer_test, the_index_is_split) {
   const auto writer = make(1 << 20);
   const auto sealed = sealer_.seal(as_bytes("x"));
@@ -129,7 +163,7 @@ TEST_F(pack_writer_test, the_index_is_split) {
   for (std::uint32_t i = 0; i < 120'000; ++i) {
     blob_handle handle{blob_type::data, {}};
     std::memcpy(handle.id.value.data(), &i, sizeof i);
-    (void)writer->add(handle, sealed, 0);
+    (void)add(*writer, handle, sealed);
   }
   writer->finish();
   EXPECT_GE(indexes_, 2);
@@ -144,11 +178,11 @@ TEST_F(pack_writer_test, the_index_is_split) {
 }
 
 TEST_F(pack_writer_test, no_header_is_larger_than_readers_accept) {
-  pack_builder builder;
+  pack_builder builder(memory_->begin(file_type::pack, {}));
   const bytes tiny(32);
   while (!builder.is_full(SIZE_MAX)) builder.add({}, tiny, 1);
   (void)builder.finish(sealer_);
-  const auto length = load_u32_le(builder.content().data() + builder.content().size() - 4);
+  const auto length = load_u32_le(builder.tail().data() + builder.tail().size() - 4);
   EXPECT_LE(length, max_pack_header_size);
   EXPECT_GT(length, max_pack_header_size - 200);
 }
@@ -162,8 +196,8 @@ TEST_F(pack_writer_test, from_many_threads) {
       for (int i = 0; i < 300; ++i) {
         const auto content =
             std::string(static_cast<std::size_t>(i), 'x') + std::to_string(t) + "/" + std::to_string(i);
-        (void)writer->add({i % 3 == 0 ? blob_type::tree : blob_type::data, sha256(as_bytes(content))},
-                          own.seal(as_bytes(content)), 0);
+        (void)add(*writer, {i % 3 == 0 ? blob_type::tree : blob_type::data, sha256(as_bytes(content))},
+                  own.seal(as_bytes(content)));
       }
     });
   for (auto& thread : threads) thread.join();

@@ -144,6 +144,38 @@ TEST_P(storage_conformance, a_large_file_survives) {
   EXPECT_TRUE(storage().load_all(file) == content);
 }
 
+TEST_P(storage_conformance, a_file_that_grows_is_stored_once_it_has_a_name) {
+  std::mt19937_64 random(31);
+  for (const std::size_t pieces : {0u, 1u, 2u, 9u}) {
+    bytes content;
+    const auto file = storage().begin(file_type::pack, bytes(1000, std::uint8_t{0xee}));
+    EXPECT_TRUE(file->tail.empty());
+    for (std::size_t i = 0; i < pieces; ++i) {
+      const auto piece = random_content(1 + random() % 300'000, 100 * pieces + i);
+      append(content, piece);
+      append(file->tail, piece);
+      if (i % 3 != 1) file->take_tail();
+      bytes taken;
+      file->read_taken(taken);
+      append(taken, file->tail);
+      EXPECT_TRUE(taken == content) << "piece " << i << " of " << pieces;
+    }
+    EXPECT_EQ(listed(storage(), file_type::pack).count(sha256(content)), 0u);
+    file->save(named_by(file_type::pack, content));
+    EXPECT_TRUE(storage().load_all(named_by(file_type::pack, content)) == content);
+  }
+}
+
+TEST_P(storage_conformance, a_file_that_was_not_saved_leaves_nothing) {
+  {
+    const auto file = storage().begin(file_type::pack, {});
+    append(file->tail, random_content(100'000, 32));
+    file->take_tail();
+    append(file->tail, random_content(10, 33));
+  }
+  EXPECT_TRUE(listed(storage(), file_type::pack).empty());
+}
+
 TEST_P(storage_conformance, ranges_are_exact) {
   const auto content = random_content(300'007, 4);
   const auto file = named_by(file_type::pack, content);

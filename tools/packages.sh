@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a group of work needs, and only those that are missing.
-#   tools/packages.sh build|test|fuzz|bench...
+#   tools/packages.sh build|test|fuzz|bench|peers...
 set -euo pipefail
 
 group_build="build-essential cmake ninja-build pkg-config libsodium-dev libssl-dev libzstd-dev zlib1g-dev
@@ -9,6 +9,8 @@ group_test="ccache attr acl rsync tzdata python3 python3-dev python3-venv"
 group_fuzz="clang"
 group_bench="libbenchmark-dev"
 group_restic="restic"
+group_peers="pkg-config build-essential python3 python3-dev python3-venv
+             libsodium-dev libssl-dev libacl1-dev liblz4-dev libxxhash-dev libzstd-dev"
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else

@@ -1,12 +1,18 @@
 // All of recoup. The list is written by cmake/umbrella.cmake (`make umbrella`); a test compares.
 #pragma once
 
+#include <recoup/chunker/bit_matrix.hpp>
+#include <recoup/chunker/byte_sliced.hpp>
 #include <recoup/chunker/chunker.hpp>
 #include <recoup/chunker/dispatch.hpp>
 #include <recoup/chunker/polynomial.hpp>
 #include <recoup/chunker/rabin.hpp>
 #include <recoup/chunker/scan.hpp>
+#include <recoup/chunker/scan_gfni_avx2.hpp>
+#include <recoup/chunker/scan_gfni_avx512.hpp>
+#include <recoup/chunker/scan_portable.hpp>
 
+#include <recoup/compress/incompressible.hpp>
 #include <recoup/compress/zstd.hpp>
 
 #include <recoup/core/bounded_queue.hpp>
@@ -46,7 +52,13 @@
 #include <recoup/fs/user_names.hpp>
 #include <recoup/fs/warning.hpp>
 
+#include <recoup/hash/dispatch.hpp>
 #include <recoup/hash/sha256.hpp>
+#include <recoup/hash/sha256_avx512.hpp>
+#include <recoup/hash/sha256_blocks.hpp>
+#include <recoup/hash/sha256_lanes.hpp>
+#include <recoup/hash/sha256_message.hpp>
+#include <recoup/hash/sha256_sha_ni.hpp>
 
 #include <recoup/http/client.hpp>
 #include <recoup/http/message.hpp>
@@ -69,6 +81,7 @@
 #include <recoup/ops/backup/file_saver.hpp>
 #include <recoup/ops/backup/options.hpp>
 #include <recoup/ops/backup/scan.hpp>
+#include <recoup/ops/backup/small_files.hpp>
 #include <recoup/ops/backup/source_tree.hpp>
 #include <recoup/ops/backup/stream.hpp>
 #include <recoup/ops/backup/tree_saver.hpp>
@@ -151,7 +164,9 @@
 
 #include <recoup/repo/blob.hpp>
 #include <recoup/repo/blob_codec.hpp>
+#include <recoup/repo/blob_group.hpp>
 #include <recoup/repo/blob_index.hpp>
+#include <recoup/repo/blob_saver.hpp>
 #include <recoup/repo/config.hpp>
 #include <recoup/repo/id_table.hpp>
 #include <recoup/repo/index_batch.hpp>
@@ -223,12 +238,15 @@
 #include <recoup/storage/cache_files.hpp>
 #include <recoup/storage/dry_run.hpp>
 #include <recoup/storage/fault.hpp>
+#include <recoup/storage/gate.hpp>
+#include <recoup/storage/growing_file.hpp>
 #include <recoup/storage/layout.hpp>
 #include <recoup/storage/load_verified.hpp>
 #include <recoup/storage/local.hpp>
 #include <recoup/storage/memory.hpp>
 #include <recoup/storage/open_backend.hpp>
 #include <recoup/storage/s3.hpp>
+#include <recoup/storage/stored_file.hpp>
 #include <recoup/storage/temporary_file.hpp>
 #include <recoup/storage/throttle.hpp>
 #include <recoup/storage/working_threads.hpp>

@@ -7,27 +7,38 @@
 #include <string_view>
 
 #include <recoup/chunker/scan.hpp>
+#include <recoup/chunker/scan_gfni_avx2.hpp>
+#include <recoup/chunker/scan_gfni_avx512.hpp>
+#include <recoup/chunker/scan_portable.hpp>
 #include <recoup/core/error.hpp>
 
 namespace recoup {
 
-/// In order of speed. A kernel for more of the processor's instructions gets a line here and one in `scan_kernels`.
+/// A kernel for more of the processor's instructions gets a line here and one in `scan_kernels`.
 enum class scan_kernel {
   reference,    ///< one byte after another: what the others are tested against
-  interleaved,  ///< eight places at once, portable C++
+  portable,     ///< eight places at once, plain C++
+  gfni_avx2,    ///< 32 lanes of bytes; x86-64 only
+  gfni_avx512,  ///< 64 lanes of bytes; x86-64 only
 };
 
 struct scan_kernel_entry {
   scan_kernel kernel;
   std::string_view name;
   scan_function function;
-  bool (*runs_here)();  ///< whether this processor has the instructions
+  bool (*runs_here)();  ///< whether this processor has the instructions, and its system saves their registers
 };
 
 /// All kernels that were compiled in, slowest first.
 inline constexpr scan_kernel_entry scan_kernels[] = {
     {scan_kernel::reference, "reference", &scan_reference, [] { return true; }},
-    {scan_kernel::interleaved, "interleaved", &scan_interleaved, [] { return true; }},
+    {scan_kernel::portable, "portable", &scan_portable, [] { return true; }},
+#ifdef RECOUP_HAS_GFNI_AVX2
+    {scan_kernel::gfni_avx2, "gfni-avx2", &scan_gfni_avx2, &runs_gfni_avx2},
+#endif
+#ifdef RECOUP_HAS_GFNI_AVX512
+    {scan_kernel::gfni_avx512, "gfni-avx512", &scan_gfni_avx512, &runs_gfni_avx512},
+#endif
 };
 
 /// Nothing if `kernel` does not run on this machine.
@@ -37,19 +48,36 @@ inline constexpr scan_kernel_entry scan_kernels[] = {
   return std::nullopt;
 }
 
-/// The fastest kernel that runs here, or the one that the environment variable RECOUP_SCAN_KERNEL names. Decided once.
-/// Throws invalid_argument if that variable names none, or one this machine cannot run: it is for tests and
-/// measurements, where a silent other choice would mislead.
+/// The environment variable that names a kernel. It is for tests and measurements, where a silent other choice would
+/// mislead.
+inline constexpr const char* scan_kernel_variable = "RECOUP_KERNEL";
+
+/// The kernel called `wanted`, or the fastest that runs here if that is empty.
+/// Throws invalid_argument, with the names there are, if no kernel is called so or this processor cannot run it.
+[[nodiscard]] inline const scan_kernel_entry& choose_scan_kernel(std::string_view wanted) {
+  const scan_kernel_entry* best = nullptr;
+  bool is_known = false;
+  std::string names;
+  for (const auto& entry : scan_kernels) {
+    is_known = is_known || entry.name == wanted;
+    if (!entry.runs_here()) continue;
+    names = std::string(entry.name) + (names.empty() ? "" : ", ") + names;
+    if (wanted.empty() || entry.name == wanted) best = &entry;
+  }
+  if (best == nullptr)
+    throw error(error_code::invalid_argument,
+                std::string(scan_kernel_variable) + "=" + std::string(wanted) +
+                    (is_known ? ": this processor cannot run that kernel" : ": there is no such kernel") +
+                    "; those that run here are " + names);
+  return *best;
+}
+
+/// What the environment variable RECOUP_KERNEL names, or the fastest kernel that runs here. Decided once. Throws as
+/// choose_scan_kernel does.
 [[nodiscard]] inline const scan_kernel_entry& best_scan_kernel_entry() {
   static const scan_kernel_entry& chosen = [&]() -> const scan_kernel_entry& {
-    const char* const wanted = std::getenv("RECOUP_SCAN_KERNEL");
-    const scan_kernel_entry* best = nullptr;
-    for (const auto& entry : scan_kernels)
-      if (entry.runs_here() && (wanted == nullptr || *wanted == '\0' || entry.name == wanted)) best = &entry;
-    if (best == nullptr)
-      throw error(error_code::invalid_argument,
-                  std::string("RECOUP_SCAN_KERNEL=") + wanted + ": no such kernel, or this processor cannot run it");
-    return *best;
+    const char* const wanted = std::getenv(scan_kernel_variable);
+    return choose_scan_kernel(wanted == nullptr ? "" : wanted);
   }();
   return chosen;
 }

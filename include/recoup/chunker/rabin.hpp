@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <recoup/chunker/bit_matrix.hpp>
 #include <recoup/chunker/polynomial.hpp>
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
@@ -26,7 +27,7 @@ inline constexpr std::size_t rabin_window = 64;
 /// A cut's fingerprint has these bits clear: one position in 2^20.
 inline constexpr std::uint64_t cut_mask = (std::uint64_t{1} << 20) - 1;
 
-/// What a polynomial of degree 53 comes to, byte by byte. 4 KiB: stays in the first-level cache.
+/// What a polynomial of degree 53 comes to, byte by byte. A little over 4 KiB: stays in the first-level cache.
 struct rabin_tables {
   /// A digest's highest eight coefficients begin here; they are what the next byte pushes over the edge.
   static constexpr int top_byte = polynomial::required_degree - 8;
@@ -36,6 +37,9 @@ struct rabin_tables {
   std::array<std::uint64_t, 256> reduce{};
   /// b * x^512 mod P: what is left of byte b after 64 more have been appended.
   std::array<std::uint64_t, 256> leave{};
+  /// What byte_sliced.hpp needs of both maps, their values multiplied by x^3: 53 coefficients then end at a whole byte.
+  bit_matrix_column reduce_matrices{}, leave_matrices{};
+  static constexpr int slice_shift = 56 - polynomial::required_degree;
 
   /// Throws unsupported if `chosen` is not irreducible of degree 53.
   explicit rabin_tables(polynomial chosen) : modulus(chosen) {
@@ -50,6 +54,9 @@ struct rabin_tables {
       reduce[byte] = multiply_modulo(over, {byte}, chosen).value | byte << polynomial::required_degree;
       leave[byte] = multiply_modulo(left, {byte}, chosen).value;
     }
+    // The shift drops what `reduce` has above 53 bits: sliced, the top byte goes away by itself.
+    reduce_matrices = bit_matrices_of([this](std::uint8_t byte) { return reduce[byte] << slice_shift; });
+    leave_matrices = bit_matrices_of([this](std::uint8_t byte) { return leave[byte] << slice_shift; });
   }
 
   /// Digest of a window that has grown by `byte`.

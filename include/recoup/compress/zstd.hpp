@@ -79,13 +79,21 @@ public:
     set(ZSTD_c_checksumFlag, 0);
   }
 
-  /// Replaces `out` with one frame. Its capacity is kept, so a buffer that is used again costs no allocation.
-  void compress(byte_view content, bytes& out) {
-    out.resize(ZSTD_compressBound(content.size()));
+  /// Bytes that a frame of so many bytes of content can take.
+  [[nodiscard]] static std::size_t bound(std::size_t content_size) noexcept { return ZSTD_compressBound(content_size); }
+
+  /// Writes one frame to the beginning of `out`, which has bound(content.size()) bytes at least; returns its length.
+  [[nodiscard]] std::size_t compress(byte_view content, byte_span out) {
     const auto length = ::ZSTD_compress2(context_.get(), out.data(), out.size(), content.data(), content.size());
     if (::ZSTD_isError(length))
       throw error(error_code::failure, std::string("compression failed: ") + ::ZSTD_getErrorName(length));
-    out.resize(length);
+    return length;
+  }
+
+  /// Replaces `out` with one frame. Its capacity is kept, so a buffer that is used again costs no allocation.
+  void compress(byte_view content, bytes& out) {
+    out.resize(bound(content.size()));
+    out.resize(compress(content, byte_span(out)));
   }
 
   [[nodiscard]] bytes compress(byte_view content) {

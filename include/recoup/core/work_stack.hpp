@@ -63,20 +63,6 @@ public:
     }
   }
 
-  /// Does one urgent piece, if there is one, in the middle of another: what a reader does while it has no buffer.
-  bool run_urgent(Worker& worker) {
-    work item;
-    {
-      const std::lock_guard lock(mutex_);
-      if (urgent_.empty()) return false;
-      item = std::move(urgent_.front());
-      urgent_.pop_front();
-    }
-    item(worker);
-    done();
-    return true;
-  }
-
 private:
   [[nodiscard]] std::optional<work> wait_for_work(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);

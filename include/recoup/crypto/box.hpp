@@ -141,7 +141,8 @@ private:
     void operator()(EVP_MAC_CTX* context) const noexcept { ::EVP_MAC_CTX_free(context); }
   };
 
-  // Algorithms are looked up once and never freed, for the reasons given at sha256_stream::algorithm.
+  // Algorithms are looked up once: a look-up takes locks and more time than sealing a small tree does. Never freed,
+  // because objects with static lifetime may still work while the process ends.
   template <class Algorithm>
   [[nodiscard]] static Algorithm* found(Algorithm* algorithm, const char* name) {
     if (algorithm == nullptr)

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include <recoup/core/error.hpp>
 #include <recoup/repo/blob.hpp>
 #include <recoup/repo/blob_codec.hpp>
+#include <recoup/repo/blob_group.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/storage/backend.hpp>
 
@@ -76,6 +78,31 @@ public:
     sealed_.clear();
   }
 
+  /// Opens `count` blobs of the part that was loaded last, some at a time: calls take(i, const error* problem, byte_view
+  /// content) for each i, in order, with the blob that blob_of(i) names. A blob that is not intact there is looked for as
+  /// open() does. Contents are valid during the call.
+  template <class BlobOf, class Take>
+  void open_all(std::size_t count, BlobOf&& blob_of, Take&& take) {
+    for (std::size_t begin = 0; begin < count;) {
+      group_.clear();
+      auto end = begin;
+      for (; end < count; ++end) {
+        const packed_blob blob = blob_of(end);
+        if (group_.is_full_for(blob.plaintext_length())) break;
+        add(blob);
+      }
+      group_.verify();
+      for (auto i = begin; i < end; ++i) {
+        const auto& [content, problem] = group_.results()[i - begin];
+        if (!problem)
+          take(i, nullptr, content);
+        else
+          look_elsewhere(i, blob_of(i), take);
+      }
+      begin = end;
+    }
+  }
+
   /// Opens a blob of the part that was loaded last, each one once. If it is not intact there, all copies of it are
   /// tried. The result is valid until the next call. Throws what is wrong with the last of them.
   [[nodiscard]] opened_blob open(const packed_blob& blob) {
@@ -84,6 +111,32 @@ public:
     } catch (const error&) {
     } catch (const std::bad_alloc&) {
     }
+    return open_elsewhere(blob);
+  }
+
+private:
+  void add(const packed_blob& blob) {
+    try {
+      if (sealed_.empty()) throw error(error_code::io, "the part of the pack could not be read");
+      group_.add_in_place(blob, part_of(blob), *codec_);
+    } catch (const error& problem) {
+      group_.add_missing(blob, problem);
+    }
+  }
+
+  template <class Take>
+  void look_elsewhere(std::size_t i, const packed_blob& blob, Take& take) {
+    std::optional<error> problem;
+    try {
+      (void)open_elsewhere(blob);
+    } catch (const error& thrown) {
+      problem.emplace(thrown);
+    }
+    take(i, problem ? &*problem : nullptr, byte_view(content_));
+  }
+
+  /// Any intact copy.
+  [[nodiscard]] opened_blob open_elsewhere(const packed_blob& blob) {
     try {
       content_ = repo_.load_blob(blob.handle);
     } catch (const std::bad_alloc&) {
@@ -98,7 +151,6 @@ public:
     return {content_};
   }
 
-private:
   [[nodiscard]] byte_span part_of(const packed_blob& blob) {
     if (blob.offset < offset_ || std::uint64_t{blob.offset} - offset_ + blob.length > sealed_.size())
       throw error(error_code::invalid_argument, "a blob that is not in the part of the pack that was read");
@@ -109,6 +161,7 @@ private:
   codec_pool::lease codec_;
   std::uint32_t offset_ = 0;
   bytes sealed_, content_;
+  blob_group group_;
 };
 
 }  // namespace recoup

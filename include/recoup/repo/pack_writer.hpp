@@ -6,6 +6,7 @@
 // interrupted first backup of a terabyte does not start from nothing.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -24,8 +25,8 @@
 #include <recoup/chunker/rabin.hpp>
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
+#include <recoup/core/worker_group.hpp>
 #include <recoup/crypto/box.hpp>
-#include <recoup/hash/sha256.hpp>
 #include <recoup/repo/blob.hpp>
 #include <recoup/repo/index_file.hpp>
 #include <recoup/repo/pack_builder.hpp>
@@ -33,8 +34,8 @@
 
 namespace recoup {
 
-/// add() may be called from any thread; it blocks when it needs a new pack while as many full ones are in hand as the
-/// backend has connections.
+/// Packs are lent: whoever has blobs to store takes an open pack of their type, appends, and gives it back. take() may be
+/// called from any thread; it blocks while as many packs are in hand as may be.
 class pack_writer {
 public:
   /// Called from the storing threads once for each durable pack.
@@ -62,38 +63,89 @@ public:
     return std::exchange(indexed_, {});
   }
 
-  /// Adds one sealed blob. Returns by how many bytes the repository grows: the blob's box, its entry in the header, and
-  /// the header's own frame if this blob completes a pack, as restic counts it. Throws what an earlier pack's storing
-  /// threw.
-  std::size_t add(const blob_handle& handle, byte_view sealed, std::uint32_t uncompressed_length) {
-    // Two packs of each type are open and chance decides: who sees the packs' sizes must not learn from consecutive
-    // chunk lengths which polynomial cuts them (restic #5291).
-    auto& slot = open_[static_cast<std::size_t>(handle.type)][randombytes_random() & 1];
-    std::unique_ptr<pack_builder> full;
-    {
-      const std::lock_guard lock(slot.mutex);
-      if (!slot.pack) slot.pack = fresh_builder(handle.type);
-      if (sealed.size() >= pack_size_ && !slot.pack->empty()) {
-        full = fresh_builder(handle.type);
-        full->add(handle, sealed, uncompressed_length);
-      } else {
-        slot.pack->add(handle, sealed, uncompressed_length);
-        if (slot.pack->is_full(pack_size_)) full = std::move(slot.pack);
+  /// An open pack, for one thread. Lost without give_back(), it takes the blobs that were added to it since with it; then
+  /// nothing more can be stored.
+  class open_pack {
+  public:
+    open_pack(pack_writer& writer, std::unique_ptr<pack_builder> pack, blob_type type)
+        : writer_(&writer), pack_(std::move(pack)), type_(type) {}
+    open_pack(open_pack&&) = default;
+    open_pack& operator=(open_pack&&) = delete;
+    ~open_pack() {
+      if (pack_) lose(std::make_exception_ptr(error(error_code::failure, "a pack was lost")));
+    }
+
+    [[nodiscard]] pack_builder* operator->() const noexcept { return pack_.get(); }
+    [[nodiscard]] bool is_held() const noexcept { return pack_ != nullptr; }
+    [[nodiscard]] bool is_full() const noexcept { return pack_->is_full(writer_->pack_size_); }
+
+    /// See pack_builder::advance. If storage does not take it, the pack is lost.
+    void advance(std::size_t count) {
+      try {
+        pack_->advance(count);
+      } catch (...) {
+        lose(std::current_exception());
+        throw;
       }
     }
-    const auto grown =
-        sealed.size() + (uncompressed_length != 0 ? pack_format::compressed_entry : pack_format::plain_entry);
-    if (!full) return grown;
-    enqueue(std::move(full));
-    return grown + pack_format::empty_box + pack_format::length_field;
+
+    /// For the next thread, or to be stored if it is full. Returns by how many bytes the repository grows then beside the
+    /// blobs: the header's own frame, as restic counts it.
+    std::size_t give_back() { return writer_->take_back(std::move(pack_), type_); }
+
+  private:
+    void lose(const std::exception_ptr& why) noexcept {
+      pack_.reset();
+      writer_->lose(type_, why);
+    }
+
+    pack_writer* writer_;
+    std::unique_ptr<pack_builder> pack_;
+    blob_type type_;
+  };
+
+  /// A pack for blobs of a type, the first of which has `length` bytes: as large as a pack, it gets one of its own. Throws
+  /// what an earlier pack's storing threw.
+  [[nodiscard]] open_pack take(blob_type type, std::size_t length = 0) {
+    std::unique_lock lock(mutex_);
+    add_threads();
+    auto& kind = open_[static_cast<std::size_t>(type)];
+    // Two packs of each type are open at least, and chance decides: who sees the packs' sizes must not learn from
+    // consecutive chunk lengths which polynomial cuts them (restic #5291).
+    constexpr std::size_t choices = 2;
+    const auto is_alone = [&] { return length >= pack_size_; };
+    const auto may_open = [&] { return kind.packs < std::max<std::size_t>(choices, processor_count()) + threads_.size(); };
+    may_take_.wait(lock, [&] { return failure_ || may_open() || (!kind.idle.empty() && !is_alone()); });
+    if (failure_) std::rethrow_exception(failure_);
+    const bool few = kind.idle.size() + kind.lent < choices && may_open();
+    const auto chosen = randombytes_uniform(static_cast<std::uint32_t>(few ? choices : std::max<std::size_t>(1, kind.idle.size())));
+    if (!is_alone() && chosen < kind.idle.size()) {
+      std::swap(kind.idle[chosen], kind.idle.back());
+      auto pack = std::move(kind.idle.back());
+      kind.idle.pop_back();
+      ++kind.lent;
+      return {*this, std::move(pack), type};
+    }
+    ++kind.packs;
+    ++kind.lent;
+    bytes memory;
+    if (!spare_.empty()) {
+      memory = std::move(spare_.back());
+      spare_.pop_back();
+    }
+    lock.unlock();
+    // With room for a last chunk that begins just below the size: growing would take the memory of two packs. Only pages
+    // that are written to become real.
+    memory.reserve(pack_size_ + max_chunk + (std::size_t{128} << 10));
+    return {*this, std::make_unique<pack_builder>(storage_.begin(file_type::pack, std::move(memory))), type};
   }
 
   /// Stores what is open, waits until all of it is durable, and writes the index. Throws what storing threw.
   void finish() {
-    for (auto& pair : open_) finish_open(pair);
+    for (auto& kind : open_) finish_open(kind);
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return failure_ || (waiting_.empty() && storing_ == 0); });
+      may_take_.wait(lock, [this] { return failure_ || (waiting_.empty() && storing_ == 0); });
       if (failure_) std::rethrow_exception(failure_);
     }
     write_index(take_index(true));
@@ -106,58 +158,80 @@ private:
       closing_ = true;
       waiting_.clear();
     }
-    changed_.notify_all();
+    must_store_.notify_all();
     for (auto& thread : threads_) thread.join();
     threads_.clear();
   }
 
-  struct open_pack {
-    std::mutex mutex;
-    std::unique_ptr<pack_builder> pack;
+  /// The packs of one type. All under mutex_.
+  struct packs_of_type {
+    std::vector<std::unique_ptr<pack_builder>> idle;
+    std::size_t lent = 0;
+    std::size_t packs = 0;  ///< idle, lent, waiting or being stored
   };
 
-  void finish_open(std::array<open_pack, 2>& pair) {
-    const std::scoped_lock lock(pair[0].mutex, pair[1].mutex);
-    auto first = std::move(pair[0].pack), second = std::move(pair[1].pack);
-    if (first && second && first->size() + second->size() <= pack_size_ &&
-        first->blobs().size() + second->blobs().size() <= pack_builder::max_blobs) {
-      first->merge(*second);
-      second.reset();
-      const std::lock_guard counting(mutex_);
-      --packs_[static_cast<std::size_t>(first->blobs().front().handle.type)];
+  std::size_t take_back(std::unique_ptr<pack_builder> pack, blob_type type) {
+    const bool full = pack->is_full(pack_size_);
+    const std::lock_guard lock(mutex_);
+    auto& kind = open_[static_cast<std::size_t>(type)];
+    --kind.lent;
+    if (failure_) std::rethrow_exception(failure_);
+    if (!full) {
+      kind.idle.push_back(std::move(pack));
+      may_take_.notify_one();
+      return 0;
     }
-    if (first && !first->empty()) enqueue(std::move(first));
-    if (second && !second->empty()) enqueue(std::move(second));
+    waiting_.push_back(std::move(pack));
+    must_store_.notify_one();
+    return pack_format::empty_box + pack_format::length_field;
   }
 
-  /// Waits while there are as many packs as may be: two open ones of each type, and one for each operation that is worth
-  /// having in flight now. With packs of 16 MiB this is what bounds the memory. The caller may hold a slot's mutex: storing
-  /// needs none.
-  [[nodiscard]] std::unique_ptr<pack_builder> fresh_builder(blob_type type) {
-    auto& count = packs_[static_cast<std::size_t>(type)];
+  void lose(blob_type type, const std::exception_ptr& why) noexcept {
+    const std::lock_guard lock(mutex_);
+    auto& kind = open_[static_cast<std::size_t>(type)];
+    --kind.lent;
+    --kind.packs;
+    fail(why);
+  }
+
+  /// Under mutex_.
+  void fail(const std::exception_ptr& why) noexcept {
+    if (!failure_) failure_ = why;
+    may_take_.notify_all();
+    must_store_.notify_all();
+  }
+
+  /// Joins what fits into one pack, and stores all.
+  void finish_open(packs_of_type& kind) {
+    std::vector<std::unique_ptr<pack_builder>> left;
     {
-      std::unique_lock lock(mutex_);
-      add_threads();
-      changed_.wait(lock, [&] { return failure_ || count < open_[0].size() + threads_.size(); });
-      if (failure_) std::rethrow_exception(failure_);
-      ++count;
-      if (!spare_.empty()) {
-        auto builder = std::move(spare_.back());
-        spare_.pop_back();
-        return builder;
-      }
+      const std::lock_guard lock(mutex_);
+      left = std::exchange(kind.idle, {});
     }
-    auto builder = std::make_unique<pack_builder>();
-    // With room for a last chunk that begins just below the size: growing would take the memory of two packs.
-    builder->reserve(pack_size_ + max_chunk + (std::size_t{64} << 10));
-    return builder;
-  }
-
-  void enqueue(std::unique_ptr<pack_builder> pack) {
+    std::ranges::sort(left, std::greater{}, [](const auto& pack) { return pack->size(); });
+    std::vector<std::unique_ptr<pack_builder>> joined;
+    for (auto& pack : left) {
+      const auto room = std::ranges::find_if(joined, [&](const auto& other) {
+        return other->size() + pack->size() <= pack_size_ &&
+               other->blobs().size() + pack->blobs().size() <= pack_builder::max_blobs;
+      });
+      if (room == joined.end()) {
+        joined.push_back(std::move(pack));
+        continue;
+      }
+      (*room)->merge(*pack);
+      const std::lock_guard lock(mutex_);
+      --kind.packs;
+    }
     const std::lock_guard lock(mutex_);
     if (failure_) std::rethrow_exception(failure_);
-    waiting_.push_back(std::move(pack));
-    changed_.notify_all();
+    for (auto& pack : joined) {
+      if (pack->empty())
+        --kind.packs;
+      else
+        waiting_.push_back(std::move(pack));
+    }
+    must_store_.notify_all();
   }
 
   /// One for each operation worth having in flight; there are more of them when storage has found that more are.
@@ -170,7 +244,7 @@ private:
     box sealer(key_);
     std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [this] { return closing_ || failure_ || !waiting_.empty(); });
+      must_store_.wait(lock, [this] { return closing_ || failure_ || !waiting_.empty(); });
       if (closing_ || failure_) return;
       auto pack = std::move(waiting_.front());
       waiting_.pop_front();
@@ -185,19 +259,18 @@ private:
       }
       lock.lock();
       --storing_;
-      --packs_[static_cast<std::size_t>(type)];
-      if (failure && !failure_) failure_ = failure;
-      pack->clear();
-      if (spare_.empty()) spare_.push_back(std::move(pack));
-      changed_.notify_all();
+      --open_[static_cast<std::size_t>(type)].packs;
+      if (failure) fail(failure);
+      if (spare_.empty()) spare_.push_back(pack->take_memory());
+      may_take_.notify_all();
     }
   }
 
   void store(pack_builder& pack, box& sealer) {
     pack.finish(sealer);
-    indexed_pack stored{sha256(pack.content()), {pack.blobs().begin(), pack.blobs().end()}};
+    indexed_pack stored{pack.name(), {pack.blobs().begin(), pack.blobs().end()}};
     const bool trees = pack.blobs().front().handle.type == blob_type::tree;
-    storage_.save({file_type::pack, stored.pack, trees}, pack.content());
+    pack.save({file_type::pack, stored.pack, trees});
     on_stored_(stored);
     {
       const std::lock_guard lock(index_mutex_);
@@ -235,13 +308,12 @@ private:
   const pack_stored on_stored_;
   const save_index on_index_;
 
-  std::array<std::array<open_pack, 2>, 2> open_;  // [blob_type][either of two]
-
   std::mutex mutex_;  // guards all down to `threads_`
-  std::condition_variable changed_;
+  std::condition_variable may_take_;    // a pack came back or was stored; finish() waits for the last of these too
+  std::condition_variable must_store_;  // a pack is full
   std::deque<std::unique_ptr<pack_builder>> waiting_;
-  std::vector<std::unique_ptr<pack_builder>> spare_;
-  std::array<std::size_t, 2> packs_{};  // [blob_type]: open, waiting or being stored
+  std::array<packs_of_type, 2> open_;  // [blob_type]
+  std::vector<bytes> spare_;           // memory for the next pack
   std::size_t storing_ = 0;
   bool closing_ = false;
   std::exception_ptr failure_;

@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -28,10 +29,10 @@
 #include <recoup/hash/sha256.hpp>
 #include <recoup/repo/blob_codec.hpp>
 #include <recoup/repo/blob_index.hpp>
+#include <recoup/repo/blob_saver.hpp>
 #include <recoup/repo/config.hpp>
 #include <recoup/repo/index_file.hpp>
 #include <recoup/repo/keys.hpp>
-#include <recoup/repo/pack_writer.hpp>
 #include <recoup/repo/snapshot.hpp>
 #include <recoup/repo/unpacked.hpp>
 #include <recoup/storage/backend.hpp>
@@ -64,12 +65,6 @@ struct create_options {
 struct sealed_file {
   stored_file file;
   bytes content;
-};
-
-struct saved_blob {
-  recoup::id id;
-  bool is_new = false;
-  std::uint64_t stored_length = 0;  ///< bytes added to packs; 0 if the blob was known
 };
 
 /// Puts something between a repository that is being opened and its storage: a cache needs the repository's id.
@@ -110,7 +105,9 @@ public:
   repository(std::shared_ptr<backend> storage, opened_key key, repository_config config,
              const repository_options& options)
       : storage_(std::move(storage)), key_(std::move(key)), config_(std::move(config)), options_(options),
-        codecs_(key_.master, {config_.version, options.mode, options.extra_verify}) {}
+        codecs_(key_.master, {config_.version, options.mode, options.extra_verify}),
+        saver_(*storage_, key_.master, codecs_, index_, options.pack_size,
+               [this](const std::string& json) { save_unpacked(file_type::index, json); }) {}
 
   repository(const repository&) = delete;
   repository& operator=(const repository&) = delete;
@@ -143,22 +140,29 @@ public:
   [[nodiscard]] bytes load_blob(blob_type type, const id& name) { return load_blob({type, name}); }
 
   /// Stores a blob unless it is known or on its way already. It is durable only after flush().
-  saved_blob save_blob(blob_type type, byte_view plaintext) { return save_blob({type, sha256(plaintext)}, plaintext); }
+  saved_blob save_blob(blob_type type, byte_view plaintext) {
+    saved_blob result;
+    saver_.save(type, std::span(&plaintext, 1), std::span(&result, 1));
+    return result;
+  }
 
-  /// The same when the caller has hashed the blob already.
-  saved_blob save_blob(const blob_handle& handle, byte_view plaintext) { return save_blob(handle, opened_blob{plaintext}); }
+  /// The same for some blobs at once, which hashes them faster: results[i] is for plaintexts[i]. At least one, and no more
+  /// than blob_saver::most_at_once.
+  void save_blobs(blob_type type, std::span<const byte_view> plaintexts, std::span<saved_blob> results) {
+    saver_.save(type, plaintexts, results);
+  }
 
   /// The same for a blob of another repository, verified there. Its compressed form is taken over if this repository
   /// would compress it too, unless `options().mode` names a level.
-  saved_blob save_blob(const blob_handle& handle, const opened_blob& blob);
+  saved_blob save_blob(const blob_handle& handle, const opened_blob& blob) { return saver_.save(handle, blob); }
 
   /// True if a blob is stored already, or on its way to a pack since the last flush().
-  [[nodiscard]] bool has_blob(const blob_handle& handle);
+  [[nodiscard]] bool has_blob(const blob_handle& handle) { return saver_.has(handle); }
 
   /// Waits until every blob saved so far is durable and indexed. If it throws, blobs saved since the last flush may
   /// have to be saved again; also after save_blob() threw, this must be called before blobs count as stored. Not at the
   /// same time as save_blob().
-  void flush();
+  void flush() { saver_.flush(); }
 
   // --- small files: index, snapshot, lock ---
 
@@ -187,8 +191,6 @@ public:
 
 private:
   static void require_listed(backend& storage, const stored_file& file);
-  [[nodiscard]] bool claim(const blob_handle& handle);
-  [[nodiscard]] pack_writer& writer();
 
   const std::shared_ptr<backend> storage_;
   const opened_key key_;
@@ -201,13 +203,7 @@ private:
   std::unordered_set<id> loaded_indexes_;
   blob_index index_;
 
-  std::mutex pending_mutex_;
-  std::unordered_set<blob_handle, blob_handle_hash> pending_;  // saved, but in no durable pack yet
-
-  std::vector<indexed_pack> unindexed_;  // durable, and in index_, but in no index file; flush() writes one
-
-  std::mutex writer_mutex_;
-  std::unique_ptr<pack_writer> writer_;  // last: its threads use what is above
+  blob_saver saver_;  // last: its threads use what is above
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -378,68 +374,6 @@ inline bytes repository::load_blob(const blob_handle& handle) {
     }
   }
   throw error(*code, what + ": " + problems);
-}
-
-inline bool repository::claim(const blob_handle& handle) {
-  const std::lock_guard lock(pending_mutex_);
-  return !index_.contains(handle) && pending_.insert(handle).second;
-}
-
-inline bool repository::has_blob(const blob_handle& handle) {
-  const std::lock_guard lock(pending_mutex_);
-  return pending_.contains(handle) || index_.contains(handle);
-}
-
-inline saved_blob repository::save_blob(const blob_handle& handle, const opened_blob& blob) {
-  if (!claim(handle)) return {handle.id, false, 0};
-  try {
-    auto codec = codecs_.take();
-    const auto sealed = codec->seal(handle, blob);
-    return {handle.id, true, writer().add(handle, sealed.box, sealed.uncompressed_length)};
-  } catch (...) {
-    const std::lock_guard lock(pending_mutex_);
-    pending_.erase(handle);
-    throw;
-  }
-}
-
-inline pack_writer& repository::writer() {
-  const std::lock_guard lock(writer_mutex_);
-  if (!writer_) {
-    const auto stored = [this](const indexed_pack& pack) {
-      // Into the index first: a blob must never be in neither place.
-      index_.add_pack(pack.pack, pack.blobs);
-      const std::lock_guard pending_lock(pending_mutex_);
-      for (const auto& blob : pack.blobs) pending_.erase(blob.handle);
-    };
-    const auto save_index = [this](const std::string& json) { save_unpacked(file_type::index, json); };
-    writer_ = std::make_unique<pack_writer>(*storage_, key_.master, options_.pack_size, stored, save_index);
-  }
-  return *writer_;
-}
-
-inline void repository::flush() {
-  std::unique_ptr<pack_writer> finished;
-  {
-    const std::lock_guard lock(writer_mutex_);
-    finished = std::move(writer_);
-  }
-  try {
-    // Durable packs that an earlier, failed flush could not put into an index any more.
-    if (!unindexed_.empty()) save_unpacked(file_type::index, encode_index(unindexed_));
-    unindexed_.clear();
-    if (finished) finished->finish();
-  } catch (...) {
-    if (finished) {
-      auto durable = finished->abandon();
-      unindexed_.insert(unindexed_.end(), std::make_move_iterator(durable.begin()),
-                        std::make_move_iterator(durable.end()));
-    }
-    // The rest is lost with the writer. It must not pass for stored when this object is used again.
-    const std::lock_guard lock(pending_mutex_);
-    pending_.clear();
-    throw;
-  }
 }
 
 inline bytes repository::load_unpacked(file_type type, const id& name) {

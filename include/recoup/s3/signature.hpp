@@ -62,7 +62,7 @@ struct free_mac_context {
   void operator()(EVP_MAC_CTX* context) const noexcept { ::EVP_MAC_CTX_free(context); }
 };
 
-/// Looked up once and never freed, for the reasons given at sha256_stream::algorithm.
+/// Looked up once and never freed, for the reasons given at box::found.
 [[nodiscard]] inline EVP_MAC* hmac_algorithm() {
   static EVP_MAC* const found = ::EVP_MAC_fetch(nullptr, "HMAC", nullptr);
   if (found == nullptr)

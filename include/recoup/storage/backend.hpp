@@ -3,44 +3,16 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/id.hpp>
+#include <recoup/storage/growing_file.hpp>
+#include <recoup/storage/stored_file.hpp>
 
 namespace recoup {
-
-enum class file_type : std::uint8_t { config, key, lock, snapshot, index, pack };
-
-[[nodiscard]] constexpr const char* name_of(file_type type) noexcept {
-  switch (type) {
-    case file_type::config: return "config";
-    case file_type::key: return "key";
-    case file_type::lock: return "lock";
-    case file_type::snapshot: return "snapshot";
-    case file_type::index: return "index";
-    case file_type::pack: return "pack";
-  }
-  return "file";
-}
-
-/// Which file of a repository. `name` is not used for the config, of which there is one.
-struct stored_file {
-  file_type type = file_type::config;
-  id name{};
-  /// A pack of trees rather than file contents: caches keep these, cold storage classes do not take them.
-  bool holds_trees = false;
-
-  /// "pack 1a2b3c4d", for messages.
-  [[nodiscard]] std::string describe() const {
-    return type == file_type::config ? "config" : std::string(name_of(type)) + " " + name.short_hex();
-  }
-};
-
-struct listed_file {
-  id name;
-  std::uint64_t size;
-};
 
 /// All operations may be called from many threads at once. They throw recoup::error: not_found if the file does not
 /// exist, access_denied if the user may not, no_space if there is no room, io otherwise. What passes by itself is tried
@@ -68,6 +40,10 @@ public:
   /// When it returns, the file is complete and survives a power failure; if it throws or the
   /// process dies, readers see either nothing or the whole file, never a part. Overwriting with equal bytes is fine.
   virtual void save(const stored_file& file, byte_view content) = 0;
+
+  /// Begins a file whose name is not known yet. By default it stays in memory until it is saved. `memory` is used for its
+  /// tail. The backend must outlive it.
+  [[nodiscard]] virtual std::unique_ptr<growing_file> begin(file_type type, bytes memory);
 
   /// Fills `into` with the bytes from `offset` on. A file that ends earlier is an error (damaged).
   virtual void load(const stored_file& file, std::uint64_t offset, byte_span into) = 0;
@@ -106,5 +82,21 @@ public:
   /// The absolute path of the directory with the copies, which a backup leaves out; empty if none are kept.
   [[nodiscard]] virtual std::string cache_directory() const { return {}; }
 };
+
+/// A growing file that is saved in one piece.
+class file_in_memory : public growing_file {
+public:
+  file_in_memory(backend& storage, bytes memory) : growing_file(std::move(memory)), storage_(storage) {}
+  void take_tail() override {}
+  void read_taken(bytes& into) const override { into.clear(); }
+  void save(const stored_file& file) override { storage_.save(file, tail); }
+
+private:
+  backend& storage_;
+};
+
+inline std::unique_ptr<growing_file> backend::begin(file_type /*type*/, bytes memory) {
+  return std::make_unique<file_in_memory>(*this, std::move(memory));
+}
 
 }  // namespace recoup

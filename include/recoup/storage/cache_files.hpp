@@ -115,6 +115,7 @@ public:
     try {
       if (const auto directory = open_to_save(directory_of_copy(file))) {
         temporary_file temporary(directory.get(), name);
+        if (temporary.is_open()) temporary.expect(content.size());
         if (temporary.is_open() && temporary.write(content) && temporary.rename_to(name)) return;
       }
       throw system_error(errno, "cannot write to " + path_);

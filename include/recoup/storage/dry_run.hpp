@@ -20,6 +20,9 @@ public:
   [[nodiscard]] unsigned connections_now() const override { return inner_->connections_now(); }
   void create() override {}
   void save(const stored_file&, byte_view) override {}
+  [[nodiscard]] std::unique_ptr<growing_file> begin(file_type, bytes memory) override {
+    return std::make_unique<discarded_file>(std::move(memory));
+  }
   void load(const stored_file& file, std::uint64_t offset, byte_span into) override {
     inner_->load(file, offset, into);
   }
@@ -38,6 +41,20 @@ public:
   [[nodiscard]] std::string cache_directory() const override { return inner_->cache_directory(); }
 
 private:
+  class discarded_file : public growing_file {
+  public:
+    using growing_file::growing_file;
+    void take_tail() override {
+      taken_ += tail.size();
+      tail.clear();
+    }
+    void read_taken(bytes& into) const override { into.resize(taken_); }
+    void save(const stored_file&) override {}
+
+  private:
+    std::size_t taken_ = 0;
+  };
+
   const std::shared_ptr<backend> inner_;
 };
 

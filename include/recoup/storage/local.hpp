@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sodium.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -74,17 +76,16 @@ public:
   void save(const stored_file& file, byte_view content) override {
     const auto what = "cannot save " + file.describe();
     const auto directory = open_to_save(file, what);
-    const auto name = file_name(file);
-    const auto path = path_of(file);
-    temporary_file temporary(directory.get(), name);
-    if (!temporary.is_open()) throw failure(errno, what, path);
-    if (!temporary.write(content)) throw failure(errno, what, path);
-    const bool durable = temporary.sync();
-    if (!durable && !sync_is_unsupported(errno)) throw failure(errno, what, path);
-    if (!temporary.rename_to(name)) throw failure(errno, what, path);
-    if (durable && !sync_to_disk(directory.get()) && !sync_is_unsupported(errno)) throw failure(errno, what, path);
-    // Against accidents only; file systems that cannot do it do not matter.
-    ::fchmodat(directory.get(), name.c_str(), file_mode_ & ~mode_t{0222}, 0);
+    temporary_file temporary(directory.get(), file_name(file));
+    if (!temporary.is_open()) throw failure(errno, what, path_of(file));
+    temporary.expect(content.size());
+    if (!temporary.write(content)) throw failure(errno, what, path_of(file));
+    finish(temporary, file, directory.get(), what);
+  }
+
+  /// Written to the disk as it grows, below a name that nothing lists.
+  [[nodiscard]] std::unique_ptr<growing_file> begin(file_type type, bytes memory) override {
+    return std::make_unique<file_on_disk>(*this, type, std::move(memory));
   }
 
   void load(const stored_file& file, std::uint64_t offset, byte_span into) override {
@@ -159,6 +160,63 @@ public:
   }
 
 private:
+  /// Lies in any directory of its type until it has a name, since a rename costs nothing within a file system.
+  class file_on_disk : public growing_file {
+  public:
+    file_on_disk(local_backend& storage, file_type type, bytes memory)
+        : growing_file(std::move(memory)), storage_(storage), type_(type) {}
+
+    void take_tail() override {
+      const auto what = std::string("cannot save a ") + name_of(type_);
+      if (!temporary_) open(what);
+      if (!temporary_->write(tail)) throw failure(errno, what, place_);
+      written_ += tail.size();
+      tail.clear();
+    }
+
+    void read_taken(bytes& into) const override {
+      into.resize(written_);
+      if (temporary_) storage_.read({type_}, temporary_->descriptor(), 0, into);
+    }
+
+    void save(const stored_file& file) override {
+      if (!temporary_) return storage_.save(file, tail);
+      take_tail();
+      const auto what = "cannot save " + file.describe();
+      const auto directory = storage_.open_to_save(file, what);
+      if (device_of(directory.get()) == device_of(directory_.get()))
+        return storage_.finish(*temporary_, file, directory.get(), what);
+      // Somebody has spread the directories of packs over disks.
+      read_taken(tail);
+      storage_.save(file, tail);
+    }
+
+  private:
+    [[nodiscard]] static dev_t device_of(int directory) {
+      struct stat status {};
+      return ::fstat(directory, &status) == 0 ? status.st_dev : 0;
+    }
+
+    void open(const std::string& what) {
+      stored_file provisional{type_};
+      ::randombytes_buf(provisional.name.value.data(), provisional.name.value.size());
+      place_ = storage_.path_of(provisional);
+      directory_ = storage_.open_to_save(provisional, what);
+      temporary_.emplace(directory_.get(), file_name(provisional));
+      if (temporary_->is_open()) return;
+      const int reason = errno;
+      temporary_.reset();
+      throw failure(reason, what, place_);
+    }
+
+    local_backend& storage_;
+    const file_type type_;
+    std::string place_;
+    std::size_t written_ = 0;
+    file_descriptor directory_;
+    std::optional<temporary_file> temporary_;  // after the directory that it is in
+  };
+
   struct close_directory {
     void operator()(DIR* directory) const noexcept { ::closedir(directory); }
   };
@@ -250,6 +308,17 @@ private:
     directory = open_directory(path);
     if (!directory) throw failure(errno, what, path);
     return directory;
+  }
+
+  /// Gives a file that was written its name, durably. `directory` is the one that it belongs into.
+  void finish(temporary_file& written, const stored_file& file, int directory, const std::string& what) const {
+    const auto name = file_name(file);
+    const bool durable = written.sync();
+    if (!durable && !sync_is_unsupported(errno)) throw failure(errno, what, path_of(file));
+    if (!written.rename_to(directory, name)) throw failure(errno, what, path_of(file));
+    if (durable && !sync_to_disk(directory) && !sync_is_unsupported(errno)) throw failure(errno, what, path_of(file));
+    // Against accidents only; file systems that cannot do it do not matter.
+    ::fchmodat(directory, name.c_str(), file_mode_ & ~mode_t{0222}, 0);
   }
 
   /// Opens a regular file; what else lies at its place could block (a fifo) or never end (a device).

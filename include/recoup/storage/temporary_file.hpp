@@ -63,10 +63,13 @@ public:
 
   [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(file_); }
 
+  /// One extent instead of many, for a file that will have so many bytes. It is a hint: if there is no room, write() says
+  /// so, and some file systems which cannot do it still have room. Small files would only pay for the call.
+  void expect(std::uint64_t size) noexcept {
+    if (size >= 256 * 1024) (void)::fallocate(file_.get(), 0, 0, static_cast<off_t>(size));
+  }
+
   [[nodiscard]] bool write(byte_view content) noexcept {
-    // One extent instead of many. It is a hint: if there is no room, write() says so, and some file systems which
-    // cannot do it still have room. Small files would only pay for the call.
-    if (content.size() >= 256 * 1024) (void)::fallocate(file_.get(), 0, 0, static_cast<off_t>(content.size()));
     while (!content.empty()) {
       const auto written = ::write(file_.get(), content.data(), content.size());
       if (written < 0 && errno == EINTR) continue;
@@ -85,8 +88,11 @@ public:
   [[nodiscard]] bool sync() const noexcept { return sync_to_disk(file_.get()); }
 
   /// Closes it and moves it over whatever has that name in the same directory.
-  [[nodiscard]] bool rename_to(const std::string& name) noexcept {
-    if (file_.close() != 0 || ::renameat(directory_, name_.c_str(), directory_, name.c_str()) != 0) return false;
+  [[nodiscard]] bool rename_to(const std::string& name) noexcept { return rename_to(directory_, name); }
+
+  /// The same for another open directory of the same file system.
+  [[nodiscard]] bool rename_to(int directory, const std::string& name) noexcept {
+    if (file_.close() != 0 || ::renameat(directory_, name_.c_str(), directory, name.c_str()) != 0) return false;
     name_.clear();
     return true;
   }

@@ -19,6 +19,7 @@
 #include <recoup/fs/user_names.hpp>
 #include <recoup/ops/backup/chunk_buffers.hpp>
 #include <recoup/ops/backup/options.hpp>
+#include <recoup/ops/backup/small_files.hpp>
 #include <recoup/core/work_stack.hpp>
 #include <recoup/repo/repository.hpp>
 
@@ -26,7 +27,7 @@ namespace recoup {
 
 struct backup_worker {
   std::stop_token stop;
-  bytes small_file = bytes(min_chunk + 1);  ///< one byte more than what is surely a single chunk
+  small_files small;
   item_stats totals;
   snapshot_summary summary;  ///< only the counters are used
 };
@@ -40,7 +41,7 @@ public:
   backup_state(repository& repository_to_use, const backup_options& chosen, backup_observer& told)
       : repo(repository_to_use), options(chosen), observer(told), cutter(repo.config().chunker_polynomial),
         threads(chosen.threads != 0 ? chosen.threads : std::max(processor_count(), chosen.read_concurrency)),
-        buffers(std::size_t{2} * threads + 2), cache_(repo.storage().cache_directory()) {
+        cache_(repo.storage().cache_directory()) {
     metadata_.with_atime = options.with_atime;
     metadata_.names = &names_;
     metadata_.on_warning = [this](const std::string& path, const std::string& message) {
@@ -71,6 +72,16 @@ public:
     } catch (const error& problem) {
       throw source_error(problem);
     }
+  }
+
+  /// The same for a file whose times, size and inode are those of its node in the parent snapshot. Whoever changes extended
+  /// attributes changes ctime, so where that was compared they need not be read again.
+  [[nodiscard]] node node_of_unchanged(int directory, const char* name, const std::string& path,
+                                       const struct stat& status, const node& before) {
+    if (options.ignore_ctime || options.ignore_inode) return read_source_node(directory, name, path, status, -1);
+    auto made = node_from_status(name, status, metadata_);
+    made.extended_attributes = before.extended_attributes;
+    return made;
   }
 
   /// The node of a directory that only leads to targets: nobody asked for it, so what may not be read is no error.

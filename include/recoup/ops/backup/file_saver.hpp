@@ -1,17 +1,19 @@
-// From a regular file to its node: unchanged ones by the parent snapshot, small ones in one go, large ones chunk by
-// chunk on all threads.
+// From a regular file to its node: unchanged ones by the parent snapshot, small ones some at once, large ones on all
+// threads.
 #pragma once
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,7 +44,7 @@ public:
     const auto* previous = job->find_previous(job->names[slot]);
     if (previous != nullptr && !content_changed(status, *previous)) {
       if (all_blobs_known(*previous)) {
-        auto made = state_.read_source_node(directory, name, path, status, -1);
+        auto made = state_.node_of_unchanged(directory, name, path, status, *previous);
         made.name = job->names[slot];
         made.content = previous->content;
         state_.observer.on_bytes_done(made.size);
@@ -52,7 +54,7 @@ public:
       state_.report(path, error(error_code::damaged,
                                 "parts of " + path + " are not in the repository's index; it is stored again"));
     }
-    const auto opened = open_for_reading(directory, name);
+    auto opened = open_for_reading(directory, name);
     if (!opened) throw source_error(system_error(errno, "cannot open " + path));
     if (::fstat(opened.get(), &status) != 0) throw source_error(system_error(errno, "cannot stat " + path));
     if (!S_ISREG(status.st_mode))
@@ -61,20 +63,43 @@ public:
     made.name = job->names[slot];
     const auto snapshot_path = child_path(job->snapshot_path, made.name);
     state_.observer.on_file_started(snapshot_path);
-    const auto head = read_up_to(opened.get(), self.small_file, path);
+    if (self.small.room() < small_files::longest) store_small_files(self);
+    const auto head = read_up_to(opened.get(), self.small.rest(), path);
     if (head <= min_chunk) {
-      save_small_file(self, *job, slot, previous, std::move(made), byte_view(self.small_file).first(head), started);
+      self.small.add({job, slot, previous, std::move(made), head, started});
       return;
     }
-    auto file = std::make_shared<large_file>();
-    file->directory = job;
-    file->slot = slot;
-    if (previous != nullptr) file->previous = *previous;
-    file->made = std::move(made);
-    file->started = started;
-    job->unfinished.fetch_add(1);
-    const auto read = [&](byte_span into) { return read_up_to(opened.get(), into, path); };
-    read_large_file(self, file, read, byte_view(self.small_file).first(head), path);
+    auto file = start_large_file(job, slot, previous, std::move(made), started);
+    file->read = [opened = std::make_shared<file_descriptor>(std::move(opened)), path](byte_span into) {
+      return read_up_to(opened->get(), into, path);
+    };
+    file->path = path;
+    read_on(self, file, self.small.rest().first(head));
+  }
+
+  /// Stores what save() has put aside. Called by each thread before it leaves a directory.
+  void store_small_files(worker& self) {
+    auto& waiting = self.small.waiting();
+    std::array<byte_view, small_files::most> contents;
+    std::array<saved_blob, small_files::most> saved;
+    std::size_t blobs = 0;
+    for (const auto& file : waiting)
+      if (file.length != 0) contents[blobs++] = self.small.content(file);
+    if (blobs != 0)
+      state_.repo.save_blobs(blob_type::data, std::span(contents).first(blobs), std::span(saved).first(blobs));
+    blobs = 0;
+    for (auto& file : waiting) {
+      file.made.size = file.length;
+      file.made.content.emplace();
+      item_stats stats;
+      if (file.length != 0) {
+        file.made.content->push_back(saved[blobs].id);
+        add(stats, saved[blobs++], file.length);
+      }
+      state_.observer.on_bytes_done(file.length);
+      finish_file(self, *file.directory, file.slot, file.made, change_of(file.previous, file.made), stats, file.started);
+    }
+    self.small.clear();
   }
 
   /// The same for what a program writes; `made` has all but size and content.
@@ -91,33 +116,44 @@ public:
       }
       return filled;
     };
-    const auto head = read(byte_span(self.small_file));
+    if (self.small.room() < small_files::longest) store_small_files(self);
+    const auto head = read(self.small.rest());
     // A program that writes nothing has most likely failed; an empty file would hide that.
     if (head == 0) throw source_error(error_code::io, "failed to save " + stream.path + ": no data read");
-    auto file = std::make_shared<large_file>();
-    file->directory = job;
-    file->slot = slot;
-    if (previous != nullptr) file->previous = *previous;
-    file->made = std::move(made);
-    job->unfinished.fetch_add(1);
-    read_large_file(self, file, read, byte_view(self.small_file).first(head), stream.path);
+    auto file = start_large_file(job, slot, previous, std::move(made), clock::now());
+    file->read = read;
+    file->path = stream.path;
+    read_on(self, file, self.small.rest().first(head));
   }
 
 private:
   using clock = backup_state::clock;
 
-  /// A file whose chunks several threads store.
+  /// A file that threads take turns to read, and store at the same time.
   struct large_file {
     std::shared_ptr<directory_job> directory;
     std::size_t slot = 0;
     std::optional<node> previous;
     node made;
-    clock::time_point started = clock::now();
-    std::atomic<std::size_t> unstored{1};  // chunks, and one more for the reader
+    clock::time_point started;
+    std::string path;
+
+    // One thread at a time: whoever has the turn.
+    std::function<std::size_t(byte_span)> read;  // fills the span as far as there are bytes
+    chunk_buffers::buffer next;                  // begins with what was read behind the last chunk
+
+    std::atomic<std::size_t> unstored{1};  // groups of chunks, and one more for the reader
     std::atomic<bool> failed{false};       // reading failed: the chunks that were stored stay without a file
     std::mutex mutex;                      // guards the two below
     std::vector<id> content;
     item_stats stats;
+  };
+
+  /// Chunks that lie behind one another in a buffer.
+  struct chunk_group {
+    chunk_buffers::buffer buffer;
+    std::vector<std::size_t> lengths;
+    std::size_t first = 0;  ///< number of the first in the file
   };
 
   [[nodiscard]] bool content_changed(const struct stat& status, const node& before) const {
@@ -149,21 +185,6 @@ private:
     return filled;
   }
 
-  /// At most one minimal chunk long, so it is one blob whatever is in it.
-  void save_small_file(worker& self, directory_job& job, std::size_t slot, const node* previous, node made,
-                       byte_view content, clock::time_point started) {
-    made.size = content.size();
-    made.content.emplace();
-    item_stats stats;
-    if (!content.empty()) {
-      const auto saved = state_.repo.save_blob(blob_type::data, content);
-      made.content->push_back(saved.id);
-      add(stats, saved, content.size());
-    }
-    state_.observer.on_bytes_done(content.size());
-    finish_file(self, job, slot, made, change_of(previous, made), stats, started);
-  }
-
   [[nodiscard]] static item_change change_of(const node* previous, const node& made) {
     return previous == nullptr ? item_change::added
            : *previous == made ? item_change::unchanged
@@ -189,74 +210,116 @@ private:
                             clock::now() - started});
   }
 
-  /// `read(span)` fills the span as far as there are bytes; `head` was read before.
-  template <class Read>
-  void read_large_file(worker& self, const std::shared_ptr<large_file>& file, const Read& read, byte_view head,
-                       const std::string& path) {
-    const auto help = [&] {
-      throw_if_stopped(self.stop);
-      return state_.stack.run_urgent(self);
-    };
-    auto buffer = state_.buffers.take(help);
-    // run_urgent does not touch self.small_file, where `head` still is.
-    std::copy(head.begin(), head.end(), buffer->memory.begin());
-    buffer->filled = head.size();
+  [[nodiscard]] std::shared_ptr<large_file> start_large_file(const std::shared_ptr<directory_job>& job, std::size_t slot,
+                                                             const node* previous, node made,
+                                                             clock::time_point started) {
+    auto file = std::make_shared<large_file>();
+    file->directory = job;
+    file->slot = slot;
+    if (previous != nullptr) file->previous = *previous;
+    file->made = std::move(made);
     file->made.size = 0;
+    file->started = started;
+    job->unfinished.fetch_add(1);
+    return file;
+  }
+
+  void read_on(worker& self, const std::shared_ptr<large_file>& file, byte_view head) {
+    file->next = state_.buffers.take();
+    std::ranges::copy(head, file->next->memory.begin());
+    file->next->filled = head.size();
+    take_turn(self, file);
+  }
+
+  /// Reads and cuts some chunks, lets the next thread read on, and stores them meanwhile.
+  void take_turn(worker& self, const std::shared_ptr<large_file>& file) {
+    throw_if_stopped(self.stop);
+    chunk_group group;
+    bool at_end = false;
     try {
-      bool at_end = false;
-      for (std::size_t scanned = 0; !(at_end && buffer->filled == 0);) {
-        const auto cut = state_.cutter.first_cut(byte_view(buffer->memory).first(buffer->filled), scanned, at_end);
-        if (cut == chunker::more) {
-          throw_if_stopped(self.stop);
-          const auto room = byte_span(buffer->memory).subspan(buffer->filled);
-          const auto got = read(room.first(std::min(room.size(), chunk_buffer::read_step)));
-          buffer->filled += got;
-          at_end = got == 0;
-          continue;
-        }
-        auto next = state_.buffers.take(help);
-        std::copy(buffer->memory.begin() + static_cast<std::ptrdiff_t>(cut),
-                  buffer->memory.begin() + static_cast<std::ptrdiff_t>(buffer->filled), next->memory.begin());
-        next->filled = buffer->filled - cut;
-        buffer->filled = cut;
-        scanned = 0;
-        store_chunk(file, std::move(buffer));
-        buffer = std::move(next);
-      }
+      at_end = read_chunks(self, *file, group);
     } catch (const source_error& problem) {
       file->failed = true;
-      state_.report(path, problem);
+      state_.report(file->path, problem);
+      state_.buffers.give_back(std::move(group.buffer));
+      one_group_less(self, *file);
+      return;
     }
-    state_.buffers.give_back(std::move(buffer));
-    one_chunk_less(self, *file);
+    if (!group.lengths.empty()) file->unstored.fetch_add(1);
+    if (at_end)
+      file->read = nullptr;  // closes it
+    else
+      state_.stack.push_urgent([this, file](worker& thread) { take_turn(thread, file); });
+    // From here on the file is another thread's, but for what its mutex guards.
+    store_chunks(self, *file, group);
+    if (at_end) one_group_less(self, *file);
   }
 
-  void store_chunk(const std::shared_ptr<large_file>& file, chunk_buffers::buffer chunk) {
-    file->unstored.fetch_add(1);
-    file->made.size += chunk->filled;
-    std::size_t number = 0;
-    {
-      const std::lock_guard lock(file->mutex);
-      number = file->content.size();
-      file->content.emplace_back();
-    }
-    // std::function must be copyable, a unique_ptr is not.
-    const std::shared_ptr<chunk_buffers::buffer> shared = std::make_shared<chunk_buffers::buffer>(std::move(chunk));
-    state_.stack.push_urgent([this, file, number, shared](worker& thread) {
-      const auto content = byte_view((*shared)->memory).first((*shared)->filled);
-      const auto saved = state_.repo.save_blob(blob_type::data, content);
-      {
-        const std::lock_guard lock(file->mutex);
-        file->content[number] = saved.id;
-        add(file->stats, saved, content.size());
+  /// Fills the group. Returns true at the file's end; otherwise file.next holds what is behind the group.
+  [[nodiscard]] bool read_chunks(worker& self, large_file& file, chunk_group& group) {
+    group.buffer = std::move(file.next);
+    auto& [memory, filled] = *group.buffer;
+    bool at_end = false;
+    std::size_t begin = 0;
+    for (std::size_t scanned = 0;;) {
+      const auto cut =
+          state_.cutter.first_cut(byte_view(memory).first(filled).subspan(begin), scanned, at_end);
+      if (cut == 0) break;
+      if (cut != chunker::more) {
+        group.lengths.push_back(cut);
+        begin += cut;
+        scanned = 0;
+        continue;
       }
-      state_.observer.on_bytes_done(content.size());
-      state_.buffers.give_back(std::move(*shared));
-      one_chunk_less(thread, *file);
-    });
+      if (!group.lengths.empty() && filled >= chunk_buffer::usual_fill) break;
+      throw_if_stopped(self.stop);
+      const auto got = file.read(byte_span(memory).subspan(filled, std::min(memory.size() - filled, chunk_buffer::read_step)));
+      filled += got;
+      at_end = got == 0;
+    }
+    file.made.size += begin;
+    {
+      const std::lock_guard lock(file.mutex);
+      group.first = file.content.size();
+      file.content.resize(group.first + group.lengths.size());
+    }
+    if (at_end) return true;
+    file.next = state_.buffers.take();
+    std::copy(memory.begin() + static_cast<std::ptrdiff_t>(begin), memory.begin() + static_cast<std::ptrdiff_t>(filled),
+              file.next->memory.begin());
+    file.next->filled = filled - begin;
+    return false;
   }
 
-  void one_chunk_less(worker& self, large_file& file) {
+  void store_chunks(worker& self, large_file& file, chunk_group& group) {
+    auto rest = byte_view(group.buffer->memory);
+    auto number = group.first;
+    for (std::span<const std::size_t> lengths(group.lengths); !lengths.empty();) {
+      std::array<byte_view, blob_saver::most_at_once> contents;
+      std::array<saved_blob, blob_saver::most_at_once> saved;
+      const auto count = std::min(lengths.size(), contents.size());
+      std::uint64_t total = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        contents[i] = rest.first(lengths[i]);
+        rest = rest.subspan(lengths[i]);
+        total += lengths[i];
+      }
+      lengths = lengths.subspan(count);
+      state_.repo.save_blobs(blob_type::data, std::span(contents).first(count), std::span(saved).first(count));
+      {
+        const std::lock_guard lock(file.mutex);
+        for (std::size_t i = 0; i < count; ++i) {
+          file.content[number++] = saved[i].id;
+          add(file.stats, saved[i], contents[i].size());
+        }
+      }
+      state_.observer.on_bytes_done(total);
+    }
+    state_.buffers.give_back(std::move(group.buffer));
+    if (!group.lengths.empty()) one_group_less(self, file);
+  }
+
+  void one_group_less(worker& self, large_file& file) {
     if (file.unstored.fetch_sub(1) != 1) return;
     if (!file.failed) {
       file.made.content = std::move(file.content);

@@ -216,6 +216,7 @@ private:
         state_.report(child_path(job->absolute_path, job->names[slot]), problem);
       }
     }
+    files_.store_small_files(self);
     if (job->open_parts.fetch_sub(1) == 1) parts_done(self, job);
   }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include <recoup/core/error.hpp>
 #include <recoup/hash/sha256.hpp>
+#include <recoup/repo/blob_group.hpp>
 #include <recoup/repo/pack_reader.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/storage/load_verified.hpp>
@@ -24,46 +26,79 @@ namespace recoup {
 
 /// Memory for one thread that verifies one pack after another: new pages for each would cost a quarter of the time.
 struct pack_memory {
-  bytes content, opened;
+  bytes content;
+  blob_group blobs;
 };
 
-/// What is wrong with the pack that is in memory. `indexed` is what the index says is in it, by offset.
-[[nodiscard]] inline std::vector<std::string> problems_of_pack(repository& repo, const stored_file& pack,
-                                                               const std::vector<packed_blob>& indexed,
-                                                               pack_memory& memory) {
-  std::vector<std::string> problems;
-  const auto& content = memory.content;
-  // Go on after a wrong hash: which blobs are hit tells which files are.
-  if (const auto actual = sha256(content); actual != pack.name)
-    problems.push_back("its content does not have the hash that it is named by, but " + actual.hex());
-  auto codec = repo.codecs().take();
-  try {
-    auto listed = read_pack_header(pack, content, codec->box());
-    std::ranges::sort(listed, {}, &packed_blob::offset);
-    const auto same = [](const packed_blob& a, const packed_blob& b) {
-      return a.handle == b.handle && a.offset == b.offset && a.length == b.length &&
-             a.uncompressed_length == b.uncompressed_length;
-    };
-    if (!std::ranges::equal(listed, indexed, same))
-      problems.push_back("its header and the index disagree about what is in it");
-  } catch (const error& problem) {
-    problems.push_back(problem.what());
+/// Verifies the blobs of a pack that is in memory, and hashes the pack beside them.
+class pack_verification {
+public:
+  pack_verification(repository& repo, pack_memory& memory)
+      : codec_(repo.codecs().take()), content_(memory.content), group_(memory.blobs) {}
+
+  /// What is wrong. `indexed` is what the index says is in the pack, by offset.
+  [[nodiscard]] std::vector<std::string> run(const stored_file& pack, const std::vector<packed_blob>& indexed) {
+    compare_header(pack, indexed);
+    for (const auto& blob : indexed) add(blob);
+    verify_group();
+    id actual;
+    sha256_update(std::array{sha256_job{.state = &hash_, .data = content_.subspan(hashed_), .name = &actual}});
+    // Which blobs are hit, if any, tells which files are.
+    if (actual != pack.name)
+      problems_.insert(problems_.begin(),
+                       "its content does not have the hash that it is named by, but " + actual.hex());
+    return std::move(problems_);
   }
-  for (const auto& blob : indexed) {
-    if (std::uint64_t{blob.offset} + blob.length > content.size()) {
-      problems.push_back(std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.hex() +
-                         " lies beyond its end");
-      continue;
-    }
+
+private:
+  void compare_header(const stored_file& pack, const std::vector<packed_blob>& indexed) {
     try {
-      codec->open(blob, byte_view(content).subspan(blob.offset, blob.length), memory.opened);
+      auto listed = read_pack_header(pack, content_, codec_->box());
+      std::ranges::sort(listed, {}, &packed_blob::offset);
+      const auto same = [](const packed_blob& a, const packed_blob& b) {
+        return a.handle == b.handle && a.offset == b.offset && a.length == b.length &&
+               a.uncompressed_length == b.uncompressed_length;
+      };
+      if (!std::ranges::equal(listed, indexed, same))
+        problems_.push_back("its header and the index disagree about what is in it");
     } catch (const error& problem) {
-      problems.push_back(std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.hex() + ": " +
-                         problem.what());
+      problems_.push_back(problem.what());
     }
   }
-  return problems;
-}
+
+  void add(const packed_blob& blob) {
+    if (std::uint64_t{blob.offset} + blob.length > content_.size()) {
+      problems_.push_back(describe(blob.handle) + " lies beyond its end");
+      return;
+    }
+    if (group_.is_full_for(blob.plaintext_length())) verify_group();
+    group_.add(blob, content_.subspan(blob.offset, blob.length), *codec_);
+    handles_.push_back(blob.handle);
+  }
+
+  void verify_group() {
+    const auto next = content_.subspan(hashed_, std::min(content_.size() - hashed_, group_.total()));
+    group_.verify({.state = &hash_, .data = next});
+    hashed_ += next.size();
+    for (std::size_t i = 0; i < handles_.size(); ++i)
+      if (const auto& problem = group_.results()[i].problem)
+        problems_.push_back(describe(handles_[i]) + ": " + problem->what());
+    handles_.clear();
+    group_.clear();
+  }
+
+  [[nodiscard]] static std::string describe(const blob_handle& handle) {
+    return std::string(name_of(handle.type)) + " blob " + handle.id.hex();
+  }
+
+  codec_pool::lease codec_;
+  const byte_view content_;
+  blob_group& group_;
+  std::vector<blob_handle> handles_;  // of the group
+  sha256_state hash_;
+  std::size_t hashed_ = 0;
+  std::vector<std::string> problems_;
+};
 
 /// What is wrong with the pack; empty if nothing is. `indexed` is what the index says is in it.
 [[nodiscard]] inline std::vector<std::string> verify_pack(repository& repo, const id& name,
@@ -77,7 +112,7 @@ struct pack_memory {
       ++attempts;
       problems.clear();
       repo.storage().load_all(pack, memory.content);
-      problems = problems_of_pack(repo, pack, indexed, memory);
+      problems = pack_verification(repo, memory).run(pack, indexed);
       if (!problems.empty()) throw error(error_code::damaged, problems.front());
     });
   } catch (const error& problem) {

@@ -3,12 +3,12 @@
 //   sort the references by pack and offset; cut them into parts of a few MiB that are read at once
 //   each thread, until no part is left:
 //     read a part                                     [one request]
-//     for each blob in it: open, decompress, check    [once, however many files need it]
-//       write it wherever it belongs
+//     some blobs in it: open, decompress, check       [once, however many files need them]
+//       write each wherever it belongs
 //       whoever writes the last blob of a file applies its metadata and closes it
 //
 // A thread does all steps for its part, so its data stays in its cache; there are as many threads as it takes to keep
-// both processors and connections busy. Memory is one part, one blob and a few contexts per thread. A blob that cannot
+// both processors and connections busy. Memory is one part, one group of blobs and a few contexts per thread. A blob that cannot
 // be had from its pack is looked for in other packs; failing that, each file that needs it is reported, and gets
 // everything else.
 #pragma once
@@ -165,35 +165,35 @@ public:
     const auto& references = context_.plan.references;
     const auto pack = context_.repo.index().at(references[todo.first].blob).pack;
     reader_.load({file_type::pack, pack}, todo.offset, todo.length);
+    runs_.clear();
     for (std::size_t first = todo.first; first < todo.end;) {
       std::size_t end = first + 1;
       while (end < todo.end && references[end].blob == references[first].blob) ++end;
-      if (context_.reporter.token().stop_requested()) return;
-      const auto content = open_blob(references[first]);
-      for (std::size_t i = first; i < end; ++i) place(references[i], content);
+      runs_.push_back({first, end, context_.repo.index().at(references[first].blob).blob});
       first = end;
     }
+    reader_.open_all(runs_.size(), [this](std::size_t i) { return runs_[i].blob; },
+                     [&](std::size_t i, const error* problem, byte_view content) {
+                       if (context_.reporter.token().stop_requested()) return;
+                       for (auto at = runs_[i].first; at < runs_[i].end; ++at) place(references[at], problem, content);
+                     });
   }
 
 private:
-  /// The blob's content, or nothing and the reason in problem_.
-  std::optional<byte_view> open_blob(const blob_reference& reference) {
-    try {
-      return reader_.open(context_.repo.index().at(reference.blob).blob).content;
-    } catch (const error& problem) {
-      problem_.emplace(problem);
-      return std::nullopt;
-    }
-  }
+  /// References to one blob.
+  struct run_of_references {
+    std::size_t first, end;
+    packed_blob blob;
+  };
 
-  void place(const blob_reference& reference, const std::optional<byte_view>& content) {
+  void place(const blob_reference& reference, const error* unreadable, byte_view content) {
     auto& file = context_.plan.files[reference.file];
-    if (!content) {
-      writer_.fail(file, *problem_);
+    if (unreadable != nullptr) {
+      writer_.fail(file, *unreadable);
     } else if (!file.is(planned_file::unusable)) {
       try {
-        if (file.blobs == 1) return write_whole(reference.file, *content);
-        write_part(reference, *content);
+        if (file.blobs == 1) return write_whole(reference.file, content);
+        write_part(reference, content);
       } catch (const error& problem) {
         file.set(planned_file::unusable);
         writer_.fail(file, problem);
@@ -235,7 +235,7 @@ private:
   content_writer& writer_;
   restore_context& context_;
   part_reader reader_;
-  std::optional<error> problem_;
+  std::vector<run_of_references> runs_;
 };
 
 inline void content_writer::run() {
