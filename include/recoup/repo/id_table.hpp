@@ -132,13 +132,23 @@ public:
 
   /// Lets others find published ids by value. `numbers` is in the order of stripes.
   void enter(std::span<const std::uint32_t> numbers) {
-    for (auto from = numbers.begin(); from != numbers.end();) {
-      const auto s = stripe_of(at(*from));
+    struct one {
+      cell_key key;
+      std::uint32_t block;
+    };
+    std::array<one, 32> group;  // whose lines are on their way from memory before the first is written to
+    for (std::size_t from = 0; from < numbers.size();) {
+      const auto s = stripe_of(at(numbers[from]));
       const std::unique_lock lock(stripes_[s].mutex);
-      for (; from != numbers.end(); ++from) {
-        const auto name = at(*from);
-        if (stripe_of(name) != s) break;
-        stripes_[s].cells.insert(key_of(name), static_cast<std::uint32_t>(*from / block_size));
+      auto& cells = stripes_[s].cells;
+      for (std::size_t count = group.size(); count == group.size();) {
+        for (count = 0; count < group.size() && from < numbers.size(); ++count, ++from) {
+          const auto name = at(numbers[from]);
+          if (stripe_of(name) != s) break;
+          group[count] = {key_of(name), static_cast<std::uint32_t>(numbers[from] / block_size)};
+          cells.prefetch(group[count].key);
+        }
+        for (std::size_t i = 0; i < count; ++i) cells.insert(group[i].key, group[i].block);
       }
     }
   }
