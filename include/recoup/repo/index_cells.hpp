@@ -150,7 +150,9 @@ private:
     return (1 + static_cast<std::uint32_t>(key.print * values >> 32)) << layout_.low_bits();
   }
 
-  [[nodiscard]] bool is_full(const line& which) const noexcept { return (words_at(which, layout_.per_line - 1) & 0xffff) != 0; }
+  [[nodiscard]] bool is_full(const line& which) const noexcept {
+    return (words_at(which, layout_.per_line - 1) & 0xffff) != 0;
+  }
 
   /// Four words, the first with this number; behind the line's end they are zero.
   [[nodiscard]] static std::uint64_t words_at(const line& of, unsigned first) noexcept {
