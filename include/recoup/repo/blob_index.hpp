@@ -50,7 +50,7 @@ public:
   }
 
   /// The same for many packs, which costs less. Memory is taken ahead for `expected` blobs in all, as far as that is no
-  /// more than twice of what there is: so tell what is known of the rest when loading.
+  /// more than four times what there is: so tell what is known of the rest when loading.
   void add_packs(std::span<const indexed_pack> packs, std::size_t expected = 0) {
     index_batch batch;
     std::unordered_set<id> seen;

@@ -70,14 +70,14 @@ public:
     return true;
   }
 
-  /// Makes memory for more ids, and for the `expected` total as far as that is no more than twice of what there is then.
+  /// Makes memory for more ids, and for the `expected` total as far as that is no more than four times what there is then.
   /// Nobody may be in enter(); others may look things up.
   void grow(const stripe_counts& more, std::size_t expected) {
     const auto total = next_ + total_of(more);
     if (total > most)
       throw error(error_code::unsupported, "the repository has more blobs than this program can index (2^32)");
     // A sixteenth more at a time: of the cells 85 to 90 % are then in use, and each is made 16 times.
-    const auto wanted = expected > total ? std::min(expected, 2 * total) : total + total / 16;
+    const auto wanted = expected > total ? std::min(expected, 4 * total) : total + total / 16;
     const auto factor = static_cast<double>(wanted) / static_cast<double>(std::max<std::size_t>(total, 1));
     const auto with_reserve = [factor](std::size_t count) {
       return static_cast<std::size_t>(static_cast<double>(count) * factor) + 1;
