@@ -196,8 +196,10 @@ private:
     return {{type_of(number), blobs_.at(number)}, place.offset, place.length, place.uncompressed_length};
   }
   [[nodiscard]] blob_location location_of(std::uint32_t number) const noexcept {
+    // First what comes from memory far from all else: it is on its way while the place is computed.
+    const blob_handle handle{type_of(number), blobs_.at(number)};
     const auto place = places_.place_of(number);
-    return {packs_.at(place.run), blob_of(number, place)};
+    return {packs_.at(place.run), {handle, place.offset, place.length, place.uncompressed_length}};
   }
 
   // --- runs ---
@@ -278,7 +280,7 @@ private:
     auto run_number = first_run, entry = first_entry;
     std::size_t encoded = 0;
     for (const auto& run : batch.runs()) {
-      places_.append(entry, run.blobs.size(), batch.encoded().subspan(encoded, run.encoded_end - encoded));
+      places_.append(entry, run.blobs.size(), run.flags, batch.encoded().subspan(encoded, run.encoded_end - encoded));
       encoded = run.encoded_end;
       packs_.write(run_number++, run.pack, run.is_further);
       for (const auto& blob : run.blobs) blobs_.write(entry++, blob.handle.id, bit_of(blob.handle.type));

@@ -25,6 +25,7 @@ public:
     id pack;
     bool is_further = false;  ///< an earlier run belongs to the same pack
     std::span<const packed_blob> blobs;
+    std::uint8_t flags = 0;  ///< see index_places.hpp
     std::size_t encoded_end = 0;
   };
 
@@ -37,8 +38,8 @@ public:
     }
     do {
       const auto part = blobs.first(std::min(blobs.size(), run_format::most_entries));
-      run_format::encode(part, encoded_);
-      runs_.push_back({pack, std::exchange(is_further, true), part, encoded_.size()});
+      const auto flags = run_format::encode(part, encoded_);
+      runs_.push_back({pack, std::exchange(is_further, true), part, flags, encoded_.size()});
       ++pack_counts_[id_table::stripe_of(pack)];
       for (const auto& blob : part) ++blob_counts_[id_table::stripe_of(blob.handle.id)];
       entries_ += part.size();

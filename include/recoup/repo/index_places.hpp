@@ -3,8 +3,8 @@
 // Entries that were added together and belong to one pack are a run. Nearly always its blobs lie one behind the other, so
 // that offsets follow from lengths, and these are kept in as many bits as they have:
 //
-//   run     = flags u8  [offset of its first blob u32, if that is not 0]  checkpoints  codes
-//   flags   = bit 0: scattered   bit 1: the first offset is there   from bit 2: how many checkpoints
+//   run     = [offset of its first blob u32, if that is not 0]  checkpoints  codes
+//   flags   = bit 0: scattered   bit 1: the first offset is there   from bit 2: how many checkpoints. In an array of its own
 //   checkpoint, before every 32nd entry but the first = offset u32, u32 bits of the codes before it
 //   code    = 5 bits: b, one less than the length's number of bits   3 bits: u
 //             b bits: the length without its first, which is 1
@@ -88,17 +88,15 @@ inline void put_code(bit_writer& to, const packed_blob& blob) {
   to.put(of(blob.uncompressed_length, more), more);
 }
 
-/// Appends the run's bytes. At most most_entries blobs, by offset.
-inline void encode(std::span<const packed_blob> blobs, bytes& to) {
+/// Appends the run's bytes and returns its flags. At most most_entries blobs, by offset.
+[[nodiscard]] inline std::uint8_t encode(std::span<const packed_blob> blobs, bytes& to) {
   if (!is_contiguous(blobs)) {
-    to.push_back(scattered);
     for (const auto& blob : blobs)
       for (const auto value : {blob.offset, blob.length, blob.uncompressed_length}) put_u32(to, value);
-    return;
+    return scattered;
   }
   const auto offset = blobs.empty() ? 0 : blobs.front().offset;
   const auto checkpoints = blobs.empty() ? 0 : (blobs.size() - 1) / checkpoint_distance;
-  to.push_back(static_cast<std::uint8_t>((offset != 0 ? has_offset : 0u) | checkpoints << checkpoint_shift));
   if (offset != 0) put_u32(to, offset);
   auto checkpoint = to.size();
   to.resize(to.size() + checkpoints * 8);
@@ -112,6 +110,7 @@ inline void encode(std::span<const packed_blob> blobs, bytes& to) {
     put_code(codes, blobs[i]);
   }
   codes.finish();
+  return static_cast<std::uint8_t>((offset != 0 ? has_offset : 0u) | checkpoints << checkpoint_shift);
 }
 
 }  // namespace run_format
@@ -132,16 +131,18 @@ public:
                   "the repository has more blobs than this program can index (4 GiB of lengths)");
     codes_.make_room(codes + encoded);
     runs_.make_room(runs_used_.load(std::memory_order_relaxed) + runs);
+    flags_.make_room(runs_used_.load(std::memory_order_relaxed) + runs);
     hints_.make_room(hints_used_.load(std::memory_order_relaxed) + entries / hint_distance + 1);
   }
 
   /// Appends a run of `count` entries, encoded.
-  void append(std::uint64_t first_entry, std::size_t count, byte_view encoded) noexcept {
+  void append(std::uint64_t first_entry, std::size_t count, std::uint8_t flags, byte_view encoded) noexcept {
     const auto number = runs_used_.load(std::memory_order_relaxed);
     const auto codes = codes_used_.load(std::memory_order_relaxed);
     auto hint = hints_used_.load(std::memory_order_relaxed);
     for (std::size_t i = 0; i < encoded.size(); ++i) codes_[codes + i] = encoded[i];
     runs_[number] = {static_cast<std::uint32_t>(first_entry), static_cast<std::uint32_t>(codes)};
+    flags_[number] = flags;
     for (; hint * hint_distance < first_entry + count; ++hint) hints_[hint] = static_cast<std::uint32_t>(number);
     codes_used_.store(codes + encoded.size(), std::memory_order_release);
     runs_used_.store(number + 1, std::memory_order_release);
@@ -168,7 +169,7 @@ public:
 
   /// Not while somebody appends.
   [[nodiscard]] std::size_t memory_bytes() const noexcept {
-    return runs_.memory_bytes() + hints_.memory_bytes() + codes_.memory_bytes();
+    return runs_.memory_bytes() + flags_.memory_bytes() + hints_.memory_bytes() + codes_.memory_bytes();
   }
 
 private:
@@ -195,30 +196,28 @@ private:
     return low;
   }
 
-  [[nodiscard]] std::uint32_t u32_at(std::size_t at) const noexcept {
-    return std::uint32_t{codes_[at]} | std::uint32_t{codes_[at + 1]} << 8 | std::uint32_t{codes_[at + 2]} << 16 |
-           std::uint32_t{codes_[at + 3]} << 24;
-  }
-
   /// Reads the entries of a run from one on.
   class run_reader {
   public:
     run_reader(const index_places& of, std::size_t run, std::size_t from) noexcept
         : codes_(of.codes_), end_(of.codes_used_.load(std::memory_order_acquire)) {
       place_.run = static_cast<std::uint32_t>(run);
-      std::size_t at = of.runs_[run].codes;
-      const unsigned flags = codes_[at++];
+      bit_ = std::uint64_t{of.runs_[run].codes} * 8;
+      const unsigned flags = of.flags_[run];
       is_scattered_ = (flags & run_format::scattered) != 0;
       if (is_scattered_) {
-        bit_ = (at + from * 12) * 8;
+        bit_ += from * 12 * 8;
         return;
       }
-      if ((flags & run_format::has_offset) != 0) next_offset_ = of.u32_at(at), at += 4;
+      if ((flags & run_format::has_offset) != 0) next_offset_ = take(32);
+      const auto codes = bit_ + std::uint64_t{flags >> run_format::checkpoint_shift} * 64;
       if (const auto checkpoint = from / run_format::checkpoint_distance; checkpoint != 0) {
-        next_offset_ = of.u32_at(at + (checkpoint - 1) * 8);
-        bit_ = of.u32_at(at + (checkpoint - 1) * 8 + 4);
+        bit_ += (checkpoint - 1) * 64;
+        next_offset_ = take(32);
+        bit_ = codes + take(32);
+      } else {
+        bit_ = codes;
       }
-      bit_ += (at + (flags >> run_format::checkpoint_shift) * std::size_t{8}) * 8;
       for (auto skip = from % run_format::checkpoint_distance; skip > 0; --skip) next_code<false>();
     }
 
@@ -289,6 +288,7 @@ private:
   };
 
   segment_array<run_start, 1024> runs_;
+  segment_array<std::uint8_t, 4096> flags_;
   segment_array<std::uint32_t, 256> hints_;  // the run of every 1024th entry
   code_array codes_;
   std::atomic<std::size_t> runs_used_{0}, hints_used_{0}, codes_used_{0};
