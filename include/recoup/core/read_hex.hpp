@@ -21,7 +21,8 @@ inline constexpr std::uint64_t each_byte = 0x0101'0101'0101'0101;
 /// Eight characters, all digits of either case?
 [[nodiscard]] constexpr bool are_digits(std::uint64_t text) noexcept {
   const auto lower = text | 0x20 * each_byte;
-  const auto good = (at_least(text, '0') & ~at_least(text, '9' + 1)) | (at_least(lower, 'a') & ~at_least(lower, 'f' + 1));
+  const auto good = (at_least(text, '0') & ~at_least(text, '9' + 1)) |
+                    (at_least(lower, 'a') & ~at_least(lower, 'f' + 1));
   return ((good & ~text) & 0x80 * each_byte) == 0x80 * each_byte;
 }
 

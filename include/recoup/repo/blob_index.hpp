@@ -4,8 +4,8 @@
 //   places  index_places  runs of entries of one pack: offsets and lengths
 //   packs   id_table      the pack of each run; the bit tells that the index has had a part of it before
 //
-// The number of an entry is its position in that order. Per blob, all told, 38 to 40 bytes in packs of 1000 blobs; of 11
-// it is 46, of which the pack's own id is 3. Measurements and arithmetic: README.md beside this file.
+// The number of an entry is its position in that order. Per blob, all told, 39 to 40 bytes in packs of 1000 blobs; of 11 it
+// is 44, of which 4 are the pack's own. Measurements and arithmetic: README.md beside this file.
 #pragma once
 
 #include <algorithm>
@@ -65,7 +65,9 @@ public:
     for (const auto* each : known) add_pack(each->pack, each->blobs);
   }
 
-  [[nodiscard]] bool contains(const blob_handle& handle) const { return blobs_.contains(handle.id, bit_of(handle.type)); }
+  [[nodiscard]] bool contains(const blob_handle& handle) const {
+    return blobs_.contains(handle.id, bit_of(handle.type));
+  }
 
   /// One of the blob's places, or nothing.
   [[nodiscard]] std::optional<blob_location> find(const blob_handle& handle) const {
@@ -133,8 +135,7 @@ public:
     std::vector<blob_handle> found;
     for (const auto number : blobs_.find_range(*range)) found.push_back({type_of(number), blobs_.at(number)});
     std::ranges::sort(found, {}, [](const blob_handle& each) { return std::pair(each.id, each.type); });
-    const auto rest = std::ranges::unique(found);
-    found.erase(rest.begin(), rest.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
     return found;
   }
 
@@ -154,8 +155,10 @@ public:
   template <class Visit>
   void for_each(Visit&& visit) const {
     const snapshot_of_ends ends(*this);
-    for (std::uint32_t run = 0; run < ends.runs; ++run)
-      for_each_in_run(run, ends, [&, pack = packs_.at(run)](const packed_blob& blob) { visit(blob_location{pack, blob}); });
+    for (std::uint32_t run = 0; run < ends.runs; ++run) {
+      const auto pack = packs_.at(run);
+      for_each_in_run(run, ends, [&](const packed_blob& blob) { visit(blob_location{pack, blob}); });
+    }
   }
 
   /// Calls `visit(const id& pack, std::span<const packed_blob>)` for each pack that has blobs, once, with all of them, in
@@ -163,7 +166,7 @@ public:
   template <class Visit>
   void for_each_pack(Visit&& visit) const {
     const snapshot_of_ends ends(*this);
-    std::unordered_map<id, std::vector<std::uint32_t>> further;  // few: runs of packs with thousands of blobs, or in parts
+    std::unordered_map<id, std::vector<std::uint32_t>> further;  // few: of packs with thousands of blobs, or in parts
     for (std::uint32_t run = 0; run < ends.runs; ++run)
       if (packs_.bit_of(run)) further[packs_.at(run)].push_back(run);
     std::vector<packed_blob> blobs;

@@ -77,14 +77,15 @@ public:
     if (total > most)
       throw error(error_code::unsupported, "the repository has more blobs than this program can index (2^32)");
     // A sixteenth more at a time: of the cells 85 to 90 % are then in use, and each is made 16 times.
-    const double factor = expected > total ? static_cast<double>(std::min(expected, 2 * total)) / static_cast<double>(total)
-                                           : 1 + 1.0 / 16;
-    const auto with_reserve = [factor](std::size_t count) { return static_cast<std::size_t>(static_cast<double>(count) * factor) + 1; };
+    const auto wanted = expected > total ? std::min(expected, 2 * total) : total + total / 16;
+    const auto factor = static_cast<double>(wanted) / static_cast<double>(std::max<std::size_t>(total, 1));
+    const auto with_reserve = [factor](std::size_t count) {
+      return static_cast<std::size_t>(static_cast<double>(count) * factor) + 1;
+    };
     const auto blocks = with_reserve(total) / block_size + 1;
     const auto layout = cell_layout::for_blocks(blocks);
     std::array<index_cells, stripes> fresh;
-    for (std::size_t s = 0; s < stripes; ++s)
-      fresh[s] = index_cells(layout, with_reserve(claimed_[s] + more[s]));
+    for (std::size_t s = 0; s < stripes; ++s) fresh[s] = index_cells(layout, with_reserve(claimed_[s] + more[s]));
     // A whole block's lines are on their way from memory while they are written to.
     for (std::size_t first = 0; first < next_; first += block_size) {
       const auto end = std::min(next_, first + block_size);
@@ -132,13 +133,23 @@ public:
 
   /// Lets others find published ids by value. `numbers` is in the order of stripes.
   void enter(std::span<const std::uint32_t> numbers) {
-    for (auto from = numbers.begin(); from != numbers.end();) {
-      const auto s = stripe_of(at(*from));
+    struct one {
+      cell_key key;
+      std::uint32_t block;
+    };
+    std::array<one, 32> group;  // whose lines are on their way from memory before the first is written to
+    for (std::size_t from = 0; from < numbers.size();) {
+      const auto s = stripe_of(at(numbers[from]));
       const std::unique_lock lock(stripes_[s].mutex);
-      for (; from != numbers.end(); ++from) {
-        const auto name = at(*from);
-        if (stripe_of(name) != s) break;
-        stripes_[s].cells.insert(key_of(name), static_cast<std::uint32_t>(*from / block_size));
+      auto& cells = stripes_[s].cells;
+      for (std::size_t count = group.size(); count == group.size();) {
+        for (count = 0; count < group.size() && from < numbers.size(); ++count, ++from) {
+          const auto name = at(numbers[from]);
+          if (stripe_of(name) != s) break;
+          group[count] = {key_of(name), static_cast<std::uint32_t>(numbers[from] / block_size)};
+          cells.prefetch(group[count].key);
+        }
+        for (std::size_t i = 0; i < count; ++i) cells.insert(group[i].key, group[i].block);
       }
     }
   }
@@ -165,8 +176,7 @@ public:
     std::vector<std::uint32_t> numbers;
     for_each_match(name, [&](std::uint32_t number) { numbers.push_back(number); return true; });
     std::ranges::sort(numbers);
-    const auto rest = std::ranges::unique(numbers);
-    numbers.erase(rest.begin(), rest.end());
+    numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
     return numbers;
   }
 
@@ -188,12 +198,16 @@ public:
 
   /// Numbers of all ids in a range, in order of the numbers.
   [[nodiscard]] std::vector<std::uint32_t> find_range(const id_range& range) const {
-    auto blocks = blocks_of(range);
+    const auto blocks = blocks_of(range);
     const auto end = size();
     std::vector<std::uint32_t> numbers;
-    for (const auto block : blocks)
-      for (auto number = std::size_t{block} * block_size; number < std::min(end, (std::size_t{block} + 1) * block_size); ++number)
-        if (range.contains(at(static_cast<std::uint32_t>(number)))) numbers.push_back(static_cast<std::uint32_t>(number));
+    for (const auto block : blocks) {
+      const auto first = block * block_size;
+      for (auto number = first; number < std::min(end, first + block_size); ++number) {
+        const auto narrow = static_cast<std::uint32_t>(number);
+        if (range.contains(at(narrow))) numbers.push_back(narrow);
+      }
+    }
     return numbers;
   }
 
@@ -285,8 +299,7 @@ private:
       stripe.cells.collect_blocks(key_of(range.first).order, key_of(range.last).order, blocks);
     }
     std::ranges::sort(blocks);
-    const auto rest = std::ranges::unique(blocks);
-    blocks.erase(rest.begin(), rest.end());
+    blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
     return blocks;
   }
 

@@ -3,11 +3,11 @@
 // A cell is a number of 16 to 32 bits: which block of 56 ids, and a few bits of the id (its print, never zero). Cells lie
 // in lines of 64 bytes, which is what the processor loads at once anyway; a line that is full passes what comes on to the
 // next. Ids that share block, line and print share a cell. Cells are never removed, so a line is filled from its
-// beginning, and a search ends at the first empty cell.
+// beginning, and a search ends at the first line that is not full.
 //
 //   line = 16 bits of each cell: print | low bits of the block    the other bits of each cell
 //
-// so that four cells are compared in one word. Naming a block instead of an entry saves 5.8 bits of each cell, and they say
+// so that four cells are compared at once. Naming a block instead of an entry saves 5.8 bits of each cell, and they say
 // more as a print. A line belongs to the ids between two others, so ids that begin alike are found without visiting all.
 #pragma once
 
@@ -66,26 +66,21 @@ public:
 
   /// Adds that a block holds an id with this key.
   void insert(cell_key key, std::uint32_t block) noexcept {
-    const auto print = print_of(key);
-    const auto word = static_cast<std::uint64_t>(print | (block & ((1u << layout_.low_bits()) - 1)));
-    for (auto at = line_of(key.order);; at = following(at)) {
-      auto& into = lines_[at];
-      unsigned used = 0;
-      for (unsigned first = 0; first < layout_.per_line; first += 4) {
-        const auto words = words_at(into, first);
-        for (auto equal = zero_words(words ^ word * each_word); equal != 0; equal &= equal - 1) {
-          const auto number = first + static_cast<unsigned>(std::countr_zero(equal)) / 16;
-          if (number < layout_.per_line && block_at(into, number) == block) return;
-        }
-        const auto empty = zero_words(words);
-        used += empty == 0 ? 4u : static_cast<unsigned>(std::countr_zero(empty)) / 16;
-        if (empty != 0) break;
-      }
-      if (used >= layout_.per_line) continue;
-      set_bits(into, used * cell_layout::word_bits, word);
-      set_bits(into, rest_of(used), block >> layout_.low_bits());
-      return;
+    auto at = line_of(key.order);
+    while (is_full(lines_[at])) at = following(at);
+    auto& into = lines_[at];
+    const auto word = static_cast<std::uint64_t>(print_of(key) | (block & ((1u << layout_.low_bits()) - 1)));
+    unsigned first = 0;
+    std::uint64_t empty = 0;
+    for (;; first += 4) {
+      const auto words = words_at(into, first);
+      for (auto equal = zero_words(words ^ word * each_word); equal != 0; equal &= equal - 1)
+        if (block_at(into, first + static_cast<unsigned>(std::countr_zero(equal)) / 16) == block) return;
+      if ((empty = zero_words(words)) != 0) break;
     }
+    const auto number = first + static_cast<unsigned>(std::countr_zero(empty)) / 16;
+    set_bits(into, number * cell_layout::word_bits, word);
+    set_bits(into, rest_of(number), block >> layout_.low_bits());
   }
 
   /// Calls `visit(block)` for each block that may hold an id with this key, until it returns false. Lines that pass on
@@ -99,20 +94,15 @@ public:
       const auto& from = lines_[at];
       std::array<std::uint32_t, 32> blocks;
       std::size_t count = 0;
-      bool is_full = true;
-      for (unsigned first = 0; first < layout_.per_line && is_full; first += 4) {
-        const auto words = words_at(from, first);
-        for (auto equal = zero_words((words & mask) ^ pattern); equal != 0; equal &= equal - 1) {
+      for (unsigned first = 0; first < layout_.per_line; first += 4)
+        for (auto equal = zero_words((words_at(from, first) & mask) ^ pattern); equal != 0; equal &= equal - 1) {
           const auto number = first + static_cast<unsigned>(std::countr_zero(equal)) / 16;
           if (number >= layout_.per_line) break;
           announce(blocks[count++] = block_at(from, number));
         }
-        const auto empty = zero_words(words);
-        is_full = empty == 0 || first + static_cast<unsigned>(std::countr_zero(empty)) / 16 >= layout_.per_line;
-      }
       for (std::size_t i = 0; i < count; ++i)
         if (!visit(blocks[i])) return;
-      if (!is_full) return;
+      if (!is_full(from)) return;
     }
   }
 
@@ -132,7 +122,7 @@ public:
       for (; number < layout_.per_line && (words_at(lines_[at], number) & 0xffff) != 0; ++number)
         blocks.push_back(block_at(lines_[at], number));
       is_behind = is_behind || at == end;
-      if (is_behind && number < layout_.per_line) return;
+      if (is_behind && !is_full(lines_[at])) return;
     }
   }
 
@@ -158,6 +148,10 @@ private:
   [[nodiscard]] std::uint32_t print_of(cell_key key) const noexcept {
     const auto values = (std::uint64_t{1} << layout_.print_bits) - 1;
     return (1 + static_cast<std::uint32_t>(key.print * values >> 32)) << layout_.low_bits();
+  }
+
+  [[nodiscard]] bool is_full(const line& which) const noexcept {
+    return (words_at(which, layout_.per_line - 1) & 0xffff) != 0;
   }
 
   /// Four words, the first with this number; behind the line's end they are zero.

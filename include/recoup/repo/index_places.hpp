@@ -128,7 +128,8 @@ public:
   void prepare(std::size_t runs, std::size_t entries, std::size_t encoded) {
     const auto codes = codes_used_.load(std::memory_order_relaxed);
     if (codes + encoded > UINT32_MAX)
-      throw error(error_code::unsupported, "the repository has more blobs than this program can index (4 GiB of lengths)");
+      throw error(error_code::unsupported,
+                  "the repository has more blobs than this program can index (4 GiB of lengths)");
     codes_.make_room(codes + encoded);
     runs_.make_room(runs_used_.load(std::memory_order_relaxed) + runs);
     hints_.make_room(hints_used_.load(std::memory_order_relaxed) + entries / hint_distance + 1);
@@ -242,7 +243,8 @@ private:
       place_.offset = next_offset_;
       next_offset_ += place_.length;
       bit_ += prefix + length_bits;
-      if constexpr (all) place_.uncompressed_length = kind == 0 ? 0 : 1u << more_bits | low(peek(bit_, more_bits), more_bits);
+      if constexpr (all)
+        place_.uncompressed_length = kind == 0 ? 0 : 1u << more_bits | low(peek(bit_, more_bits), more_bits);
       bit_ += more_bits;
     }
 
@@ -271,7 +273,8 @@ private:
     }
     [[nodiscard]] std::uint64_t peek_bytes(std::size_t at, unsigned shift, unsigned bits) const noexcept {
       std::uint64_t word = 0;
-      for (unsigned i = 0; i * 8 < shift + bits && at + i < end_; ++i) word |= std::uint64_t{codes_[at + i]} << (8 * i);
+      for (unsigned i = 0; i * 8 < shift + bits && at + i < end_; ++i)
+        word |= std::uint64_t{codes_[at + i]} << (8 * i);
       return word >> shift;
     }
 

@@ -40,7 +40,9 @@ public:
     }
   }
 
-  [[nodiscard]] T& operator[](std::size_t number) noexcept { return segment(number / per_segment)[number % per_segment]; }
+  [[nodiscard]] T& operator[](std::size_t number) noexcept {
+    return segment(number / per_segment)[number % per_segment];
+  }
   [[nodiscard]] const T& operator[](std::size_t number) const noexcept {
     return segment(number / per_segment)[number % per_segment];
   }
