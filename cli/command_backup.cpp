@@ -211,7 +211,9 @@ void run(context& call, const backup_flags& flags) {
     call.out.detail("load index files");
     opened.load_index();
   };
-  session open(call, lock_mode::shared, read, flags.dry_run);
+  lock_request lock = lock_mode::shared;
+  lock.settle_meanwhile = true;
+  session open(call, lock, read, flags.dry_run);
   auto& repo = open.repo();
   options.stop = open.token();
   options.adopt_unindexed_packs = open.is_locked();
@@ -219,11 +221,13 @@ void run(context& call, const backup_flags& flags) {
   backup_progress progress(call, flags.dry_run);
   backup_result result;
   try {
-    result = flags.is_stream() ? back_up_stream(call, repo, flags, options, progress)
+    result = open.under_lock([&] {
+      return flags.is_stream() ? back_up_stream(call, repo, flags, options, progress)
                                : back_up_targets(call, repo, flags, options, progress);
+    });
   } catch (const error& problem) {
     progress.finish();
-    if (problem.code() == error_code::interrupted) throw;
+    if (problem.code() == error_code::interrupted || problem.code() == error_code::locked) throw;
     throw error(problem.code(), std::string("unable to save snapshot: ") + problem.what());
   }
   progress.finish();

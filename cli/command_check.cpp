@@ -183,12 +183,14 @@ check_result examine(context& call, const check_flags& flags, check_options& opt
     if (!call.arguments.empty() || filter.restricts())
       options.snapshots = find_snapshots(opened.repo(), call.arguments, filter);
   };
-  session open(call, unless_no_lock(call, lock_mode::exclusive), read, false,
+  auto lock = unless_no_lock(call, lock_mode::exclusive);
+  lock.settle_meanwhile = true;
+  session open(call, lock, read, false,
                flags.with_cache ? cache_use::shared : cache_use::temporary);
   options.stop = open.token();
   call.out.info("load indexes");
   check_printer printer(call, options);
-  auto result = check(open.repo(), options, printer);
+  auto result = open.under_lock([&] { return check(open.repo(), options, printer); });
   printer.finish();
   return result;
 }

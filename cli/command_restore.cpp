@@ -116,15 +116,17 @@ void run(context& call, const restore_flags& flags) {
   options.ownership_by_name = flags.ownership_by_name;
 
   found_snapshot found;
-  session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
+  auto lock = unless_no_lock(call, lock_mode::shared);
+  lock.settle_meanwhile = true;
+  session open(call, lock, [&](session& opened) {
     found = find_snapshot_and_load_index(opened, call.arguments[0], flags.choice.filter());
   });
   options.stop = open.token();
-  const auto root = find_subtree(open.repo(), found.snapshot.tree, found.subfolder);
-
   call.out.info("restoring " + describe(found) + " to " + flags.target);
   restore_progress progress(call, flags.target);
-  const auto result = restore(open.repo(), root, options, progress);
+  const auto result = open.under_lock([&] {
+    return restore(open.repo(), find_subtree(open.repo(), found.snapshot.tree, found.subfolder), options, progress);
+  });
   progress.finish(result, flags.verify);
   if (result.errors != 0)
     throw error(error_code::failure,

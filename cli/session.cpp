@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include <recoup/storage/dry_run.hpp>
+#include <recoup/storage/gate.hpp>
 #include <recoup/storage/open_backend.hpp>
 
 #include "format.hpp"
@@ -70,11 +71,13 @@ session::session(context& call, lock_request lock, const first_reads& read, bool
   // Before anybody is asked for a password, which may take a while.
   const auto sealed_config = repository::load_sealed_config(*storage);
   const auto choice = engine_options(call);
+  std::shared_ptr<gated_backend> gate;
   const auto prepare = [&](std::shared_ptr<backend> opened, const repository_config& config) {
     call.out.info_on_terminal(
         "repository " + config.id.substr(0, 8) + " opened (version " + std::to_string(config.version) +
         (config.version >= 2 ? ", compression level " + std::string(name_of(choice.mode)) : "") + ")");
     opened = with_cache(std::move(opened), config.id, cache_choice_of(call, cache));
+    if (lock.settle_meanwhile) opened = gate = std::make_shared<gated_backend>(std::move(opened));
     return dry_run ? std::make_shared<dry_run_backend>(std::move(opened)) : opened;
   };
   with_password(call.options.password(), call.screen, call.signals, [&](const secret_bytes& password) {
@@ -83,6 +86,7 @@ session::session(context& call, lock_request lock, const first_reads& read, bool
 
   forward_signal_.emplace(call.signals.token(), [this] { stop_.request_stop(); });
   if (lock.mode != lock_mode::none && !dry_run) acquire(lock, read);
+  if (gate && lock_) gate->hold([this] { lock_->confirm(); });
   if (read && !(lock_ && lock_->was_read_meanwhile())) read(*this);
 }
 
@@ -90,6 +94,7 @@ void session::acquire(const lock_request& lock, const first_reads& read) {
   lock_options wanted;
   wanted.exclusive = lock.mode == lock_mode::exclusive;
   wanted.only_reading = lock.only_reading;
+  wanted.settle_meanwhile = lock.settle_meanwhile;
   wanted.retry_for = std::chrono::duration_cast<std::chrono::seconds>(call_.options.retry_lock);
   wanted.stop = call_.signals.token();
   wanted.on_wait = [&](const std::string&) {
@@ -98,7 +103,7 @@ void session::acquire(const lock_request& lock, const first_reads& read) {
   if (read) wanted.read_meanwhile = [&] { read(*this); };
   lock_.emplace(*repo_, wanted);
   forward_lost_.emplace(lock_->lost(), [this] {
-    call_.out.error("the lock on the repository could not be kept, stopping");
+    if (!lock_->has_conflict()) call_.out.error("the lock on the repository could not be kept, stopping");
     stop_.request_stop();
   });
 }

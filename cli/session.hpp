@@ -21,7 +21,8 @@ enum class lock_mode { none, shared, exclusive };
 
 struct lock_request {
   lock_mode mode;
-  bool only_reading = false;  ///< see lock_options
+  bool only_reading = false;      ///< see lock_options
+  bool settle_meanwhile = false;  ///< the command does its work within session::under_lock
 
   lock_request(lock_mode wanted) : mode(wanted) {}
   lock_request(lock_mode wanted, bool reads) : mode(wanted), only_reading(reads) {}
@@ -52,6 +53,20 @@ public:
   [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
   /// False in a dry run, with --no-lock, and where a reader is not allowed to lock.
   [[nodiscard]] bool is_locked() const noexcept { return lock_ && lock_->is_held(); }
+
+  /// Does a command's work; returns what it returns. Others may still have to see the lock when it begins: until then what
+  /// is to be stored waits. Throws `locked` if it turns out that somebody else was first.
+  template <class Work>
+  auto under_lock(Work&& work) {
+    try {
+      auto result = work();
+      if (lock_) lock_->confirm();
+      return result;
+    } catch (const error& problem) {
+      if (problem.code() == error_code::interrupted && lock_ && lock_->has_conflict()) lock_->confirm();
+      throw;
+    }
+  }
 
   /// Reads the index, showing how far it is on a terminal.
   void load_index();

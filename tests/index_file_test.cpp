@@ -1,6 +1,15 @@
 // Index files.
 #include <recoup/repo/index_file.hpp>
 
+#include <array>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <recoup/core/read_hex.hpp>
+
 #include "test_data.hpp"
 
 namespace recoup {
@@ -105,6 +114,77 @@ TEST(index_file, a_full_file) {
     EXPECT_EQ(decoded[0].blobs[i].handle, entry.blobs[i].handle);
     EXPECT_EQ(decoded[0].blobs[i].offset, entry.blobs[i].offset);
     EXPECT_EQ(decoded[0].blobs[i].uncompressed_length, entry.blobs[i].uncompressed_length);
+  }
+}
+
+/// The packs that come, or the message if it ends with an error: how many come before that is open.
+std::string outcome(const std::function<void(const std::function<void(const indexed_pack&)>&)>& decode_with) {
+  std::vector<indexed_pack> packs;
+  try {
+    decode_with([&](const indexed_pack& pack) { packs.push_back(pack); });
+  } catch (const error& thrown) {
+    return thrown.what();
+  }
+  return encode_index(packs);
+}
+
+/// The quick reader must see what the JSON parser sees: in whole files, and in such as have one thing changed.
+TEST(index_file, the_quick_reader_does_as_the_parser_does) {
+  std::vector<indexed_pack> packs{{id_with(1), {}}, {id_with(2), {}}, {id_with(3), {}}};
+  packs[0].blobs = {{{blob_type::data, id_with(0xab)}, 0, 38, 0}, {{blob_type::tree, id_with(0xcd)}, 38, 100, 500}};
+  packs[1].blobs = {{{blob_type::tree, id_with(0xef)}, 4294967263u, 32, 4294967295u}};
+  const auto json = encode_index(packs);
+  const auto same = [](const std::string& text) {
+    if (text.starts_with('[')) return;  // has a message of its own
+    EXPECT_EQ(outcome([&](const auto& visit) { decode_index(as_bytes(text), visit); }),
+              outcome([&](const auto& visit) { parse_index(as_bytes(text), 0, visit); }))
+        << text;
+  };
+  same(json);
+  const std::string_view inserted[] = {" ",  "\n", "0", "9", "1e3", ".5", "-", "\"", "}", "]", "{", "[", ",", ":", "A", "f",
+                                       "g",  "\xff", "null", "\\u0061", ",\"x\":[1,{}]", "\"x\":1,", ",{}", "00000000000"};
+  for (std::size_t at = 0; at <= json.size(); ++at) {
+    for (const auto text : inserted) {
+      same(std::string(json).insert(at, text));
+      if (at + text.size() <= json.size()) same(std::string(json).replace(at, text.size(), text));
+    }
+    if (at < json.size()) same(std::string(json).erase(at, 1));
+    same(json.substr(0, at));
+  }
+  std::mt19937 random(5);
+  for (int i = 0; i < 20'000; ++i) {
+    auto text = json;
+    for (auto times = 1 + random() % 3; times > 0; --times) {
+      const auto at = random() % text.size(), length = random() % 40;
+      switch (random() % 3) {
+        case 0: text[at] = static_cast<char>(random()); break;
+        case 1: text.erase(at, length); break;
+        default: text.insert(at, json.substr(random() % json.size(), length));
+      }
+      if (text.empty()) text = " ";
+    }
+    same(text);
+  }
+}
+
+TEST(index_file, hexadecimal_digits) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text(16, '0');
+    for (auto& digit : text) digit = "0123456789abcdefABCDEF"[random() % 22];
+    if (i % 2 == 1) text[random() % text.size()] = static_cast<char>(random());
+    std::array<std::uint8_t, 8> ours{}, expected{};
+    const bool good = read_hex(text.data(), ours);
+    EXPECT_EQ(good, from_hex(text, expected)) << text;
+    if (good) {
+      EXPECT_EQ(ours, expected) << text;
+    }
+  }
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    std::string text = "00000000";
+    text[byte % 8] = static_cast<char>(byte);
+    std::array<std::uint8_t, 4> ours{}, expected{};
+    EXPECT_EQ(read_hex(text.data(), ours), from_hex(text, expected)) << byte;
   }
 }
 

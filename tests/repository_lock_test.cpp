@@ -1,6 +1,7 @@
 // Who may work beside whom, and what becomes of locks that nobody holds any more.
 #include <recoup/repo/lock.hpp>
 #include <recoup/storage/fault.hpp>
+#include <recoup/storage/gate.hpp>
 
 #include <sys/wait.h>
 
@@ -231,6 +232,67 @@ TEST_F(repository_lock_test, reads_only_once_it_has_the_lock_where_meanwhile_is_
   plan.faults.push_back({.kind = fault_kind::delay, .operation = storage_operation::save, .pause = std::chrono::milliseconds(250)});
   storage_->set_plan(plan);
   EXPECT_FALSE(repository_lock(*repo_, options).was_read_meanwhile());
+}
+
+lock_options settling_meanwhile(bool exclusive) {
+  lock_options options;
+  options.exclusive = exclusive;
+  options.settle_meanwhile = true;
+  return options;
+}
+
+TEST_F(repository_lock_test, work_may_begin_while_others_have_time_to_see_it) {
+  using std::chrono::steady_clock, std::chrono::milliseconds;
+  const auto began = steady_clock::now();
+  {
+    repository_lock lock(*repo_, settling_meanwhile(true));
+    EXPECT_LT(steady_clock::now() - began, milliseconds{150});
+    EXPECT_EQ(locks().size(), 1u);
+    lock.confirm();
+    EXPECT_GE(steady_clock::now() - began, milliseconds{200});
+    EXPECT_FALSE(lock.lost().stop_requested());
+    lock.confirm();
+    EXPECT_EQ(locks().size(), 1u);
+  }
+  EXPECT_TRUE(locks().empty());
+}
+
+TEST_F(repository_lock_test, whoever_worked_meanwhile_is_told_that_somebody_else_was_there) {
+  repository_lock lock(*repo_, settling_meanwhile(false));
+  const auto other = save_lock(true, "elsewhere", 7);
+  expect_error(error_code::locked, "already locked exclusively", [&] { lock.confirm(); });
+  EXPECT_TRUE(lock.has_conflict());
+  EXPECT_TRUE(lock.lost().stop_requested());
+  EXPECT_EQ(locks(), std::vector{other});
+}
+
+TEST_F(repository_lock_test, work_that_ends_early_does_not_wait) {
+  const auto began = std::chrono::steady_clock::now();
+  { const repository_lock lock(*repo_, settling_meanwhile(true)); }
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::milliseconds{150});
+  EXPECT_TRUE(locks().empty());
+}
+
+TEST_F(repository_lock_test, what_changes_the_repository_waits_until_it_is_confirmed) {
+  const auto gate = std::make_shared<gated_backend>(storage_);
+  const auto gated = open_repository(gate);
+  for (const bool conflict : {false, true}) {
+    const auto began = std::chrono::steady_clock::now();
+    repository_lock lock(*gated, settling_meanwhile(false));
+    gate->hold([&] { lock.confirm(); });
+    const auto other = conflict ? std::optional(save_lock(true, "elsewhere", 7)) : std::nullopt;
+    const auto packs = gated->list(file_type::pack).size();
+    (void)gated->save_blob(blob_type::data, as_bytes(conflict ? "refused" : "stored"));
+    if (conflict) {
+      expect_error(error_code::locked, "already locked", [&] { gated->flush(); });
+      EXPECT_EQ(gated->list(file_type::pack).size(), packs);
+      repo_->remove(file_type::lock, *other);
+    } else {
+      gated->flush();
+      EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds{200});
+      EXPECT_EQ(gated->list(file_type::pack).size(), packs + 1);
+    }
+  }
 }
 
 TEST_F(repository_lock_test, is_renewed_and_there_is_no_moment_without_one) {

@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include <recoup/storage/gate.hpp>
 #include <recoup/storage/local.hpp>
 #include <recoup/storage/memory.hpp>
 #include <recoup/storage/open_backend.hpp>
@@ -48,9 +49,18 @@ storage_place in_directory() {
   return {open(), open, directory};
 }
 
+storage_place behind_a_gate() {
+  auto place = in_directory();
+  const auto gate = std::make_shared<gated_backend>(place.storage);
+  gate->hold([] {});
+  place.storage = gate;
+  return place;
+}
+
 INSTANTIATE_TEST_SUITE_P(backends, storage_conformance,
                          testing::Values(storage_under_test{"memory", in_memory},
-                                         storage_under_test{"local", in_directory}),
+                                         storage_under_test{"local", in_directory},
+                                         storage_under_test{"gated", behind_a_gate}),
                          name_of_storage);
 
 std::vector<std::string> names_in(const fs::path& directory) {

@@ -12,6 +12,7 @@
 #include <recoup/chunker/scan_gfni_avx512.hpp>
 #include <recoup/chunker/scan_portable.hpp>
 
+#include <recoup/compress/incompressible.hpp>
 #include <recoup/compress/zstd.hpp>
 
 #include <recoup/core/bounded_queue.hpp>
@@ -21,6 +22,7 @@
 #include <recoup/core/id.hpp>
 #include <recoup/core/interrupt.hpp>
 #include <recoup/core/parse_setting.hpp>
+#include <recoup/core/read_hex.hpp>
 #include <recoup/core/release_pages.hpp>
 #include <recoup/core/stable_table.hpp>
 #include <recoup/core/time.hpp>
@@ -166,7 +168,13 @@
 #include <recoup/repo/blob_index.hpp>
 #include <recoup/repo/blob_saver.hpp>
 #include <recoup/repo/config.hpp>
+#include <recoup/repo/id_table.hpp>
+#include <recoup/repo/index_batch.hpp>
+#include <recoup/repo/index_cells.hpp>
 #include <recoup/repo/index_file.hpp>
+#include <recoup/repo/index_places.hpp>
+#include <recoup/repo/index_scan.hpp>
+#include <recoup/repo/indexed_pack.hpp>
 #include <recoup/repo/key_file.hpp>
 #include <recoup/repo/keys.hpp>
 #include <recoup/repo/lock.hpp>
@@ -179,6 +187,7 @@
 #include <recoup/repo/pack_reader.hpp>
 #include <recoup/repo/pack_writer.hpp>
 #include <recoup/repo/repository.hpp>
+#include <recoup/repo/segment_array.hpp>
 #include <recoup/repo/snapshot.hpp>
 #include <recoup/repo/tree.hpp>
 #include <recoup/repo/unindexed_packs.hpp>
@@ -229,6 +238,7 @@
 #include <recoup/storage/cache_files.hpp>
 #include <recoup/storage/dry_run.hpp>
 #include <recoup/storage/fault.hpp>
+#include <recoup/storage/gate.hpp>
 #include <recoup/storage/growing_file.hpp>
 #include <recoup/storage/layout.hpp>
 #include <recoup/storage/load_verified.hpp>

@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -96,6 +97,17 @@ inline void store_u32_le(std::uint8_t* to, std::uint32_t value) noexcept {
   to[1] = static_cast<std::uint8_t>(value >> 8);
   to[2] = static_cast<std::uint8_t>(value >> 16);
   to[3] = static_cast<std::uint8_t>(value >> 24);
+}
+
+[[nodiscard]] inline std::uint64_t load_u64_le(const std::uint8_t* from) noexcept {
+  std::uint64_t value;
+  std::memcpy(&value, from, sizeof value);
+  return std::endian::native == std::endian::little ? value : __builtin_bswap64(value);
+}
+
+inline void store_u64_le(std::uint8_t* to, std::uint64_t value) noexcept {
+  if (std::endian::native != std::endian::little) value = __builtin_bswap64(value);
+  std::memcpy(to, &value, sizeof value);
 }
 
 }  // namespace recoup

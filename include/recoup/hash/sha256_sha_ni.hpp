@@ -84,6 +84,15 @@ RECOUP_SHA256_SHA_NI_INLINE void all_rounds(state* words, schedule* w, const std
   (four_rounds_each<Group>(words, w, data, each), ...);
 }
 
+/// The instructions above keep what lies beyond 128 bits of the register that they write. As long as something does, each
+/// waits for what was in the register before, and interleaved messages take as long as one after the other. Others, such
+/// as OpenSSL's assembly, may have left it so.
+inline void clear_upper_halves() {
+  static const bool has_avx = __builtin_cpu_supports("avx") != 0;
+  if (has_avx) asm volatile("vzeroupper" ::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+                            "xmm12", "xmm13", "xmm14", "xmm15");
+}
+
 template <std::size_t... Lane>
 RECOUP_SHA256_SHA_NI inline void compress(sha256_lane* const* lane, std::size_t blocks,
                                           std::index_sequence<Lane...> each) {
@@ -105,6 +114,7 @@ RECOUP_SHA256_SHA_NI inline void compress(sha256_lane* const* lane, std::size_t 
 
 inline void sha256_sha_ni(sha256_lane* const* lanes, std::size_t count, std::size_t blocks) {
   using sha256_with_sha_ni::compress;
+  sha256_with_sha_ni::clear_upper_halves();
   switch (count) {
     case 1: return compress(lanes, blocks, std::make_index_sequence<1>{});
     case 2: return compress(lanes, blocks, std::make_index_sequence<2>{});

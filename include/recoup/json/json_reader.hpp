@@ -17,7 +17,6 @@
 #include <sodium.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -32,6 +31,7 @@
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
 #include <recoup/core/id.hpp>
+#include <recoup/core/read_hex.hpp>
 #include <recoup/core/time.hpp>
 
 namespace recoup {
@@ -187,36 +187,13 @@ inline void read(json_value& value, timestamp& into) {
   into = *time;
 }
 
-namespace json_hex {
-
-[[nodiscard]] constexpr std::array<std::uint8_t, 256> digit_values() noexcept {
-  std::array<std::uint8_t, 256> values{};
-  values.fill(0xff);
-  for (unsigned digit = 0; digit < 16; ++digit) {
-    values[static_cast<unsigned char>("0123456789abcdef"[digit])] = static_cast<std::uint8_t>(digit);
-    values[static_cast<unsigned char>("0123456789ABCDEF"[digit])] = static_cast<std::uint8_t>(digit);
-  }
-  return values;
-}
-
-inline constexpr auto digits = digit_values();
-
-}  // namespace json_hex
-
-/// A SHA-256 in hexadecimal. Not null. Ids are nine tenths of an index, and they are no secret: no constant time here.
+/// A SHA-256 in hexadecimal. Not null.
 [[nodiscard]] inline id id_of(json_value& value) {
   const std::string_view token = value.raw_json_token();
   if (token.size() < id::hex_size + 2 || token.front() != '"' || token[id::hex_size + 1] != '"')
     throw json_error("must be 64 hexadecimal digits");
   id result;
-  unsigned bad = 0;
-  for (std::size_t i = 0; i < id::size; ++i) {
-    const auto high = json_hex::digits[static_cast<unsigned char>(token[1 + 2 * i])];
-    const auto low = json_hex::digits[static_cast<unsigned char>(token[2 + 2 * i])];
-    bad |= static_cast<unsigned>(high | low);
-    result.value[i] = static_cast<std::uint8_t>(high << 4 | (low & 0xf));
-  }
-  if (bad > 0xf) throw json_error("must be 64 hexadecimal digits");
+  if (!read_hex(token.data() + 1, result.value)) throw json_error("must be 64 hexadecimal digits");
   return result;
 }
 

@@ -50,20 +50,14 @@ using sink = std::function<void(byte_view)>;
     throw error(error_code::not_found, "blob not found: " + std::string(text) + " is in no index");
   }
   if (text.empty()) throw error(error_code::invalid_argument, "an empty blob id");
-  std::optional<blob_handle> found;
-  bool ambiguous = false;
-  repo.index().for_each([&](const blob_location& place) {
-    if (!place.blob.handle.id.hex().starts_with(text)) return;
-    ambiguous = ambiguous || (found && found->id != place.blob.handle.id);
-    if (!found || place.blob.handle.type == blob_type::data) found = place.blob.handle;
-  });
-  if (!found)
+  const auto found = repo.index().find_blobs(text);
+  if (found.empty())
     throw error(error_code::not_found,
                 "blob not found: no index lists one that begins with \"" + std::string(text) + "\"");
-  if (ambiguous)
+  if (found.front().id != found.back().id)
     throw error(error_code::not_found,
                 "more than one blob begins with \"" + std::string(text) + "\"; give more of its digits");
-  return *found;
+  return found.front();
 }
 
 inline void print_indented(const sink& out, std::string_view json) { out(as_bytes(indented_json(json))); }

@@ -10,6 +10,7 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -99,26 +100,26 @@ private:
   }
 
   void group_by_pack() {
-    repo_.index().for_each([this](const blob_location& place) { packs_[place.pack].push_back(place.blob); });
-    for (const auto& [pack, blobs] : packs_) {
+    repo_.index().for_each_pack([this](const id& pack, std::span<const packed_blob> blobs) {
+      pack_sizes_.emplace(pack, pack_size_of(blobs));
       const auto type = blobs.front().handle.type;
-      if (std::ranges::all_of(blobs, [&](const packed_blob& blob) { return blob.handle.type == type; })) continue;
+      if (std::ranges::all_of(blobs, [&](const packed_blob& blob) { return blob.handle.type == type; })) return;
       observer_.on_hint("pack " + pack.hex() + " holds both trees and data");
       result_.suggest_prune = true;
-    }
+    });
   }
 
   void check_packs() {
     std::unordered_map<id, std::uint64_t> stored;
     repo_.storage().list(file_type::pack, [&](const listed_file& file) { stored.emplace(file.name, file.size); });
-    for (const auto& [pack, blobs] : packs_) {
+    for (const auto& [pack, expected] : pack_sizes_) {
       const auto found = stored.find(pack);
       if (found == stored.end()) {
         result_.broken_packs.insert(pack);
         complain("pack " + pack.hex() + ": does not exist");
         continue;
       }
-      if (const auto expected = pack_size_of(blobs); found->second != expected) {
+      if (found->second != expected) {
         result_.broken_packs.insert(pack);
         complain("pack " + pack.hex() + ": unexpected file size: got " + std::to_string(found->second) + ", expected " +
                  std::to_string(expected));
@@ -142,9 +143,9 @@ private:
         });
     trees.run(snapshots, options_.stop);
     if (!options_.snapshots) return;
-    std::erase_if(packs_, [&](const auto& pack) {
-      return std::ranges::none_of(pack.second,
-                                  [&](const packed_blob& blob) { return trees.blobs().contains(blob.handle); });
+    repo_.index().for_each_pack([&](const id& pack, std::span<const packed_blob> blobs) {
+      if (std::ranges::none_of(blobs, [&](const packed_blob& blob) { return trees.blobs().contains(blob.handle); }))
+        pack_sizes_.erase(pack);
     });
   }
 
@@ -155,7 +156,7 @@ private:
     std::uint64_t done = 0;
     observer_.on_progress(check_phase::data, 0, chosen.size());
     const auto check = [&](const id& pack, pack_memory& memory) {
-      const auto problems = verify_pack(repo_, pack, packs_.at(pack), memory);
+      const auto problems = verify_pack(repo_, pack, repo_.index().blobs_in(pack), memory);
       const std::lock_guard lock(mutex);
       for (const auto& problem : problems) complain("pack " + pack.hex() + ": " + problem);
       if (!problems.empty()) result_.broken_packs.insert(pack);
@@ -168,7 +169,7 @@ private:
 
   [[nodiscard]] std::vector<id> choose_packs() const {
     std::vector<id> all;
-    for (const auto& [pack, blobs] : packs_) all.push_back(pack);
+    for (const auto& [pack, size] : pack_sizes_) all.push_back(pack);
     if (std::holds_alternative<no_packs>(options_.read_data)) return {};
     if (const auto* part = std::get_if<pack_group>(&options_.read_data)) {
       std::erase_if(all, [&](const id& pack) { return pack.value[0] % part->groups != part->group - 1; });
@@ -176,7 +177,7 @@ private:
       keep_random(all, share->percent / 100);
     } else if (const auto* amount = std::get_if<pack_bytes>(&options_.read_data)) {
       std::uint64_t total = 0;
-      for (const auto& [pack, blobs] : packs_) total += pack_size_of(blobs);
+      for (const auto& [pack, size] : pack_sizes_) total += size;
       keep_random(all, total == 0 ? 1 : std::min(1.0, static_cast<double>(amount->bytes) / static_cast<double>(total)));
     }
     return all;
@@ -195,7 +196,7 @@ private:
   const check_options& options_;
   check_observer& observer_;
   const unsigned threads_;
-  std::map<id, std::vector<packed_blob>> packs_;
+  std::map<id, std::uint64_t> pack_sizes_;  // as the index makes them, of the packs to check
   check_result result_;
 };
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <recoup/compress/incompressible.hpp>
 #include <recoup/compress/zstd.hpp>
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
@@ -57,6 +58,10 @@ public:
     try {
       const bool asked_for_a_level = options_.mode != compression::automatic && options_.mode != compression::off;
       if (!compresses(handle.type) || blob.content.empty()) return seal_as_it_is(handle, blob.content, to);
+      // Nobody who asks for a level wants the last percent to depend on samples.
+      if (handle.type == blob_type::data && !(asked_for_a_level && options_.mode != compression::fastest) &&
+          is_incompressible_(blob.content))
+        return seal_as_it_is(handle, blob.content, to);
       const bool take_over = !blob.compressed.empty() && !asked_for_a_level;
       return take_over ? seal_compressed(handle, blob, to) : seal_compressing(handle, blob.content, to);
     } catch (...) {
@@ -220,6 +225,7 @@ private:
   recoup::box box_;
   recoup::compressor compressor_;
   recoup::decompressor decompressor_;
+  incompressibility_test is_incompressible_;
   bytes frame_, opened_, decompressed_;
 };
 

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <recoup/core/bytes.hpp>
@@ -19,13 +20,10 @@
 #include <recoup/json/json_reader.hpp>
 #include <recoup/json/json_writer.hpp>
 #include <recoup/repo/blob.hpp>
+#include <recoup/repo/index_scan.hpp>
+#include <recoup/repo/indexed_pack.hpp>
 
 namespace recoup {
-
-struct indexed_pack {
-  id pack;
-  std::vector<packed_blob> blobs;
-};
 
 /// Blobs in one index file, at most: where restic begins the next one.
 inline constexpr std::size_t most_blobs_per_index_file = 50'000;
@@ -103,6 +101,22 @@ inline void read_pack(json_value& element, indexed_pack& entry) {
 
 }  // namespace index_json
 
+/// The same by the JSON parser alone, without the first `skip` packs.
+template <class Visitor>
+void parse_index(byte_view json, std::size_t skip, Visitor&& visit) {
+  indexed_pack entry;
+  read_json(json, "index", [&](json_object root) {
+    for_each_field(root, [&](std::string_view key, json_value& value) {
+      if (key != "packs") return;
+      for_each_element(value, [&](json_value& element) {
+        index_json::read_pack(element, entry);
+        if (skip == 0) return visit(std::as_const(entry));
+        --skip;
+      });
+    });
+  });
+}
+
 /// Calls `visit(const indexed_pack&)` for each pack; the same variable serves for all. Throws damaged if `json` is no
 /// index: by then some packs may have been visited.
 template <class Visitor>
@@ -113,15 +127,8 @@ void decode_index(byte_view json, Visitor&& visit) {
                 "this index has the oldest format, a bare list, which restic reads no longer either; restic 0.16 can "
                 "rebuild it: `restic repair index`");
   indexed_pack entry;
-  read_json(json, "index", [&](json_object root) {
-    for_each_field(root, [&](std::string_view key, json_value& value) {
-      if (key != "packs") return;
-      for_each_element(value, [&](json_value& element) {
-        index_json::read_pack(element, entry);
-        visit(std::as_const(entry));
-      });
-    });
-  });
+  const auto [visited, is_complete] = index_scan(json).run(entry, visit);
+  if (!is_complete) parse_index(json, visited, visit);
 }
 
 }  // namespace recoup

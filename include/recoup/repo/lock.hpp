@@ -119,6 +119,9 @@ struct lock_options {
   /// Reads what will be needed anyway. Called, if it is at all, while the lock waits for others to see it; what it found is
   /// worth nothing if the constructor then throws. See was_read_meanwhile().
   std::function<void()> read_meanwhile{};
+  /// The constructor may return while the lock still waits for others to see it. Then nothing must be changed before
+  /// confirm() has returned, and lost() is requested if it is going to throw.
+  bool settle_meanwhile = false;
   /// Not to be changed but for tests: other programs count on these.
   std::chrono::milliseconds refresh_every = lock_refresh_every, lost_after = lock_lost_after;
 };
@@ -133,6 +136,7 @@ public:
         refresh_every_(options.refresh_every),
         lost_after_(options.lost_after) {
     is_held_ = acquire(options);
+    if (!is_held_) settle({});
     if (!is_held_) return;
     refreshed_ = std::chrono::system_clock::now();
     refresher_ = std::jthread([this](const std::stop_token& stop) { keep_fresh(stop); });
@@ -145,7 +149,21 @@ public:
     if (!is_held_) return;
     refresher_.request_stop();
     refresher_.join();
-    remove_own();
+    if (!has_conflict()) remove_own();
+  }
+
+  /// Waits until others have had the time to see the lock. Throws `locked` if somebody else's turned up meanwhile. Any
+  /// thread may call it.
+  void confirm() {
+    std::unique_lock lock(settling_);
+    settled_.wait(lock, [this] { return is_settled_; });
+    if (conflict_) throw error(*conflict_);
+  }
+
+  /// True if confirm() is going to throw.
+  [[nodiscard]] bool has_conflict() {
+    const std::lock_guard lock(settling_);
+    return conflict_.has_value();
   }
 
   /// Requested when the lock could not be kept; whoever works under it must stop then.
@@ -197,6 +215,10 @@ private:
         was_read_meanwhile_ = true;
         options.read_meanwhile();
       }
+      if (options.settle_meanwhile && written - looked < settle_time && options.retry_for.count() == 0) {
+        settles_at_ = written + settle_time;
+        return std::nullopt;
+      }
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(written + settle_time - steady_clock::now());
       wait(std::max(left, std::chrono::milliseconds{0}), options.stop);
       if (auto conflict = find_conflict(name_)) {
@@ -207,7 +229,34 @@ private:
       remove_own();
       throw;
     }
+    settle({});
     return std::nullopt;
+  }
+
+  /// From here on confirm() does not wait.
+  void settle(std::optional<error> conflict) {
+    {
+      const std::lock_guard lock(settling_);
+      is_settled_ = true;
+      conflict_ = std::move(conflict);
+    }
+    settled_.notify_all();
+    if (has_conflict()) lost_.request_stop();
+  }
+
+  /// The rest of try_acquire, while others work already. False if the lock is ours no more.
+  [[nodiscard]] bool settle_late(const std::stop_token& stop) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*settles_at_ - std::chrono::steady_clock::now());
+    std::optional<error> problem;
+    try {
+      wait(std::max(left, std::chrono::milliseconds{0}), stop);
+      if (auto conflict = find_conflict(name_)) problem.emplace(error_code::locked, *conflict);
+    } catch (const error& thrown) {
+      problem.emplace(thrown);
+    }
+    if (problem) remove_own();
+    settle(problem);
+    return !problem;
   }
 
   [[nodiscard]] std::optional<std::string> find_conflict(const std::optional<id>& own) {
@@ -300,6 +349,7 @@ private:
   }
 
   void keep_fresh(const std::stop_token& stop) {
+    if (settles_at_ && !settle_late(stop)) return;
     while (sleep_unless_stopped(stop, std::chrono::seconds{1})) {
       // Others judge the lock by the wall clock, which goes on while a machine sleeps.
       const auto age = std::chrono::system_clock::now() - refreshed_;
@@ -352,6 +402,11 @@ private:
   const std::chrono::milliseconds refresh_every_, lost_after_;
   bool is_held_ = false, was_read_meanwhile_ = false;
   id name_{};
+  std::optional<std::chrono::steady_clock::time_point> settles_at_;  ///< unset: before the constructor returned
+  std::mutex settling_;                                              // guards the next three
+  std::condition_variable settled_;
+  bool is_settled_ = false;
+  std::optional<error> conflict_;
   std::chrono::system_clock::time_point refreshed_{};
   std::chrono::steady_clock::time_point next_attempt_{};
   std::stop_source lost_;

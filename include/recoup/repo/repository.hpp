@@ -123,7 +123,8 @@ public:
 
   // --- the index ---
 
-  /// Reads all index files; later calls do nothing. A damaged index file is an error unless the observer takes it.
+  /// Reads all index files; later calls do nothing. A damaged index file is an error unless the observer takes it; nothing
+  /// of it gets into the index then.
   void load_index(const index_load_observer& observer = {});
 
   /// Reads index files that came since.
@@ -303,17 +304,33 @@ inline void repository::refresh_index(const index_load_observer& observer) {
   std::mutex report;
   std::size_t done = 0;
   bool is_complete = true;
-  // An index of 50,000 blobs takes some 10 MiB while it is read.
+  // From the files so far the index learns how large it will be, so that it need not grow again and again.
+  std::uint64_t bytes_left = 0, bytes_read = 0, blobs_read = 0;
+  for (const auto& file : files) bytes_left += file.size;
+  const auto expected_blobs = [&](const listed_file& file, std::size_t blobs) {
+    const std::lock_guard lock(report);
+    bytes_read += file.size;
+    blobs_read += blobs;
+    bytes_left -= file.size;
+    const auto per_byte = static_cast<double>(blobs_read) / static_cast<double>(std::max<std::uint64_t>(bytes_read, 1));
+    return index_.size() + blobs + static_cast<std::size_t>(static_cast<double>(bytes_left) * per_byte);
+  };
+  // An index of 50,000 blobs takes some 15 MiB while it is read.
   parallel_for_each(working_threads(*storage_, 8), files, [&](const listed_file& file) {
     try {
+      std::vector<indexed_pack> packs;
+      std::size_t blobs = 0;
       decode_index(load_unpacked(file_type::index, file.name), [&](const indexed_pack& pack) {
         if (config_.version < 2 && std::ranges::any_of(pack.blobs, &packed_blob::is_compressed))
           throw error(error_code::damaged, "it lists a compressed blob, which a repository of version 1 cannot hold");
-        index_.add_pack(pack.pack, pack.blobs);
-        if (!observer.on_pack) return;
-        const std::lock_guard lock(report);
-        observer.on_pack(file.name, pack);
+        packs.push_back(pack);
+        blobs += pack.blobs.size();
       });
+      index_.add_packs(packs, expected_blobs(file, blobs));
+      if (observer.on_pack) {
+        const std::lock_guard lock(report);
+        for (const auto& pack : packs) observer.on_pack(file.name, pack);
+      }
     } catch (const error& problem) {
       const std::lock_guard lock(report);
       if (!observer.on_damaged)

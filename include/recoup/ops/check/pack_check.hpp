@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@
 namespace recoup {
 
 /// Length of a complete pack with these blobs, bytes (restic.md section 2.6).
-[[nodiscard]] inline std::uint64_t pack_size_of(const std::vector<packed_blob>& blobs) {
+[[nodiscard]] inline std::uint64_t pack_size_of(std::span<const packed_blob> blobs) {
   std::uint64_t size = pack_format::empty_box + pack_format::length_field;
   for (const auto& blob : blobs) size += blob.length + pack_format::entry_size(blob);
   return size;

@@ -147,12 +147,10 @@ private:
       }
     }
     std::unordered_set<id> indexed;
-    for (const auto& pack : repo_.index().packs())
-      if (asked_for(pack) && !read.contains(pack)) indexed.insert(pack);
-    if (!indexed.empty())
-      repo_.index().for_each([&](const blob_location& place) {
-        if (indexed.contains(place.pack)) want(place.blob.handle);
-      });
+    for (const auto& prefix : ids)
+      for (const auto& pack : repo_.index().find_packs(prefix))
+        if (!read.contains(pack) && indexed.insert(pack).second)
+          for (const auto& blob : repo_.index().blobs_in(pack)) want(blob.handle);
     for (const auto* known : {&read, &indexed})
       for (const auto& pack : *known)
         std::erase_if(missing, [&](const std::string& prefix) { return pack.hex().starts_with(prefix); });
