@@ -10,7 +10,7 @@ help:
 	@echo "make build       the recoup executable, in build/release/recoup"
 	@echo "make install     executable, headers and CMake package into PREFIX ($(PREFIX))"
 	@echo "make test        everything that is tested; tests/run PART runs a part (build release dev tsan fuzz"
-	@echo "                 consumer python interop s3)"
+	@echo "                 consumer aarch64 python interop s3)"
 	@echo "make bench       what the parts do, and the whole beside restic, rustic, borg, bupstash: an hour; see bench/README.md"
 	@echo "make umbrella    write include/recoup/recoup.hpp anew, after a header came or went"
 	@echo "make clean       remove build/, with the quickstart's repository in it"

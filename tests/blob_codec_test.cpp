@@ -62,10 +62,12 @@ TEST_P(blob_codec_test, opens_what_it_sealed) {
 }
 
 TEST_P(blob_codec_test, what_compression_makes_no_shorter_is_stored_as_it_is) {
-  for (const std::size_t size : {1u, 1000u, 200'000u, 3u << 20}) {
+  for (const std::size_t size : {64u << 10, 200'000u, 3u << 20}) {
     EXPECT_EQ(seal(noise(size)).uncompressed_length, 0u) << size;
     EXPECT_EQ(seal(noise(size)).box.size(), size + box_overhead);
   }
+  for (const std::size_t size : {1u, 1000u, (64u << 10) - 1})
+    EXPECT_EQ(seal(noise(size)).uncompressed_length, compresses() ? size : 0u) << size;
   for (const std::size_t size : {1000u, 200'000u, 3u << 20}) {
     const auto stored = seal(text(size));
     EXPECT_EQ(stored.uncompressed_length, compresses() ? size : 0u);

@@ -22,6 +22,13 @@ using recoup_test::kernels;
 using recoup_test::noise;
 using recoup_test::plant_cut;
 
+#if defined(__aarch64__)
+TEST(chunker, aarch64_has_the_portable_kernel) {
+  EXPECT_EQ(std::size(recoup::scan_kernels), 2u);
+  EXPECT_EQ(recoup::choose_scan_kernel("").kernel, recoup::scan_kernel::portable);
+}
+#endif
+
 INSTANTIATE_TEST_SUITE_P(chunker, kernels, testing::ValuesIn(recoup::scan_kernels), recoup_test::kernel_name);
 
 constexpr polynomial usual{0x3da3358b4dc173};

@@ -77,7 +77,9 @@ TEST_P(copy_between_versions_test, everything_arrives) {
   EXPECT_EQ(blobs_in(*source), blobs_in(*destination));
   EXPECT_EQ(result.blobs, blobs_in(*destination).size());
   destination->index().for_each([&](const blob_location& place) {
-    EXPECT_EQ(place.blob.is_compressed(), GetParam().to == 2) << place.blob.handle.id.hex();
+    const auto content = destination->load_blob(place.blob.handle);
+    const bool gets_shorter = content.size() < (64u << 10) || compressor().compress(content).size() < content.size();
+    EXPECT_EQ(place.blob.is_compressed(), GetParam().to == 2 && gets_shorter) << place.blob.handle.id.hex();
   });
 }
 

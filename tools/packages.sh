@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a group of work needs, and only those that are missing.
-#   tools/packages.sh build|test|fuzz|bench|peers...
+#   tools/packages.sh build|test|fuzz|aarch64|bench|peers...
 set -euo pipefail
 
 group_build="build-essential cmake ninja-build pkg-config libsodium-dev libssl-dev libzstd-dev zlib1g-dev
              libsimdjson-dev libexpat1-dev libcurl4-openssl-dev libcli11-dev libgtest-dev"
 group_test="ccache attr acl rsync tzdata python3 python3-dev python3-venv"
 group_fuzz="clang"
+group_aarch64="g++-aarch64-linux-gnu qemu-user"
 group_bench="libbenchmark-dev"
 group_restic="restic"
 group_peers="pkg-config build-essential python3 python3-dev python3-venv
@@ -21,10 +22,11 @@ as_root() {
 
 is_installed() { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = "install ok installed" ]; }
 
-# libcurl's packages exclude one another; whichever is there will do, and must not be replaced.
+# libcurl's packages exclude one another; whichever is there will do, and must not be replaced. So will any qemu.
 is_there() {
   is_installed "$1" ||
-    { [ "$1" = libcurl4-openssl-dev ] && { is_installed libcurl4-gnutls-dev || is_installed libcurl4-nss-dev; }; }
+    { [ "$1" = libcurl4-openssl-dev ] && { is_installed libcurl4-gnutls-dev || is_installed libcurl4-nss-dev; }; } ||
+    { [ "$1" = qemu-user ] && { command -v qemu-aarch64-static || command -v qemu-aarch64; } >/dev/null; }
 }
 
 if ! command -v apt-get >/dev/null; then

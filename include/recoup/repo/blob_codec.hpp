@@ -43,8 +43,8 @@ public:
       : options_(options), box_(key), compressor_(options.mode) {}
 
   /// Appends the stored form of a blob to `to`; returns the length that the pack's header has to tell, 0 if the blob was
-  /// not compressed. Trees are always compressed in version 2, data unless compression is off or makes it no shorter. If
-  /// it throws, `to` is as it was.
+  /// not compressed. Trees are always compressed in version 2, data unless compression is off or it is long and would not
+  /// get shorter. If it throws, `to` is as it was.
   ///
   /// A compressed form that comes with a blob, out of another repository, is taken over where this codec would compress too
   /// and has not been told how hard to try: compressing takes longer than all the rest, and nothing has to be believed of
@@ -59,8 +59,8 @@ public:
       const bool asked_for_a_level = options_.mode != compression::automatic && options_.mode != compression::off;
       if (!compresses(handle.type) || blob.content.empty()) return seal_as_it_is(handle, blob.content, to);
       // Nobody who asks for a level wants the last percent to depend on samples.
-      if (handle.type == blob_type::data && !(asked_for_a_level && options_.mode != compression::fastest) &&
-          is_incompressible_(blob.content))
+      const bool samples_decide = !asked_for_a_level || options_.mode == compression::fastest;
+      if (samples_decide && may_stay_as_it_is(handle.type, blob.content) && is_incompressible_(blob.content))
         return seal_as_it_is(handle, blob.content, to);
       const bool take_over = !blob.compressed.empty() && !asked_for_a_level;
       return take_over ? seal_compressed(handle, blob, to) : seal_compressing(handle, blob.content, to);
@@ -160,7 +160,7 @@ private:
     const auto start = to.size();
     to.resize(start + box_iv_size + compressor::bound(content.size()) + box_tag_size);
     const auto length = compressor_.compress(content, byte_span(to).subspan(start + box_iv_size));
-    if (length >= content.size() && handle.type == blob_type::data) {
+    if (length >= content.size() && may_stay_as_it_is(handle.type, content)) {
       to.resize(start);
       return seal_as_it_is(handle, content, to);
     }
@@ -202,6 +202,11 @@ private:
     opened_.resize(std::min(piece_size, sealed.size()));
     box_.open_in_pieces(sealed, opened_, [&](byte_view piece) { comparison.add(piece); });
     return comparison.is_equal();
+  }
+
+  /// Short blobs are compressed whatever comes of it, as restic does, whose `stats` counts what is not.
+  [[nodiscard]] static bool may_stay_as_it_is(blob_type type, byte_view content) noexcept {
+    return type == blob_type::data && content.size() >= incompressibility_test::least;
   }
 
   [[nodiscard]] bool compresses(blob_type type) const noexcept {

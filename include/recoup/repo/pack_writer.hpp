@@ -115,7 +115,7 @@ public:
     constexpr std::size_t choices = 2;
     const auto is_alone = [&] { return length >= pack_size_; };
     const auto may_open = [&] { return kind.packs < std::max<std::size_t>(choices, processor_count()) + threads_.size(); };
-    may_take_.wait(lock, [&] { return failure_ || may_open() || (!kind.idle.empty() && !is_alone()); });
+    may_take_.wait(lock, [&] { return failure_ || is_alone() || may_open() || !kind.idle.empty(); });
     if (failure_) std::rethrow_exception(failure_);
     const bool few = kind.idle.size() + kind.lent < choices && may_open();
     const auto chosen = randombytes_uniform(static_cast<std::uint32_t>(few ? choices : std::max<std::size_t>(1, kind.idle.size())));
@@ -134,10 +134,15 @@ public:
       spare_.pop_back();
     }
     lock.unlock();
-    // With room for a last chunk that begins just below the size: growing would take the memory of two packs. Only pages
-    // that are written to become real.
-    memory.reserve(pack_size_ + max_chunk + (std::size_t{128} << 10));
-    return {*this, std::make_unique<pack_builder>(storage_.begin(file_type::pack, std::move(memory))), type};
+    try {
+      // With room for a last chunk that begins just below the size: growing would take the memory of two packs. Only
+      // pages that are written to become real.
+      memory.reserve(pack_size_ + max_chunk + (std::size_t{128} << 10));
+      return {*this, std::make_unique<pack_builder>(storage_.begin(file_type::pack, std::move(memory))), type};
+    } catch (...) {
+      lose(type, std::current_exception());
+      throw;
+    }
   }
 
   /// Stores what is open, waits until all of it is durable, and writes the index. Throws what storing threw.
@@ -178,7 +183,7 @@ private:
     if (failure_) std::rethrow_exception(failure_);
     if (!full) {
       kind.idle.push_back(std::move(pack));
-      may_take_.notify_one();
+      may_take_.notify_all();  // those who wait may want packs of the other type
       return 0;
     }
     waiting_.push_back(std::move(pack));

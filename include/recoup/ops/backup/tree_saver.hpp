@@ -209,6 +209,7 @@ private:
   void work_through(worker& self, const std::shared_ptr<directory_job>& job, std::size_t part) {
     const auto end = std::min(job->names.size(), (part + 1) * entries_per_part);
     for (auto slot = part * entries_per_part; slot < end; ++slot) {
+      if (self.stop.stop_requested()) files_.store_small_files(self);  // the next backup need not read them again
       throw_if_stopped(self.stop);
       try {
         save_entry(self, job, slot);
