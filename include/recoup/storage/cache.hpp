@@ -28,7 +28,7 @@
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
 #include <recoup/hash/sha256.hpp>
-#include <recoup/storage/backend.hpp>
+#include <recoup/storage/forwarding.hpp>
 #include <recoup/storage/cache_files.hpp>
 
 namespace recoup {
@@ -42,22 +42,17 @@ struct cache_options {
 };
 
 /// What is put in front of storage to keep copies of it. No operation fails because of the copies.
-class cache_backend : public backend {
+class cache_backend : public forwarding_backend {
 public:
   /// Makes the directory if need be. Throws invalid_argument for a repository id that is none.
   cache_backend(std::shared_ptr<backend> inner, const cache_options& options)
-      : owner_(options.owner), inner_(std::move(inner)),
+      : forwarding_backend(std::move(inner)), owner_(options.owner),
         files_(options.directory, options.repository_id, options.on_warning) {}
 
   /// True if this made the directory of the repository.
   [[nodiscard]] bool is_new() const noexcept { return files_.is_new(); }
   /// False if the directory cannot be used, so that there are no copies.
   [[nodiscard]] bool is_usable() const noexcept { return files_.is_readable(); }
-
-  [[nodiscard]] std::string location() const override { return inner_->location(); }
-  [[nodiscard]] unsigned connections() const override { return inner_->connections(); }
-  [[nodiscard]] unsigned connections_now() const override { return inner_->connections_now(); }
-  void create() override { inner_->create(); }
 
   void save(const stored_file& file, byte_view content) override {
     inner_->save(file, content);
@@ -244,7 +239,6 @@ private:
   static constexpr unsigned most_packs_at_once = 4;
 
   const std::shared_ptr<void> owner_;
-  const std::shared_ptr<backend> inner_;
   cache_files files_;
 
   mutable std::mutex mutex_;  // guards what follows

@@ -17,7 +17,7 @@
 
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
-#include <recoup/storage/backend.hpp>
+#include <recoup/storage/forwarding.hpp>
 
 namespace recoup {
 
@@ -84,10 +84,10 @@ struct storage_event {
 
 /// Passes everything on to another backend but for the faults planned. Operations count from 1 in the order in which
 /// they begin, so with several threads which one is the nth depends on their timing.
-class fault_backend : public backend {
+class fault_backend : public forwarding_backend {
 public:
   explicit fault_backend(std::shared_ptr<backend> inner, fault_plan plan = {})
-      : inner_(std::move(inner)), plan_(std::move(plan)), matched_(plan_.faults.size(), 0) {}
+      : forwarding_backend(std::move(inner)), plan_(std::move(plan)), matched_(plan_.faults.size(), 0) {}
 
   /// Starts over with other faults: counts from 1, not cut off. The log stays.
   void set_plan(fault_plan plan) {
@@ -124,10 +124,6 @@ public:
     const std::lock_guard lock(mutex_);
     return is_cut_off_;
   }
-
-  [[nodiscard]] std::string location() const override { return inner_->location(); }
-  [[nodiscard]] unsigned connections() const override { return inner_->connections(); }
-  [[nodiscard]] unsigned connections_now() const override { return inner_->connections_now(); }
 
   void create() override {
     perform({storage_operation::create, {}}, [&](const fault*) { inner_->create(); });
@@ -187,13 +183,6 @@ public:
       });
     });
   }
-
-  [[nodiscard]] bool is_worth_caching() const override { return inner_->is_worth_caching(); }
-  [[nodiscard]] bool reload_may_help(const stored_file& file) override { return inner_->reload_may_help(file); }
-  void forget_packs_other_than(const std::function<bool(const id&)>& is_known) override {
-    inner_->forget_packs_other_than(is_known);
-  }
-  [[nodiscard]] std::string cache_directory() const override { return inner_->cache_directory(); }
 
 private:
   /// Logs the operation, finds the fault for it, and runs `work` with it around the failures that are planned.
@@ -290,7 +279,6 @@ private:
     if (plan_.room) *plan_.room += length;
   }
 
-  const std::shared_ptr<backend> inner_;
   mutable std::mutex mutex_;  // guards all below
   fault_plan plan_;
   std::vector<std::uint64_t> matched_;  // operations that matched each fault of the plan

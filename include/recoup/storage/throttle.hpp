@@ -13,28 +13,17 @@
 
 #include <recoup/core/interrupt.hpp>
 #include <recoup/http/rate_limit.hpp>
-#include <recoup/storage/backend.hpp>
+#include <recoup/storage/forwarding.hpp>
 
 namespace recoup {
 
 /// Whole files pass at once and are paid for afterwards: the rate holds over time, not from one moment to the next.
-class throttled_backend : public backend {
+class throttled_backend : public forwarding_backend {
 public:
   /// Bytes per second, 0 for no limit. Waiting ends, with interrupted, when a stop is requested; removals do not wait.
   throttled_backend(std::shared_ptr<backend> inner, std::uint64_t upload, std::uint64_t download,
                     std::stop_token stop = {})
-      : inner_(std::move(inner)), stop_(std::move(stop)), upload_(upload), download_(download) {}
-
-  [[nodiscard]] std::string location() const override { return inner_->location(); }
-  [[nodiscard]] unsigned connections() const override { return inner_->connections(); }
-  [[nodiscard]] unsigned connections_now() const override { return inner_->connections_now(); }
-  [[nodiscard]] bool is_worth_caching() const override { return inner_->is_worth_caching(); }
-  [[nodiscard]] bool reload_may_help(const stored_file& file) override { return inner_->reload_may_help(file); }
-  void forget_packs_other_than(const std::function<bool(const id&)>& is_known) override {
-    inner_->forget_packs_other_than(is_known);
-  }
-  [[nodiscard]] std::string cache_directory() const override { return inner_->cache_directory(); }
-  void create() override { inner_->create(); }
+      : forwarding_backend(std::move(inner)), stop_(std::move(stop)), upload_(upload), download_(download) {}
 
   void save(const stored_file& file, byte_view content) override {
     upload_.pass(content.size(), stop_);
@@ -49,11 +38,6 @@ public:
     download_.pass(0, stop_);
     inner_->load_all(file, content);
     download_.take(content.size());
-  }
-  [[nodiscard]] std::uint64_t size(const stored_file& file) override { return inner_->size(file); }
-  void remove(const stored_file& file) override { inner_->remove(file); }
-  void list(file_type type, const std::function<void(const listed_file&)>& visit) override {
-    inner_->list(type, visit);
   }
 
 private:
@@ -83,7 +67,6 @@ private:
     rate_limit limit_;
   };
 
-  const std::shared_ptr<backend> inner_;
   const std::stop_token stop_;
   gate upload_, download_;
 };
