@@ -106,7 +106,7 @@ const std::vector<sample>& samples() {
   return made;
 }
 
-INSTANTIATE_TEST_SUITE_P(restic, kernels, testing::ValuesIn(recoup::scan_kernels), recoup_test::kernel_name);
+INSTANTIATE_TEST_SUITE_P(restic, kernels, testing::ValuesIn(recoup_test::kernels_that_run_here()), recoup_test::kernel_name);
 
 TEST_P(kernels, cut_where_restics_chunker_cuts) {
   std::size_t cuts_in_the_middle = 0;

@@ -1,16 +1,14 @@
 // Which search for cuts runs on this machine.
 #pragma once
 
-#include <cstdlib>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include <recoup/chunker/scan.hpp>
 #include <recoup/chunker/scan_gfni_avx2.hpp>
 #include <recoup/chunker/scan_gfni_avx512.hpp>
 #include <recoup/chunker/scan_portable.hpp>
-#include <recoup/core/error.hpp>
+#include <recoup/core/choose_kernel.hpp>
 
 namespace recoup {
 
@@ -48,37 +46,18 @@ inline constexpr scan_kernel_entry scan_kernels[] = {
   return std::nullopt;
 }
 
-/// The environment variable that names a kernel. It is for tests and measurements, where a silent other choice would
-/// mislead.
+/// The environment variable that names a kernel.
 inline constexpr const char* scan_kernel_variable = "RECOUP_KERNEL";
 
-/// The kernel called `wanted`, or the fastest that runs here if that is empty.
-/// Throws invalid_argument, with the names there are, if no kernel is called so or this processor cannot run it.
+/// The kernel called `wanted`, or the fastest that runs here if that is empty. Throws as choose_kernel does.
 [[nodiscard]] inline const scan_kernel_entry& choose_scan_kernel(std::string_view wanted) {
-  const scan_kernel_entry* best = nullptr;
-  bool is_known = false;
-  std::string names;
-  for (const auto& entry : scan_kernels) {
-    is_known = is_known || entry.name == wanted;
-    if (!entry.runs_here()) continue;
-    names = std::string(entry.name) + (names.empty() ? "" : ", ") + names;
-    if (wanted.empty() || entry.name == wanted) best = &entry;
-  }
-  if (best == nullptr)
-    throw error(error_code::invalid_argument,
-                std::string(scan_kernel_variable) + "=" + std::string(wanted) +
-                    (is_known ? ": this processor cannot run that kernel" : ": there is no such kernel") +
-                    "; those that run here are " + names);
-  return *best;
+  return choose_kernel<scan_kernel_entry>(scan_kernels, scan_kernel_variable, wanted);
 }
 
 /// What the environment variable RECOUP_KERNEL names, or the fastest kernel that runs here. Decided once. Throws as
-/// choose_scan_kernel does.
+/// choose_kernel does.
 [[nodiscard]] inline const scan_kernel_entry& best_scan_kernel_entry() {
-  static const scan_kernel_entry& chosen = [&]() -> const scan_kernel_entry& {
-    const char* const wanted = std::getenv(scan_kernel_variable);
-    return choose_scan_kernel(wanted == nullptr ? "" : wanted);
-  }();
+  static const scan_kernel_entry& chosen = choose_scan_kernel(kernel_named_by(scan_kernel_variable));
   return chosen;
 }
 

@@ -2,10 +2,9 @@
 #pragma once
 
 #include <cstdlib>
-#include <string>
 #include <string_view>
 
-#include <recoup/core/error.hpp>
+#include <recoup/core/choose_kernel.hpp>
 #include <recoup/hash/sha256_avx512.hpp>
 #include <recoup/hash/sha256_blocks.hpp>
 #include <recoup/hash/sha256_sha_ni.hpp>
@@ -34,28 +33,19 @@ inline constexpr sha256_kernel_entry sha256_kernels[] = {
 #endif
 };
 
-/// The fastest kernel that runs here, or the one called `wanted` if that is neither null nor empty. Throws
-/// invalid_argument if there is no such kernel or this machine cannot run it: a name is given in tests and
-/// measurements, where a silent other choice would mislead.
+/// The environment variable that names a kernel.
+inline constexpr const char* sha256_kernel_variable = "RECOUP_SHA256_KERNEL";
+
+/// The kernel called `wanted`, or the fastest that runs here if that is null or empty. Throws as choose_kernel
+/// does.
 [[nodiscard]] inline const sha256_kernel_entry& choose_sha256_kernel(const char* wanted) {
-  const sha256_kernel_entry* best = nullptr;
-  std::string names;
-  for (const auto& entry : sha256_kernels) {
-    if (!entry.runs_here()) continue;
-    names.append(names.empty() ? "" : ", ").append(entry.name);
-    if (wanted == nullptr || *wanted == '\0' || entry.name == wanted) best = &entry;
-  }
-  if (best == nullptr)
-    throw error(error_code::invalid_argument, std::string("RECOUP_SHA256_KERNEL=") + wanted +
-                                                  ": no such kernel, or this processor cannot run it; it can run " +
-                                                  names);
-  return *best;
+  return choose_kernel<sha256_kernel_entry>(sha256_kernels, sha256_kernel_variable, wanted == nullptr ? "" : wanted);
 }
 
 /// The kernel that everything uses: the environment variable RECOUP_SHA256_KERNEL may name it. Decided once. Throws as
-/// `choose_sha256_kernel` does.
+/// choose_kernel does.
 [[nodiscard]] inline const sha256_kernel_entry& best_sha256_kernel_entry() {
-  static const sha256_kernel_entry& chosen = choose_sha256_kernel(std::getenv("RECOUP_SHA256_KERNEL"));
+  static const sha256_kernel_entry& chosen = choose_sha256_kernel(std::getenv(sha256_kernel_variable));
   return chosen;
 }
 
