@@ -7,6 +7,7 @@ reaches it.
 
 from __future__ import annotations
 
+import abc
 import os
 import pathlib
 import shlex
@@ -24,7 +25,7 @@ OPERATIONS = ("first backup", "backup again", "restore", "check", "check --read-
 PASSWORD = "benchmark"
 
 
-class Program:
+class Program(abc.ABC):
     """One program with a repository of its own. An operation that it lacks returns None."""
 
     name = ""
@@ -69,14 +70,16 @@ class Program:
     def repository_size(self) -> int:
         return self.store.size(self.name) if self.store else directory_size(self.repository)
 
+    @abc.abstractmethod
     def init(self) -> None:
-        raise NotImplementedError
+        """Makes the repository."""
 
-    def backup(self, sources: Sequence[str]) -> Measurement:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def backup(self, sources: Sequence[str]) -> Measurement: ...
 
+    @abc.abstractmethod
     def restore(self, sparse: bool = False) -> Measurement:
-        raise NotImplementedError
+        """Restores the newest backup into `restored`."""
 
     def check(self) -> Measurement | None:
         return None
@@ -85,7 +88,23 @@ class Program:
         return None
 
 
-class Restic(Program):
+class ResticCommands(Program):
+    """What restic and rustic call by the same names."""
+
+    def init(self) -> None:
+        self.run("init")
+
+    def backup(self, sources: Sequence[str]) -> Measurement:
+        return self.run("backup", *sources)
+
+    def check(self) -> Measurement:
+        return self.run("check")
+
+    def check_data(self) -> Measurement:
+        return self.run("check", "--read-data")
+
+
+class Restic(ResticCommands):
     name = "restic"
     version_argument = "version"
     calls = {"first backup": "backup", "backup again": "backup", "restore": "restore latest --target", "check": "check",
@@ -98,12 +117,6 @@ class Restic(Program):
 
     def run(self, *arguments: str, **how) -> Measurement:
         return super().run("--quiet", *arguments, **how)
-
-    def init(self) -> None:
-        self.run("init")
-
-    def backup(self, sources: Sequence[str]) -> Measurement:
-        return self.run("backup", *sources)
 
     def backup_stream(self, stream: BinaryIO) -> Measurement:
         """Backs up what comes out of a pipe, as one file."""
@@ -119,18 +132,12 @@ class Restic(Program):
     def snapshots(self) -> Measurement:
         return self.run("snapshots")
 
-    def check(self) -> Measurement:
-        return self.run("check")
-
-    def check_data(self) -> Measurement:
-        return self.run("check", "--read-data")
-
 
 class Recoup(Restic):
     name = "recoup"
 
 
-class Rustic(Program):
+class Rustic(ResticCommands):
     name = "rustic"
     calls = {"first backup": "backup", "backup again": "backup", "restore": "restore latest", "check": "check",
              "check --read-data": "check --read-data"}
@@ -139,20 +146,8 @@ class Rustic(Program):
         return {**super().environment(), "RUSTIC_REPOSITORY": str(self.repository), "RUSTIC_PASSWORD": PASSWORD,
                 "RUSTIC_CACHE_DIR": str(self.cache), "RUSTIC_NO_PROGRESS": "true"}
 
-    def init(self) -> None:
-        self.run("init")
-
-    def backup(self, sources: Sequence[str]) -> Measurement:
-        return self.run("backup", *sources)
-
     def restore(self, sparse: bool = False) -> Measurement:
         return self.run("restore", "latest", str(self.restored))
-
-    def check(self) -> Measurement:
-        return self.run("check")
-
-    def check_data(self) -> Measurement:
-        return self.run("check", "--read-data")
 
 
 class Borg(Program):
