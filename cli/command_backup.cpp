@@ -211,9 +211,7 @@ void run(context& call, const backup_flags& flags) {
     call.out.detail("load index files");
     opened.load_index();
   };
-  lock_request lock = lock_mode::shared;
-  lock.settle_meanwhile = true;
-  session open(call, lock, read, flags.dry_run);
+  session open(call, settling_meanwhile(lock_mode::shared), read, flags.dry_run);
   auto& repo = open.repo();
   options.stop = open.token();
   options.adopt_unindexed_packs = open.is_locked();

@@ -183,9 +183,7 @@ check_result examine(context& call, const check_flags& flags, check_options& opt
     if (!call.arguments.empty() || filter.restricts())
       options.snapshots = find_snapshots(opened.repo(), call.arguments, filter);
   };
-  auto lock = unless_no_lock(call, lock_mode::exclusive);
-  lock.settle_meanwhile = true;
-  session open(call, lock, read, false,
+  session open(call, settling_meanwhile(unless_no_lock(call, lock_mode::exclusive)), read, false,
                flags.with_cache ? cache_use::shared : cache_use::temporary);
   options.stop = open.token();
   call.out.info("load indexes");

@@ -116,9 +116,7 @@ void run(context& call, const restore_flags& flags) {
   options.ownership_by_name = flags.ownership_by_name;
 
   found_snapshot found;
-  auto lock = unless_no_lock(call, lock_mode::shared);
-  lock.settle_meanwhile = true;
-  session open(call, lock, [&](session& opened) {
+  session open(call, settling_meanwhile(unless_no_lock(call, lock_mode::shared)), [&](session& opened) {
     found = find_snapshot_and_load_index(opened, call.arguments[0], flags.choice.filter());
   });
   options.stop = open.token();

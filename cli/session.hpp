@@ -22,7 +22,7 @@ enum class lock_mode { none, shared, exclusive };
 struct lock_request {
   lock_mode mode;
   bool only_reading = false;      ///< see lock_options
-  bool settle_meanwhile = false;  ///< the command does its work within session::under_lock
+  bool settle_meanwhile = false;  ///< see settling_meanwhile()
 
   lock_request(lock_mode wanted) : mode(wanted) {}
   lock_request(lock_mode wanted, bool reads) : mode(wanted), only_reading(reads) {}
@@ -85,6 +85,12 @@ private:
 /// The snapshot that `name` means, with the index loaded. What is wrong is told in restic's words for restore and dump.
 [[nodiscard]] found_snapshot find_snapshot_and_load_index(session& open, const std::string& name,
                                                           const snapshot_filter& filter);
+
+/// For a command that does its work within session::under_lock.
+[[nodiscard]] inline lock_request settling_meanwhile(lock_request wanted) {
+  wanted.settle_meanwhile = true;
+  return wanted;
+}
 
 /// The lock that a command which only reads takes: none with --no-lock.
 [[nodiscard]] inline lock_request unless_no_lock(const context& call, lock_mode mode) {

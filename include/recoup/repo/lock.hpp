@@ -136,8 +136,10 @@ public:
         refresh_every_(options.refresh_every),
         lost_after_(options.lost_after) {
     is_held_ = acquire(options);
-    if (!is_held_) settle({});
-    if (!is_held_) return;
+    if (!is_held_) {
+      settle({});
+      return;
+    }
     refreshed_ = std::chrono::system_clock::now();
     refresher_ = std::jthread([this](const std::stop_token& stop) { keep_fresh(stop); });
   }
