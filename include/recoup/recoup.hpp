@@ -17,6 +17,7 @@
 
 #include <recoup/core/bounded_queue.hpp>
 #include <recoup/core/bytes.hpp>
+#include <recoup/core/choose_kernel.hpp>
 #include <recoup/core/error.hpp>
 #include <recoup/core/file_descriptor.hpp>
 #include <recoup/core/id.hpp>
@@ -238,6 +239,7 @@
 #include <recoup/storage/cache_files.hpp>
 #include <recoup/storage/dry_run.hpp>
 #include <recoup/storage/fault.hpp>
+#include <recoup/storage/forwarding.hpp>
 #include <recoup/storage/gate.hpp>
 #include <recoup/storage/growing_file.hpp>
 #include <recoup/storage/layout.hpp>

@@ -53,6 +53,12 @@ using byte_span = std::span<std::uint8_t>;
 
 inline void append(bytes& to, byte_view more) { to.insert(to.end(), more.begin(), more.end()); }
 
+[[nodiscard]] inline bool is_all_zero(byte_view content) noexcept {
+  // Equal to itself shifted by one byte, and the first byte is zero: memcmp is as fast as anything.
+  return content.empty() ||
+         (content[0] == 0 && std::memcmp(content.data(), content.data() + 1, content.size() - 1) == 0);
+}
+
 [[nodiscard]] inline std::string to_hex(byte_view view) {
   std::string text(view.size() * 2 + 1, '\0');
   sodium_bin2hex(text.data(), text.size(), view.data(), view.size());

@@ -27,23 +27,22 @@ public:
   static constexpr std::size_t usual_size = std::size_t{4} << 20;
 
   struct opened {
-    byte_view content;
-    std::optional<error> problem;  ///< why there is no content
+    blob_handle handle;
+    byte_view content{};
+    std::optional<error> problem{};  ///< why there is no content
   };
 
   /// Begins a group. What was in the last one is gone.
   void clear() {
     if (filled_ > usual_size) release_pages(byte_span(memory_).subspan(usual_size));
     filled_ = total_ = 0;
-    blobs_.clear();
     results_.clear();
   }
 
   /// True if a blob of so many bytes should wait for the next group.
   [[nodiscard]] bool is_full_for(std::uint64_t plaintext_length) const noexcept {
-    return !blobs_.empty() && (blobs_.size() == most || total_ + plaintext_length > usual_size);
+    return !results_.empty() && (results_.size() == most || total_ + plaintext_length > usual_size);
   }
-  [[nodiscard]] bool empty() const noexcept { return blobs_.empty(); }
   /// Bytes of content.
   [[nodiscard]] std::size_t total() const noexcept { return total_; }
 
@@ -59,8 +58,7 @@ public:
 
   /// A blob for which there is nothing to open.
   void add_missing(const packed_blob& blob, const error& problem) {
-    blobs_.push_back(blob.handle);
-    results_.push_back({{}, problem});
+    results_.push_back({blob.handle, {}, problem});
   }
 
   /// Hashes all blobs, and does `beside` at the same time.
@@ -68,12 +66,15 @@ public:
     std::array<sha256_job, most + 1> jobs;
     std::array<id, most> names;
     std::size_t count = 0;
-    for (std::size_t i = 0; i < blobs_.size(); ++i)
+    for (std::size_t i = 0; i < results_.size(); ++i)
       if (!results_[i].problem) jobs[count++] = {.data = results_[i].content, .name = &names[i]};
     if (beside.state != nullptr) jobs[count++] = beside;
     sha256_update(std::span(jobs).first(count));
-    for (std::size_t i = 0; i < blobs_.size(); ++i)
-      if (!results_[i].problem && names[i] != blobs_[i].id) results_[i] = {{}, blob_codec::wrong_name(blobs_[i])};
+    for (std::size_t i = 0; i < results_.size(); ++i)
+      if (auto& [handle, content, problem] = results_[i]; !problem && names[i] != handle.id) {
+        content = {};
+        problem = blob_codec::wrong_name(handle);
+      }
   }
 
   /// In the order in which blobs were added. Contents can be trusted after verify(), and are valid until clear().
@@ -82,8 +83,7 @@ public:
 private:
   template <class Open>
   void open(const packed_blob& blob, Open&& open_it) {
-    blobs_.push_back(blob.handle);
-    auto& result = results_.emplace_back();
+    auto& result = results_.emplace_back(opened{blob.handle});
     try {
       result.content = open_it();
       total_ += result.content.size();
@@ -104,7 +104,6 @@ private:
     return place;
   }
 
-  std::vector<blob_handle> blobs_;
   std::vector<opened> results_;
   bytes memory_;
   std::size_t filled_ = 0;  ///< bytes of the memory

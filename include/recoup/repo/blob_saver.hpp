@@ -5,12 +5,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <iterator>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
 #include <unordered_set>
@@ -57,25 +55,25 @@ public:
       results.front() = save({type, sha256(contents.front())}, {contents.front()});
       return;
     }
-    lent_pack pack(writer().take(type, contents.front().size()));
-    name(contents, results, *pack);
+    auto pack = writer().take(type, contents.front().size());
+    name(contents, results, pack);
     auto codec = codecs_.take();
     for (std::size_t i = 0; i < contents.size(); ++i) {
       const blob_handle handle{type, results[i].id};
       results[i].is_new = claim(handle);
       results[i].stored_length = results[i].is_new ? store(handle, {contents[i]}, *codec, pack) : 0;
     }
-    if (pack) pack->give_back();
+    if (pack) pack.give_back();
   }
 
   /// One blob whose name is known, and which may come with a compressed form: see blob_codec::seal.
   saved_blob save(const blob_handle& handle, const opened_blob& blob) {
     if (!claim(handle)) return {handle.id, false, 0};
-    lent_pack pack(writer().take(handle.type, blob.content.size()));
-    hash_some(*pack);
+    auto pack = writer().take(handle.type, blob.content.size());
+    hash_some(pack);
     auto codec = codecs_.take();
     const auto stored = store(handle, blob, *codec, pack);
-    if (pack) pack->give_back();
+    if (pack) pack.give_back();
     return {handle.id, true, stored};
   }
 
@@ -113,8 +111,6 @@ public:
   }
 
 private:
-  using lent_pack = std::optional<pack_writer::open_pack>;
-
   /// From here on the pack's own hash does not wait for blobs of the same length to be hashed beside it.
   static constexpr std::size_t much_unhashed = std::size_t{256} << 10;
 
@@ -138,8 +134,7 @@ private:
 
   /// What a sparse file consists of: zeros are cut as soon as a chunk may end. Comparing is ten times as fast as hashing.
   [[nodiscard]] static bool is_zero_chunk(byte_view content) noexcept {
-    return content.size() == min_chunk && content.front() == 0 &&
-           std::memcmp(content.data(), content.data() + 1, content.size() - 1) == 0;
+    return content.size() == min_chunk && is_all_zero(content);
   }
   [[nodiscard]] static const id& name_of_zero_chunk() {
     static const id name = sha256(bytes(min_chunk, std::uint8_t{0}));
@@ -165,28 +160,22 @@ private:
 
   /// Seals a claimed blob into the pack, or another if this one was stored or should not hold it. Returns by how many bytes
   /// the repository grows: the blob's box, its entry in the header, and the header's frame if the pack is complete now.
-  std::uint64_t store(const blob_handle& handle, const opened_blob& blob, blob_codec& codec, lent_pack& pack) {
+  std::uint64_t store(const blob_handle& handle, const opened_blob& blob, blob_codec& codec,
+                      pack_writer::open_pack& pack) {
     try {
-      if (pack && blob.content.size() >= pack_size_ && !(*pack)->empty()) {
-        pack->give_back();
-        pack.reset();
-      }
-      if (!pack) pack.emplace(writer().take(handle.type, blob.content.size()));
-      auto& tail = (*pack)->tail();
+      if (pack && blob.content.size() >= pack_size_ && !pack->empty()) pack.give_back();
+      if (!pack) pack = writer().take(handle.type, blob.content.size());
+      auto& tail = pack->tail();
       const auto start = tail.size();
       const auto uncompressed_length = codec.seal(handle, blob, tail);
       const auto length = static_cast<std::uint32_t>(tail.size() - start);
-      (*pack)->note(handle, length, uncompressed_length);
+      pack->note(handle, length, uncompressed_length);
       std::uint64_t grown =
           length + (uncompressed_length != 0 ? pack_format::compressed_entry : pack_format::plain_entry);
-      if (pack->is_full()) {
-        grown += pack->give_back();
-        pack.reset();
-      }
+      if (pack.is_full()) grown += pack.give_back();
       return grown;
     } catch (...) {
-      if (pack && pack->is_held()) pack->give_back();
-      pack.reset();
+      if (pack) pack.give_back();
       give_up(handle);
       throw;
     }

@@ -1,7 +1,7 @@
 // Reading many blobs at once: what lies near each other in a pack comes with one request.
 //
 //   sort what is wanted by pack and offset -> divide_into_parts -> each thread, with a part_reader of its own:
-//     load a part -> open the blobs in it, one after the other
+//     load a part -> open the blobs in it, one by one or some at a time
 #pragma once
 
 #include <algorithm>
@@ -93,7 +93,7 @@ public:
       }
       group_.verify();
       for (auto i = begin; i < end; ++i) {
-        const auto& [content, problem] = group_.results()[i - begin];
+        const auto& [handle, content, problem] = group_.results()[i - begin];
         if (!problem)
           take(i, nullptr, content);
         else

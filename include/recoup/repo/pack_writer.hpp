@@ -63,20 +63,25 @@ public:
     return std::exchange(indexed_, {});
   }
 
-  /// An open pack, for one thread. Lost without give_back(), it takes the blobs that were added to it since with it; then
-  /// nothing more can be stored.
+  /// An open pack, for one thread; none once it was given back. Lost without that, it takes the blobs that were added to it
+  /// with it; then nothing more can be stored.
   class open_pack {
   public:
     open_pack(pack_writer& writer, std::unique_ptr<pack_builder> pack, blob_type type)
         : writer_(&writer), pack_(std::move(pack)), type_(type) {}
     open_pack(open_pack&&) = default;
-    open_pack& operator=(open_pack&&) = delete;
+    open_pack& operator=(open_pack&& other) noexcept {
+      std::swap(writer_, other.writer_);
+      std::swap(pack_, other.pack_);
+      std::swap(type_, other.type_);
+      return *this;
+    }
     ~open_pack() {
       if (pack_) lose(std::make_exception_ptr(error(error_code::failure, "a pack was lost")));
     }
 
     [[nodiscard]] pack_builder* operator->() const noexcept { return pack_.get(); }
-    [[nodiscard]] bool is_held() const noexcept { return pack_ != nullptr; }
+    [[nodiscard]] explicit operator bool() const noexcept { return pack_ != nullptr; }
     [[nodiscard]] bool is_full() const noexcept { return pack_->is_full(writer_->pack_size_); }
 
     /// See pack_builder::advance. If storage does not take it, the pack is lost.

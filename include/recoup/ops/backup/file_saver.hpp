@@ -63,8 +63,7 @@ public:
     made.name = job->names[slot];
     const auto snapshot_path = child_path(job->snapshot_path, made.name);
     state_.observer.on_file_started(snapshot_path);
-    if (self.small.room() < small_files::longest) store_small_files(self);
-    const auto head = read_up_to(opened.get(), self.small.rest(), path);
+    const auto head = read_up_to(opened.get(), room_for_head(self), path);
     if (head <= min_chunk) {
       self.small.add({job, slot, previous, std::move(made), head, started});
       return;
@@ -116,8 +115,7 @@ public:
       }
       return filled;
     };
-    if (self.small.room() < small_files::longest) store_small_files(self);
-    const auto head = read(self.small.rest());
+    const auto head = read(room_for_head(self));
     // A program that writes nothing has most likely failed; an empty file would hide that.
     if (head == 0) throw source_error(error_code::io, "failed to save " + stream.path + ": no data read");
     auto file = start_large_file(job, slot, previous, std::move(made), clock::now());
@@ -170,6 +168,12 @@ private:
     return std::ranges::all_of(*before.content, [this](const id& blob) {
       return state_.repo.index().contains({blob_type::data, blob});
     });
+  }
+
+  /// Where the beginning of a file is read to; small_files::rest() until another file is added.
+  [[nodiscard]] byte_span room_for_head(worker& self) {
+    if (self.small.room() < small_files::longest) store_small_files(self);
+    return self.small.rest();
   }
 
   /// Reads until `into` is full or the file ends.

@@ -73,17 +73,14 @@ private:
     }
     if (group_.is_full_for(blob.plaintext_length())) verify_group();
     group_.add(blob, content_.subspan(blob.offset, blob.length), *codec_);
-    handles_.push_back(blob.handle);
   }
 
   void verify_group() {
     const auto next = content_.subspan(hashed_, std::min(content_.size() - hashed_, group_.total()));
     group_.verify({.state = &hash_, .data = next});
     hashed_ += next.size();
-    for (std::size_t i = 0; i < handles_.size(); ++i)
-      if (const auto& problem = group_.results()[i].problem)
-        problems_.push_back(describe(handles_[i]) + ": " + problem->what());
-    handles_.clear();
+    for (const auto& [handle, content, problem] : group_.results())
+      if (problem) problems_.push_back(describe(handle) + ": " + problem->what());
     group_.clear();
   }
 
@@ -94,7 +91,6 @@ private:
   codec_pool::lease codec_;
   const byte_view content_;
   blob_group& group_;
-  std::vector<blob_handle> handles_;  // of the group
   sha256_state hash_;
   std::size_t hashed_ = 0;
   std::vector<std::string> problems_;

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <string>
 
 #include <recoup/core/bytes.hpp>
@@ -135,12 +134,6 @@ inline void write_at(int file, byte_view content, std::uint64_t position, const 
     content = content.subspan(static_cast<std::size_t>(written));
     position += static_cast<std::uint64_t>(written);
   }
-}
-
-[[nodiscard]] inline bool is_all_zero(byte_view content) noexcept {
-  // Equal to itself shifted by one byte, and the first byte is zero: memcmp is as fast as anything.
-  return content.empty() ||
-         (content[0] == 0 && std::memcmp(content.data(), content.data() + 1, content.size() - 1) == 0);
 }
 
 /// Leaves out the 4 KiB blocks of the file that would be all zero. The file must have its final size and no content at
