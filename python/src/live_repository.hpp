@@ -23,12 +23,19 @@
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/storage/dry_run.hpp>
+#include <recoup/storage/gate.hpp>
 
 namespace recoup::python {
 
 struct lock_settings {
   std::chrono::seconds retry_for{0};
   bool none = false;  ///< as --no-lock: only for what does not write
+};
+
+/// A repository that can be read while the lock on it still waits for others to see it.
+struct gated_repository {
+  std::shared_ptr<gated_backend> gate;
+  std::shared_ptr<repository> repo;
 };
 
 /// Members may be called from any thread, without the GIL.
@@ -44,15 +51,17 @@ public:
   [[nodiscard]] const lock_settings& locks() const noexcept { return locks_; }
 
   /// Another object for the same repository, without an index yet. With `dry_run` nothing that it stores goes anywhere.
-  [[nodiscard]] std::shared_ptr<repository> another(bool dry_run = false) const {
-    return like(*facts_, dry_run ? std::make_shared<dry_run_backend>(storage_) : storage_);
+  [[nodiscard]] gated_repository another(bool dry_run = false) const {
+    auto gate = std::make_shared<gated_backend>(storage_);
+    return {gate, like(*facts_, dry_run ? std::make_shared<dry_run_backend>(gate) : std::shared_ptr<backend>(gate))};
   }
 
   /// One that reads what is stored, and not the copies of it that are kept.
-  [[nodiscard]] std::shared_ptr<repository> another_to_check() const {
+  [[nodiscard]] gated_repository another_to_check() const {
     auto choice = cache_;
     if (choice.use == cache_use::shared) choice.use = cache_use::temporary;
-    return like(*facts_, with_cache(uncached_, facts_->config().id, choice));
+    auto gate = std::make_shared<gated_backend>(with_cache(uncached_, facts_->config().id, choice));
+    return {gate, like(*facts_, gate)};
   }
 
   /// What is to be read next may be newer than the index at hand.
@@ -88,7 +97,7 @@ private:
     if (reader_ && !may_be_old_) return reader_;
     auto files = facts_->list(file_type::index);
     if (!reader_ || !std::ranges::equal(files, loaded_, {}, &listed_file::name, &listed_file::name)) {
-      auto fresh = another();
+      auto fresh = like(*facts_, storage_);
       fresh->load_index();
       reader_ = std::move(fresh);
       loaded_ = std::move(files);
@@ -118,17 +127,18 @@ public:
       : operation(live, live.another(dry_run), mode, what_for, caller) {}
 
   /// With a repository object that `live` has made.
-  operation(live_repository& live, std::shared_ptr<repository> repo, lock_mode mode, purpose what_for,
-            const std::stop_token& caller)
-      : repo_(std::move(repo)), forward_caller_(caller, [this] { stop_.request_stop(); }) {
+  operation(live_repository& live, gated_repository opened, lock_mode mode, purpose what_for, const std::stop_token& caller)
+      : repo_(std::move(opened.repo)), forward_caller_(caller, [this] { stop_.request_stop(); }) {
     if (mode == lock_mode::none) return;
     lock_options wanted;
     wanted.exclusive = mode == lock_mode::exclusive;
     wanted.only_reading = what_for == purpose::reading;
+    wanted.settle_meanwhile = true;
     wanted.retry_for = live.locks().retry_for;
     wanted.stop = caller;
     wanted.on_wait = [this](const std::string& reason) { repo_->warn("waiting for a lock: " + reason); };
     lock_.emplace(*repo_, wanted);
+    opened.gate->hold([this] { lock_->confirm(); });
     forward_lost_.emplace(lock_->lost(), [this] { stop_.request_stop(); });
   }
 
@@ -137,13 +147,17 @@ public:
   [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
   [[nodiscard]] bool is_locked() const noexcept { return lock_ && lock_->is_held(); }
 
-  /// Calls `work()`; says so if it was stopped because of the lock.
+  /// Calls `work()`; says so if it was stopped because of the lock. Others may still have to see the lock when it begins:
+  /// until then what is to be stored waits.
   template <class Work>
   auto run(Work&& work) {
     try {
-      return work();
+      auto result = work();
+      if (lock_) lock_->confirm();
+      return result;
     } catch (const error& problem) {
       if (problem.code() != error_code::interrupted || !lock_ || !lock_->lost().stop_requested()) throw;
+      lock_->confirm();
       throw error(error_code::locked, "the lock on the repository could not be kept, so the work was stopped");
     }
   }
