@@ -17,11 +17,9 @@ inline constexpr std::uint8_t compressed_body = 2;
 
 [[nodiscard]] inline bytes encode_body(unsigned version, byte_view json, compressor& zstd) {
   if (version < 2) return {json.begin(), json.end()};
-  const auto frame = zstd.compress(json);
-  bytes body;
-  body.reserve(frame.size() + 1);
-  body.push_back(compressed_body);
-  append(body, frame);
+  bytes body(1 + compressor::bound(json.size()));
+  body.front() = compressed_body;
+  body.resize(1 + zstd.compress(json, byte_span(body).subspan(1)));
   return body;
 }
 
