@@ -1,85 +1,23 @@
-// The index in memory against a simple one, under several threads, and in bytes.
-#include <recoup/hash/sha256.hpp>
+// The index in memory against a simple one.
 #include <recoup/repo/blob_index.hpp>
 
 #include <gtest/gtest.h>
 
-#include <malloc.h>
-
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
+#include <cstring>
 #include <map>
-#include <memory>
-#include <new>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-// What is allocated, by all of this program.
-namespace {
-
-std::atomic<std::size_t> allocated{0}, most_allocated{0};
-
-void* counted(std::size_t size, std::size_t alignment = alignof(std::max_align_t)) noexcept {
-  void* const memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) std::abort();
-  const auto now = allocated += ::malloc_usable_size(memory);
-  for (auto most = most_allocated.load(); most < now && !most_allocated.compare_exchange_weak(most, now);) {
-  }
-  return memory;
-}
-
-void uncounted(void* memory) noexcept {
-  if (memory != nullptr) allocated -= ::malloc_usable_size(memory);
-  std::free(memory);
-}
-
-}  // namespace
-
-// All forms: where one is missing, sanitizers have their own.
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
-void* operator new(std::size_t size, std::align_val_t to) { return counted(size, static_cast<std::size_t>(to)); }
-void* operator new[](std::size_t size, std::align_val_t to) { return counted(size, static_cast<std::size_t>(to)); }
-void operator delete(void* memory) noexcept { uncounted(memory); }
-void operator delete[](void* memory) noexcept { uncounted(memory); }
-void operator delete(void* memory, std::size_t) noexcept { uncounted(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { uncounted(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { uncounted(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { uncounted(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { uncounted(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { uncounted(memory); }
+#include "blob_index_fixture.hpp"
 
 namespace recoup {
 namespace {
-
-id name_of_number(std::uint64_t number) {
-  return sha256({reinterpret_cast<const std::uint8_t*>(&number), sizeof number});
-}
-
-id pack_of_number(std::uint64_t number) { return name_of_number(std::uint64_t{1} << 40 | number); }
-
-packed_blob blob_of(std::uint64_t number, blob_type type = blob_type::data, std::uint32_t offset = 0) {
-  return {{type, name_of_number(number)},
-          offset,
-          static_cast<std::uint32_t>(number % 1000 + 32),
-          number % 2 == 0 ? 77u : 0u};
-}
-
-/// Everything about an entry but the order of adding.
-using entry = std::tuple<id, blob_type, id, std::uint32_t, std::uint32_t, std::uint32_t>;
-
-entry entry_of(const id& pack, const packed_blob& blob) {
-  return {blob.handle.id, blob.handle.type, pack, blob.offset, blob.length, blob.uncompressed_length};
-}
-entry entry_of(const blob_location& place) { return entry_of(place.pack, place.blob); }
 
 std::multiset<entry> as_set(const std::vector<blob_location>& found) {
   std::multiset<entry> result;
@@ -379,138 +317,6 @@ TEST(blob_index, empty) {
   EXPECT_EQ(index.packs().size(), 1u);
   EXPECT_EQ(index.find(late[0].handle)->pack, id{});
   EXPECT_THROW((void)index.at(1), std::out_of_range);
-}
-
-/// Random as ids are, but made in no time.
-id quick_name(std::mt19937_64& random) {
-  id name;
-  for (std::size_t i = 0; i < id::size; i += 8) {
-    const auto part = random();
-    std::memcpy(&name.value[i], &part, sizeof part);
-  }
-  return name;
-}
-
-TEST(blob_index, takes_no_more_than_40_bytes_a_blob) {
-  struct {
-    std::uint32_t blobs, per_pack;
-    double most;
-  } const cases[] = {{100'000, 1000, 40.5}, {300'000, 1000, 40}, {200'000, 11, 46}};
-  for (const auto& each : cases) {
-    std::mt19937_64 random(1);
-    std::normal_distribution<double> length(9, 1.5), large(14, 0.7);
-    std::vector<packed_blob> blobs(each.per_pack);
-    const auto before = allocated.load();
-    most_allocated = before;
-    const auto index = std::make_unique<blob_index>();
-    for (std::uint32_t done = 0; done < each.blobs; done += each.per_pack) {
-      std::uint32_t offset = 0;
-      for (auto& blob : blobs) {
-        const auto plain = static_cast<std::uint32_t>(std::exp(each.per_pack < 100 ? large(random) : length(random)));
-        blob = {{blob_type::data, quick_name(random)}, offset, plain / 2 + 32, plain};
-        offset += blob.length;
-      }
-      index->add_pack(quick_name(random), blobs);
-    }
-    const auto taken = allocated - before;
-    const auto per_blob = static_cast<double>(taken) / static_cast<double>(index->size());
-    EXPECT_LE(per_blob, each.most) << each.blobs << " in packs of " << each.per_pack;
-    // What malloc rounds up is not in the index's own account.
-    EXPECT_LE(index->memory_bytes(), taken);
-    EXPECT_GE(static_cast<double>(index->memory_bytes()), 0.99 * static_cast<double>(taken));
-    // While it grows, there is a second table of cells, a twelfth of the whole.
-    EXPECT_LE(static_cast<double>(most_allocated - before), 1.15 * static_cast<double>(taken));
-  }
-}
-
-TEST(blob_index, takes_memory_ahead_but_not_for_what_never_comes) {
-  std::vector<indexed_pack> packs(1);
-  packs[0].pack = pack_of_number(1);
-  for (std::uint32_t i = 0; i < 10'000; ++i) packs[0].blobs.push_back(blob_of(i, blob_type::data, i * 2000));
-  blob_index index;
-  index.add_packs(packs, std::size_t{1} << 40);
-  EXPECT_LE(index.memory_bytes(), 700'000u);
-}
-
-TEST(blob_index, readers_while_packs_are_added) {
-  blob_index index;
-  std::atomic<std::uint64_t> added{0};
-  std::thread writer([&] {
-    for (std::uint64_t pack = 0; pack < 3000; ++pack) {
-      const std::vector blobs{blob_of(pack), blob_of(pack, blob_type::tree, 5000)};
-      index.add_pack(pack_of_number(pack), blobs);
-      added = pack + 1;
-    }
-  });
-  std::vector<std::thread> readers;
-  for (unsigned seed = 0; seed < 3; ++seed)
-    readers.emplace_back([&, seed] {
-      std::mt19937 random(seed);
-      for (auto seen = added.load(); seen < 3000; seen = added.load()) {
-        if (seen == 0) continue;
-        const auto number = random() % seen;
-        EXPECT_TRUE(index.contains({blob_type::tree, name_of_number(number)}));
-        EXPECT_EQ(index.find({blob_type::data, name_of_number(number)})->pack, pack_of_number(number));
-      }
-    });
-  writer.join();
-  for (auto& reader : readers) reader.join();
-}
-
-/// Each pack comes from two threads, as from two index files, and in batches; others read all the while.
-TEST(blob_index, several_add_the_same) {
-  constexpr std::uint64_t packs = 1200, per_pack = 40;
-  blob_index index;
-  std::atomic<unsigned> adding{4};
-  const auto pack_of = [](std::uint64_t pack) {
-    indexed_pack made{pack_of_number(pack), {}};
-    for (std::uint64_t i = 0; i < per_pack; ++i)
-      made.blobs.push_back(blob_of(pack * per_pack + i, blob_type::data, static_cast<std::uint32_t>(i) * 1100));
-    return made;
-  };
-  std::vector<std::thread> threads;
-  for (unsigned t = 0; t < 4; ++t)
-    threads.emplace_back([&, t] {
-      std::vector<indexed_pack> batch;
-      for (std::uint64_t pack = t / 2; pack < packs; pack += 2) {
-        batch.push_back(pack_of(t % 2 == 0 ? pack : packs - 1 - pack));
-        if (t < 2) {
-          index.add_pack(batch.back().pack, batch.back().blobs);
-          EXPECT_EQ(index.find(batch.back().blobs[7].handle)->pack, batch.back().pack);
-          batch.clear();
-        } else if (batch.size() == 17) {
-          index.add_packs(batch, packs * per_pack);
-          for (const auto& each : batch) EXPECT_TRUE(index.contains(each.blobs.back().handle));
-          batch.clear();
-        }
-      }
-      index.add_packs(batch);
-      --adding;
-    });
-  threads.emplace_back([&] {
-    while (adding > 0) {
-      std::size_t entries = 0;
-      const auto before = index.size();
-      index.for_each([&](const blob_location& place) { entries += place.blob.length >= 32; });
-      EXPECT_GE(entries, before);
-      index.for_each_pack([&](const id& pack, std::span<const packed_blob> blobs) {
-        EXPECT_EQ(blobs.size(), per_pack) << pack.hex();
-      });
-      for (const auto& handle : index.find_blobs("12")) EXPECT_EQ(index.find_all(handle).size(), 1u);
-      if (before > 0) {
-        EXPECT_GE(index.at(static_cast<std::uint32_t>(before - 1)).blob.length, 32u);
-      }
-    }
-  });
-  for (auto& thread : threads) thread.join();
-  EXPECT_EQ(index.size(), packs * per_pack);
-  EXPECT_EQ(index.packs().size(), packs);
-  for (std::uint64_t pack = 0; pack < packs; ++pack)
-    for (const auto& blob : pack_of(pack).blobs) {
-      const auto places = index.find_all(blob.handle);
-      ASSERT_EQ(places.size(), 1u);
-      EXPECT_EQ(entry_of(places[0]), entry_of(pack_of_number(pack), blob));
-    }
 }
 
 }  // namespace
