@@ -58,14 +58,7 @@ public:
   /// is to be stored waits. Throws `locked` if it turns out that somebody else was first.
   template <class Work>
   auto under_lock(Work&& work) {
-    try {
-      auto result = work();
-      if (lock_) lock_->confirm();
-      return result;
-    } catch (const error& problem) {
-      if (problem.code() == error_code::interrupted && lock_ && lock_->has_conflict()) lock_->confirm();
-      throw;
-    }
+    return lock_ ? lock_->run(work) : work();
   }
 
   /// Reads the index, showing how far it is on a terminal.

@@ -152,12 +152,9 @@ public:
   template <class Work>
   auto run(Work&& work) {
     try {
-      auto result = work();
-      if (lock_) lock_->confirm();
-      return result;
+      return lock_ ? lock_->run(work) : work();
     } catch (const error& problem) {
       if (problem.code() != error_code::interrupted || !lock_ || !lock_->lost().stop_requested()) throw;
-      lock_->confirm();
       throw error(error_code::locked, "the lock on the repository could not be kept, so the work was stopped");
     }
   }

@@ -162,6 +162,20 @@ public:
     if (conflict_) throw error(*conflict_);
   }
 
+  /// Calls `work()`, which may begin before others have had the time to see the lock, and returns what it returns. Throws
+  /// as confirm() does where that is why the work was interrupted or worth nothing.
+  template <class Work>
+  auto run(Work&& work) {
+    try {
+      auto result = work();
+      confirm();
+      return result;
+    } catch (const error& problem) {
+      if (problem.code() == error_code::interrupted && has_conflict()) confirm();
+      throw;
+    }
+  }
+
   /// True if confirm() is going to throw.
   [[nodiscard]] bool has_conflict() {
     const std::lock_guard lock(settling_);
