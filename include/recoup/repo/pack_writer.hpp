@@ -43,7 +43,6 @@ public:
   /// Stores one index file's JSON; called from the storing threads and from finish().
   using save_index = std::function<void(std::string json)>;
 
-  static constexpr std::size_t blobs_per_index = 50'000;
   static constexpr std::chrono::minutes index_age{10};
 
   pack_writer(backend& storage, const box_key& key, std::size_t pack_size, pack_stored on_stored, save_index on_index)
@@ -294,7 +293,7 @@ private:
   /// What the next index file should hold: nothing yet, unless it is full, old or `all` is asked for.
   [[nodiscard]] std::vector<indexed_pack> take_index(bool all) {
     const std::lock_guard lock(index_mutex_);
-    const bool due = indexed_blobs_ >= blobs_per_index ||
+    const bool due = indexed_blobs_ >= most_blobs_per_index_file ||
                      (!indexed_.empty() && std::chrono::steady_clock::now() - index_since_ >= index_age);
     if (!all && !due) return {};
     indexed_blobs_ = 0;
