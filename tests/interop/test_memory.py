@@ -14,7 +14,6 @@ from support.trees import noise, write
 pytestmark = pytest.mark.recoup_only
 
 MIB = 1 << 20
-KIB = 1 << 10
 #: Runs a command and leaves its peak resident set, in bytes. A process of its own, because a child's mark begins with that
 #: of who forked it, and pytest is larger than what is measured.
 LAUNCHER = """
