@@ -25,7 +25,8 @@ def same(recoup, restic, new_repo, tmp_path):
     """same(arguments…): backs up with both programs, each into its own repository, and compares ids, counts and snapshots.
 
     Called again it continues in the same two repositories, so that the second backup has a parent. Where ids differ both are
-    asked again, restic last: if it now gets another id itself, the files have changed meanwhile (the time of a parent directory, say).
+    asked again, restic last: if it now gets another id itself, the files have changed meanwhile (the time of a parent
+    directory, say).
     """
     repos: dict[int, tuple[Repository, Repository]] = {}
 
@@ -41,11 +42,10 @@ def same(recoup, restic, new_repo, tmp_path):
         for _ in range(3):
             if theirs.tree == ours.tree:
                 break
-            ours, moved = backup(recoup, of_recoup, *args, **options), True
-            again = backup(restic, of_restic, *args, **options)
-            if again.tree == theirs.tree:
+            before, moved = theirs.tree, True
+            ours, theirs = backup(recoup, of_recoup, *args, **options), backup(restic, of_restic, *args, **options)
+            if theirs.tree == before:
                 break
-            theirs = again
         assert theirs.tree == ours.tree, explain(of_restic, theirs.tree, of_recoup, ours.tree)
         assert [theirs.snapshot.get(k) for k in SNAPSHOT_FIELDS] == [ours.snapshot.get(k) for k in SNAPSHOT_FIELDS]
         assert ("parent" in theirs.snapshot) == ("parent" in ours.snapshot)
