@@ -249,15 +249,20 @@ private:
     return std::nullopt;
   }
 
-  /// From here on confirm() does not wait.
+  /// From here on confirm() does not wait. Whoever hears from it of a conflict finds lost() requested, and whoever stops
+  /// because lost() is requested finds the conflict.
   void settle(std::optional<error> conflict) {
+    const bool is_lost = conflict.has_value();
+    {
+      const std::lock_guard lock(settling_);
+      conflict_ = std::move(conflict);
+    }
+    if (is_lost) lost_.request_stop();
     {
       const std::lock_guard lock(settling_);
       is_settled_ = true;
-      conflict_ = std::move(conflict);
     }
     settled_.notify_all();
-    if (has_conflict()) lost_.request_stop();
   }
 
   /// The rest of try_acquire, while others work already. False if the lock is ours no more.
