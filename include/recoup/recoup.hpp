@@ -130,6 +130,7 @@
 #include <recoup/ops/object_retention.hpp>
 #include <recoup/ops/open_cached.hpp>
 #include <recoup/ops/remove_bucket.hpp>
+#include <recoup/ops/remove_files.hpp>
 #include <recoup/ops/restore.hpp>
 
 #include <recoup/ops/restore/content_check.hpp>
