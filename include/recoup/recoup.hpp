@@ -109,6 +109,7 @@
 
 #include <recoup/ops/diff.hpp>
 #include <recoup/ops/dump.hpp>
+#include <recoup/ops/entry_set.hpp>
 
 #include <recoup/ops/dump/acl_text.hpp>
 #include <recoup/ops/dump/archive_entry.hpp>

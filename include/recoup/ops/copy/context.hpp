@@ -6,33 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
-#include <vector>
 
 #include <recoup/core/worker_group.hpp>
 #include <recoup/ops/copy/options.hpp>
+#include <recoup/ops/entry_set.hpp>
 #include <recoup/repo/repository.hpp>
 
 namespace recoup {
-
-/// One bit for each entry of the source's index. Any number of threads.
-class seen_entries {
-public:
-  explicit seen_entries(std::size_t entries) : words_(entries / 64 + 1) {}
-
-  /// True if the entry was not seen before.
-  bool add(std::uint32_t entry) noexcept {
-    const auto bit = std::uint64_t{1} << (entry % 64);
-    return (words_[entry / 64].fetch_or(bit, std::memory_order_relaxed) & bit) == 0;
-  }
-
-  /// Not while others add.
-  void clear() noexcept {
-    for (auto& word : words_) word.store(0, std::memory_order_relaxed);
-  }
-
-private:
-  std::vector<std::atomic<std::uint64_t>> words_;
-};
 
 /// A blob to be copied. 12 bytes: a first copy of a large repository wants millions.
 struct wanted_blob {
@@ -54,7 +34,7 @@ struct copy_context {
   const copy_options& options;
   copy_observer& observer;
   const unsigned threads;
-  seen_entries seen;
+  entry_set seen;
   std::mutex reporting;  ///< held around calls of the observer by threads that are not alone
   std::atomic<std::uint64_t> blobs{0}, bytes_stored{0};
 
