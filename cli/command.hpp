@@ -77,6 +77,7 @@ void add_init_command(command_tree& tree);
 void add_key_command(command_tree& tree);
 void add_list_command(command_tree& tree);
 void add_ls_command(command_tree& tree);
+void add_prune_command(command_tree& tree);
 void add_restore_command(command_tree& tree);
 void add_snapshots_command(command_tree& tree);
 void add_stats_command(command_tree& tree);

@@ -51,6 +51,8 @@ public:
     auto used = find_used();
     std::unordered_map<id, std::uint64_t> listed;
     repo_.storage().list(file_type::pack, [&](const listed_file& file) { listed.emplace(file.name, file.size); });
+    observer_.on_progress(prune_phase::packs, 0, listed.size());
+    const auto packs = listed.size();
     plan_.usage = std::make_shared<usage_of_packs>(repo_.index(), std::move(used), listed);
     plan_.stats = plan_.usage->stats();
     for (const auto& [pack, size] : listed) {
@@ -60,6 +62,7 @@ public:
     classify();
     choose_candidates();
     sum_up();
+    observer_.on_progress(prune_phase::packs, packs, packs);
     return std::move(plan_);
   }
 
