@@ -4,6 +4,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <recoup/fs/parse_size.hpp>
 #include <recoup/json/json_writer.hpp>
@@ -108,11 +110,11 @@ void print_stats(const printer& out, const prune_stats& stats) {
   out.info("");
   out.detail(pack_count("totally used packs:", 20, packs.used, ""));
   out.detail(pack_count("partly used packs:", 20, packs.partly_used, ""));
-  out.detail(pack_count("unused packs:", 20, packs.unused, "\n"));
-  out.detail(pack_count("to keep:", 13, packs.keep, " packs"));
-  out.detail(pack_count("to repack:", 13, packs.repack, " packs"));
-  out.detail(pack_count("to delete:", 13, packs.remove, " packs"));
-  if (packs.unreferenced > 0) out.detail(pack_count("to delete:", 13, packs.unreferenced, " unreferenced packs\n"));
+  out.detail(pack_count("unused packs:", 20, packs.unused, "\n\n"));
+  out.detail(pack_count("to keep:", 14, packs.keep, " packs"));
+  out.detail(pack_count("to repack:", 14, packs.repack, " packs"));
+  out.detail(pack_count("to delete:", 14, packs.remove, " packs"));
+  if (packs.unreferenced > 0) out.detail(pack_count("to delete:", 14, packs.unreferenced, " unreferenced packs\n\n"));
 }
 
 /// restic's names, of which the binary of 0.19 prints none yet.
@@ -139,10 +141,10 @@ void print_what_would_go(const printer& out, const prune_plan& plan) {
   const auto list = [&](const char* what, std::span<const id> packs) {
     std::vector<std::string> names;
     for (const auto& pack : packs) names.push_back(pack.short_hex());
-    out.detail("Would have " + std::string(what) + ":\n{" + join(names, " ") + "}\n");
+    out.detail("Would have " + std::string(what) + ":\n{" + join(names, " ") + "}\n\n");
   };
   out.detail("Repeated prune dry-runs can report slightly different amounts of data to keep or repack. This is expected "
-             "behavior.\n");
+             "behavior.\n\n");
   if (!plan.unindexed.empty()) list("removed the following unreferenced packs", plan.unindexed);
   list("repacked and removed the following packs", plan.repack);
   list("removed the following no longer used packs", plan.remove);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <recoup/ops/prune.hpp>
+#include <recoup/ops/used_blobs.hpp>
 #include <recoup/storage/memory.hpp>
 
 #include "test_repository.hpp"

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <stop_token>
 #include <string>
 #include <tuple>
@@ -116,10 +117,17 @@ private:
       auto codec = repo_.codecs().take();
       codec->open(blob, content.subspan(blob.offset, blob.length), opened_);
     } catch (const error& problem) {
-      ++result_.lost_blobs;
-      return observer_.on_lost_blob(pack, blob.handle, problem);
+      return note_lost(pack, blob, problem);
+    } catch (const std::bad_alloc&) {
+      return note_lost(pack, blob, error(error_code::damaged, "it claims to have " +
+                                                                  std::to_string(blob.plaintext_length()) + " bytes"));
     }
     result_.saved_blobs += saver_.save(blob.handle, {opened_}).is_new ? 1 : 0;
+  }
+
+  void note_lost(const id& pack, const packed_blob& blob, const error& problem) {
+    ++result_.lost_blobs;
+    observer_.on_lost_blob(pack, blob.handle, problem);
   }
 
   void forget_packs() {

@@ -70,15 +70,26 @@ public:
     if (!has_changed_ && obsolete_.size() == 1) return 0;
     if (!packs_.empty()) write(packs_);
     packs_.clear();
-    const auto left = remove_files(repo_, file_type::index, obsolete_, observer_.removal, options_.stop);
-    if (!left.empty())
-      throw error(error_code::failure, "index " + left.front().hex() + " and " + std::to_string(left.size() - 1) +
-                                           " other old index files could not be removed; what they list is in new ones "
-                                           "already: remove the cause and run this again");
+    remove_old();
     return obsolete_.size();
   }
 
 private:
+  void remove_old() {
+    auto told = observer_.removal;
+    std::string why;
+    told.on_failed = [&](const id& file, const error& problem) {
+      why = problem.what();
+      if (observer_.removal.on_failed) observer_.removal.on_failed(file, problem);
+    };
+    const auto left = remove_files(repo_, file_type::index, obsolete_, told, options_.stop);
+    if (left.empty()) return;
+    throw error(error_code::failure, std::to_string(left.size()) + " old index files could not be removed, among them " +
+                                         left.front().hex() + ": " + why +
+                                         "
+What they list is in new ones already: remove the cause and run this again");
+  }
+
   using batch = std::vector<indexed_pack>;
 
   struct index_content {
