@@ -23,7 +23,10 @@ command_tree::command_tree()
   add_key_command(*this);
   add_list_command(*this);
   add_ls_command(*this);
+  add_migrate_command(*this);
   add_prune_command(*this);
+  add_rebuild_index_command(*this);
+  add_repair_command(*this);
   add_restore_command(*this);
   add_snapshots_command(*this);
   add_stats_command(*this);

@@ -86,8 +86,7 @@ private:
     if (left.empty()) return;
     throw error(error_code::failure, std::to_string(left.size()) + " old index files could not be removed, among them " +
                                          left.front().hex() + ": " + why +
-                                         "
-What they list is in new ones already: remove the cause and run this again");
+                                         "\nWhat they list is in new ones already: remove the cause and run this again");
   }
 
   using batch = std::vector<indexed_pack>;
