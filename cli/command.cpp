@@ -23,9 +23,13 @@ command_tree::command_tree()
   add_key_command(*this);
   add_list_command(*this);
   add_ls_command(*this);
+  add_recover_command(*this);
+  add_repair_command(*this);
   add_restore_command(*this);
+  add_rewrite_command(*this);
   add_snapshots_command(*this);
   add_stats_command(*this);
+  add_tag_command(*this);
   add_unlock_command(*this);
   add_version_command(*this);
 }
