@@ -39,7 +39,6 @@ private:
 };
 
 void run(context& call) {
-  expect_no_arguments(call, "recover");
   // As with restic, there is no other output with --json.
   const printer out(call.screen, call.options.verbosity(), false);
   auto plain = with_options(call, call.options, out);
