@@ -35,7 +35,10 @@ public:
 class tree_rewriter_test : public testing::Test {
 protected:
   [[nodiscard]] rewritten_tree rewrite(const id& root, tree_rewriter_options options = {}) {
-    return tree_rewriter(*made_.repo, rules_, std::move(options)).run(root);
+    made_.repo->flush();
+    auto result = tree_rewriter(*made_.repo, rules_, std::move(options)).run(root);
+    made_.repo->flush();
+    return result;
   }
   [[nodiscard]] std::set<std::string> paths_in(const id& root) {
     std::set<std::string> paths;
@@ -86,15 +89,21 @@ TEST_F(tree_rewriter_test, remembers_by_path_or_by_tree) {
   rules_.on_node = [](const node&, const std::string& path) {
     return path == "/b/x" ? node_fate::dropped : node_fate::kept;
   };
-  tree_rewriter by_path(*made_.repo, rules_);
-  const auto first = by_path.run(root);
+  tree_rewriter trees(*made_.repo, rules_);
+  const auto run = [&](const id& tree) {
+    made_.repo->flush();
+    auto result = trees.run(tree);
+    made_.repo->flush();
+    return result;
+  };
+  const auto first = run(root);
   EXPECT_EQ(paths_in(*first.tree), (std::set<std::string>{"/a", "/a/x", "/b"}));
   EXPECT_EQ(rules_.asked.size(), 4u);
   // The next snapshot has the same below another root: nothing but that is looked at.
-  const auto next = by_path.run(made_.tree({twin("a"), twin("b"), made_.file("c", {"2"})}));
+  const auto next = run(made_.tree({twin("a"), twin("b"), made_.file("c", {"2"})}));
   EXPECT_EQ(rules_.asked.size(), 7u);
   EXPECT_EQ(next.bytes, 2u);
-  EXPECT_EQ(by_path.run(root).bytes, first.bytes);
+  EXPECT_EQ(run(root).bytes, first.bytes);
   EXPECT_EQ(rules_.asked.size(), 7u);
 
   rules_.asked.clear();
@@ -113,7 +122,6 @@ TEST_F(tree_rewriter_test, refuses_what_it_cannot_write_again) {
                            "\"2024-01-01T00:00:00Z\",\"ctime\":\"2024-01-01T00:00:00Z\",\"uid\":0,\"gid\":0,\"content\":null";
   EXPECT_NO_THROW((void)rewrite(made_.raw_tree(mine + "}]}\n")));
   for (const auto& odd : {mine + "}]}", mine + ",\"label\":1}]}\n", mine + "}],\"more\":1}\n", mine + "} ]}\n"}) {
-    const auto root = made_.tree({made_.file("f", {"1"})});
     auto directory = made_.entry("odd", node_type::dir, 0755);
     directory.subtree = made_.raw_tree(odd);
     try {
@@ -189,6 +197,7 @@ TEST_F(tree_rewriter_test, storage_that_fails_is_not_taken_for_a_lost_tree) {
   auto lost = make_node("lost", node_type::dir);
   lost.subtree = sha256(as_bytes("lost"));
   const auto other = save_tree(*repo, {lost});
+  repo->flush();
   const auto result = tree_rewriter(*repo, rules_).run(other);
   EXPECT_EQ(rules_.unreadable, std::vector<std::string>{"/lost"});
   EXPECT_NE(result.tree, other);
@@ -307,9 +316,12 @@ TEST_F(rewrite_test, repair_makes_whole_whatever_is_lost) {
       for (const auto& [path, what] : all_of(*repo_, each.snapshot.tree)) {
         const auto directory = path.substr(0, path.find('/', 1));
         const auto& top = *std::ranges::find(top_, directory.substr(1), &node::name);
-        if (!lost.contains(*top.subtree) || path == directory)
+        if (!lost.contains(*top.subtree) || path == directory) {
           EXPECT_TRUE(found.contains(path)) << path;
-        if (found.contains(path) && !lost.contains(sha256(as_bytes(what)))) EXPECT_EQ(found.at(path), what);
+        }
+        if (found.contains(path) && !lost.contains(sha256(as_bytes(what)))) {
+          EXPECT_EQ(found.at(path), what);
+        }
       }
     }
     EXPECT_TRUE(repair_snapshots(*repo, options, nobody).empty());
