@@ -63,21 +63,28 @@ void print_summary(const context& call, const tag_result& result) {
                                     : "modified " + std::to_string(result.changed) + " snapshots");
 }
 
+/// By what was given: `--add ""` changes nothing, and is no mistake to restic.
+void check(const tag_flags& flags) {
+  const bool adds_or_removes = !flags.add.empty() || !flags.remove.empty();
+  if (flags.set.empty() && !adds_or_removes) throw error(error_code::invalid_argument, "nothing to do!");
+  if (!flags.set.empty() && adds_or_removes)
+    throw error(error_code::invalid_argument, "--set and --add/--remove cannot be given at the same time");
+}
+
 void run(context& call, const tag_flags& flags) {
+  check(flags);
   tag_options options;
   options.snapshots = call.arguments;
   options.filter = flags.choice.filter();
   if (!flags.set.empty()) options.set = flatten(flags.set);
   options.add = flatten(flags.add);
   options.remove = flatten(flags.remove);
-  const bool only_empty = options.add.empty() && options.remove.empty() && !(flags.add.empty() && flags.remove.empty());
-  if (!only_empty) options.validate();  // `--add ""` changes nothing, and is no mistake to restic
 
   call.out.info("create exclusive lock for repository");
   session open(call, lock_mode::exclusive);
   options.stop = open.token();
   tag_printer printer(call);
-  const auto result = only_empty ? tag_result{} : change_tags(open.repo(), options, printer);
+  const auto result = change_tags(open.repo(), options, printer);
   print_summary(call, result);
   if (result.errors != 0)
     throw error(error_code::failure,

@@ -2,9 +2,7 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include <recoup/ops/rewrite/snapshot_changes.hpp>
 

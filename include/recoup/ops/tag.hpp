@@ -35,14 +35,6 @@ struct tag_options {
   std::optional<std::vector<std::string>> set;
   std::vector<std::string> add, remove;
   std::stop_token stop{};
-
-  /// Throws invalid_argument if there is nothing to do, or too much.
-  void validate() const {
-    const bool adds_or_removes = !add.empty() || !remove.empty();
-    if (!set && !adds_or_removes) throw error(error_code::invalid_argument, "nothing to do!");
-    if (set && adds_or_removes)
-      throw error(error_code::invalid_argument, "--set and --add/--remove cannot be given at the same time");
-  }
 };
 
 class tag_observer {
@@ -80,11 +72,12 @@ inline bool apply_tags(snapshot& to, const tag_options& options) {
   return changed;
 }
 
-/// A snapshot that cannot be changed is reported and counted, and the others go on. Throws what
-/// options.validate() does, not_found if a snapshot that was asked for does not exist, or if interrupted. Callers hold an
-/// exclusive lock.
+/// A snapshot that cannot be changed is reported and counted, and the others go on. Throws
+/// invalid_argument for `set` together with the others, not_found if a snapshot that was asked for does not exist, before
+/// anything is changed; or if interrupted. Callers hold an exclusive lock.
 [[nodiscard]] inline tag_result change_tags(repository& repo, const tag_options& options, tag_observer& observer) {
-  options.validate();
+  if (options.set && (!options.add.empty() || !options.remove.empty()))
+    throw error(error_code::invalid_argument, "tags cannot be set, and added or removed, at the same time");
   tag_result result;
   for (const auto& old : find_snapshots(repo, options.snapshots, options.filter)) {
     throw_if_stopped(options.stop);
