@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 
 namespace recoup::cli {
-void add_tag_command(command_tree& tree);void add_rewrite_command(command_tree& tree);void add_repair_command(command_tree& tree);void add_recover_command(command_tree& tree);
 
 command_tree::command_tree()
     : owned_root(std::make_unique<CLI::App>("Back up files into a restic repository, and get them back", "recoup")),

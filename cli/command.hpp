@@ -77,9 +77,13 @@ void add_init_command(command_tree& tree);
 void add_key_command(command_tree& tree);
 void add_list_command(command_tree& tree);
 void add_ls_command(command_tree& tree);
+void add_recover_command(command_tree& tree);
+void add_repair_command(command_tree& tree);
 void add_restore_command(command_tree& tree);
+void add_rewrite_command(command_tree& tree);
 void add_snapshots_command(command_tree& tree);
 void add_stats_command(command_tree& tree);
+void add_tag_command(command_tree& tree);
 void add_unlock_command(command_tree& tree);
 void add_version_command(command_tree& tree);
 
