@@ -26,10 +26,13 @@ command_tree::command_tree()
   add_migrate_command(*this);
   add_prune_command(*this);
   add_rebuild_index_command(*this);
+  add_recover_command(*this);
   add_repair_command(*this);
   add_restore_command(*this);
+  add_rewrite_command(*this);
   add_snapshots_command(*this);
   add_stats_command(*this);
+  add_tag_command(*this);
   add_unlock_command(*this);
   add_version_command(*this);
 }

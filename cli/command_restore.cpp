@@ -3,7 +3,6 @@
 #include <memory>
 
 #include <recoup/fs/path.hpp>
-#include <recoup/fs/pattern_file.hpp>
 #include <recoup/fs/patterns.hpp>
 #include <recoup/ops/restore.hpp>
 #include <recoup/ops/snapshots.hpp>
@@ -11,6 +10,7 @@
 #include "command.hpp"
 #include "format.hpp"
 #include "json_output.hpp"
+#include "pattern_flags.hpp"
 #include "restore_progress.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
@@ -19,10 +19,6 @@ namespace recoup::cli {
 
 namespace {
 
-struct pattern_flags {
-  std::vector<std::string> patterns, insensitive, files, insensitive_files;
-};
-
 struct restore_flags {
   snapshot_flags choice;
   std::string target;
@@ -30,37 +26,6 @@ struct restore_flags {
   std::vector<std::string> exclude_xattr, include_xattr;
   overwrite_mode overwrite = overwrite_mode::always;
   bool dry_run = false, sparse = false, verify = false, remove_extra = false, ownership_by_name = false;
-};
-
-/// The patterns of one kind, from flags and files: those that heed case, and those that do not.
-class pattern_pair {
-public:
-  pattern_pair(const pattern_flags& flags, const std::string& kind)
-      : sensitive_(collect(flags.patterns, flags.files, "--" + kind)),
-        insensitive_(collect(flags.insensitive, flags.insensitive_files, "--i" + kind), letter_case::insensitive) {}
-
-  [[nodiscard]] bool empty() const noexcept { return sensitive_.empty() && insensitive_.empty(); }
-  [[nodiscard]] match_result match(std::string_view path) const {
-    auto result = sensitive_.match(path);
-    const auto other = insensitive_.match(path);
-    result.matched = result.matched || other.matched;
-    result.child_may_match = result.child_may_match || other.child_may_match;
-    return result;
-  }
-
-private:
-  static std::vector<std::string> collect(std::vector<std::string> all, const std::vector<std::string>& files,
-                                          const std::string& option) {
-    validate_patterns(option, all);
-    for (const auto& file : files) {
-      const auto more = read_pattern_file(file);
-      validate_patterns(option + "-file", more);
-      all.insert(all.end(), more.begin(), more.end());
-    }
-    return all;
-  }
-
-  pattern_list sensitive_, insensitive_;
 };
 
 std::function<selection(std::string_view, const node&)> selector(const pattern_pair& excludes,
@@ -131,17 +96,6 @@ void run(context& call, const restore_flags& flags) {
                 "There were " + std::to_string(result.errors) + " errors");
 }
 
-void add_patterns(CLI::App& app, pattern_flags& flags, const std::string& kind, const std::string& short_name) {
-  add_list(app, short_name + ",--" + kind, flags.patterns, kind + " a pattern (can be specified multiple times)",
-           "pattern");
-  add_list(app, "--i" + kind, flags.insensitive, "same as --" + kind + " but ignores the casing of filenames",
-           "pattern");
-  add_list(app, "--" + kind + "-file", flags.files,
-           "read " + kind + " patterns from a file (can be specified multiple times)", "file");
-  add_list(app, "--i" + kind + "-file", flags.insensitive_files,
-           "same as --" + kind + "-file but ignores casing of filenames in patterns", "file");
-}
-
 }  // namespace
 
 void add_restore_command(command_tree& tree) {
@@ -154,8 +108,8 @@ void add_restore_command(command_tree& tree) {
   const auto flags = std::make_shared<restore_flags>();
   auto& app = *command.app;
   add_text(app, "-t,--target", flags->target, "directory to extract data to", "directory");
-  add_patterns(app, flags->excludes, "exclude", "-e");
-  add_patterns(app, flags->includes, "include", "-i");
+  add_pattern_flags(app, flags->excludes, "exclude", "-e");
+  add_pattern_flags(app, flags->includes, "include", "-i");
   add_list(app, "--exclude-xattr", flags->exclude_xattr, "exclude xattr by pattern (can be specified multiple times)",
            "pattern");
   add_list(app, "--include-xattr", flags->include_xattr, "include xattr by pattern (can be specified multiple times)",

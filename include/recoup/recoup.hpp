@@ -130,8 +130,10 @@
 
 #include <recoup/ops/object_retention.hpp>
 #include <recoup/ops/open_cached.hpp>
+#include <recoup/ops/recover.hpp>
 #include <recoup/ops/remove_bucket.hpp>
 #include <recoup/ops/remove_files.hpp>
+#include <recoup/ops/repair_snapshots.hpp>
 #include <recoup/ops/restore.hpp>
 
 #include <recoup/ops/restore/content_check.hpp>
@@ -150,6 +152,11 @@
 #include <recoup/ops/restore/target_file.hpp>
 #include <recoup/ops/restore/tree_walk.hpp>
 
+#include <recoup/ops/rewrite.hpp>
+
+#include <recoup/ops/rewrite/replace_snapshot.hpp>
+#include <recoup/ops/rewrite/snapshot_changes.hpp>
+
 #include <recoup/ops/save_and_flush.hpp>
 #include <recoup/ops/snapshot_groups.hpp>
 #include <recoup/ops/snapshots.hpp>
@@ -162,6 +169,8 @@
 #include <recoup/ops/sync/place.hpp>
 #include <recoup/ops/sync/plan.hpp>
 
+#include <recoup/ops/tag.hpp>
+#include <recoup/ops/tree_rewriter.hpp>
 #include <recoup/ops/used_blobs.hpp>
 #include <recoup/ops/walk.hpp>
 
