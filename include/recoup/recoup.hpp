@@ -121,6 +121,7 @@
 
 #include <recoup/ops/find/object_search.hpp>
 
+#include <recoup/ops/forget.hpp>
 #include <recoup/ops/keys.hpp>
 #include <recoup/ops/list.hpp>
 #include <recoup/ops/ls.hpp>
@@ -148,6 +149,10 @@
 #include <recoup/ops/restore/selection.hpp>
 #include <recoup/ops/restore/target_file.hpp>
 #include <recoup/ops/restore/tree_walk.hpp>
+
+#include <recoup/ops/retention.hpp>
+
+#include <recoup/ops/retention/calendar_duration.hpp>
 
 #include <recoup/ops/save_and_flush.hpp>
 #include <recoup/ops/snapshot_groups.hpp>
