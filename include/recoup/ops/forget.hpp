@@ -55,10 +55,7 @@ namespace forgetting {
 [[nodiscard]] inline std::string describe(const snapshot_group_key& key) {
   std::string text;
   const auto add_list = [&text](const char* what, const std::optional<std::vector<std::string>>& list) {
-    if (!list || list->empty()) return;
-    std::string all;
-    for (const auto& each : *list) retention::append(all, " ", each);
-    retention::append(text, ", ", what + (" [" + all + "]"));
+    if (list && !list->empty()) retention::append(text, ", ", what + (" " + retention::in_brackets(*list, " ")));
   };
   if (!key.hostname.empty()) text = "host " + key.hostname;
   add_list("path", key.paths);

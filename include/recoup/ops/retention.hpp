@@ -54,7 +54,7 @@ struct retention_policy {
   [[nodiscard]] static std::int64_t parse_count(std::string_view text) {
     if (text == "unlimited") return unlimited;
     const auto refuse = [text](const char* why) {
-      return error(error_code::invalid_argument, "strconv.ParseInt: parsing " + go_quoted(text) + ": " + why);
+      return error(error_code::invalid_argument, "strconv.ParseInt: parsing \"" + go_quoted(text) + "\": " + why);
     };
     const auto digits = text.substr(text.starts_with('+') ? 1 : 0);
     std::int64_t count = 0;
@@ -90,9 +90,9 @@ struct retention_decision {
 namespace retention {
 
 /// "[a, b]".
-[[nodiscard]] inline std::string text_of(const std::vector<std::string>& tags) {
+[[nodiscard]] inline std::string in_brackets(const std::vector<std::string>& list, const char* separator = ", ") {
   std::string text = "[";
-  for (const auto& tag : tags) text += (text.size() > 1 ? ", " : "") + tag;
+  for (std::size_t i = 0; i < list.size(); ++i) text += (i == 0 ? "" : separator) + list[i];
   return text + "]";
 }
 
@@ -144,7 +144,7 @@ public:
   [[nodiscard]] std::vector<std::string> reasons_for(const snapshot& current, std::int64_t position, bool is_oldest) {
     std::vector<std::string> reasons;
     for (const auto& list : policy_.tags)
-      if (has_tags(current, list)) reasons.push_back("has tags " + text_of(list));
+      if (has_tags(current, list)) reasons.push_back("has tags " + in_brackets(list));
     if (is_within(policy_.within, current)) reasons.push_back("within " + policy_.within.text());
 
     const auto clock = calendar::wall_clock_of(current.time);
@@ -225,9 +225,9 @@ inline std::string retention_policy::text() const {
   if (!counts.empty()) result = counts + " snapshots";
   if (!spans.empty()) append(result, ", ", spans);
   if (!tags.empty()) {
-    std::string lists;
-    for (const auto& list : tags) append(lists, " ", retention::text_of(list));
-    append(result, " and ", "all snapshots with tags [" + lists + "]");
+    std::vector<std::string> lists;
+    for (const auto& list : tags) lists.push_back(retention::in_brackets(list));
+    append(result, " and ", "all snapshots with tags " + retention::in_brackets(lists, " "));
   }
   if (!within.is_zero()) append(result, " and ", "all snapshots within " + within.text() + " of the newest");
   return result.empty() ? "remove" : "keep " + result;
