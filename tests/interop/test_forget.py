@@ -103,6 +103,22 @@ def test_any_policy_keeps_the_same_for_the_same_reasons(recoup, restic, small, z
             assert one == other
 
 
+@pytest.mark.recoup_only
+@pytest.mark.storage_blind
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Europe/Paris", "Africa/Cairo", "Asia/Kolkata", "UTC", "CET-1CEST"])
+def test_months_back_across_summer_time(recoup, restic, small, zone):
+    """Six months before noon in summer is noon in winter, an hour off: where the newest has the offset of the process's zone."""
+    repo, tree = small
+    snapshots(repo, tree, ["2024-07-01T12:00:00+02:00"] +
+              [f"2024-01-01T{hour:02}:{minute}:00Z" for hour in range(8, 13) for minute in ("00", "30")])
+    snapshots(repo, tree, ["2024-04-01T02:30:00+02:00", "2024-03-31T00:15:00Z", "2024-03-31T00:45:00Z", "2024-03-31T01:15:00Z",
+                           "2024-03-31T01:45:00Z"], hostname="night")
+    for words in (["--keep-within", "6m"], ["--keep-within-hourly", "6m"], ["--keep-within", "1d"], ["--keep-within", "24h"]):
+        theirs, ours = (program.run("forget", "-n", "--no-lock", "--json", *words, repo=repo, env={"TZ": zone})
+                        for program in (restic, recoup))
+        assert groups_of(ours) == groups_of(theirs), f"TZ={zone}\n{ours}\n{theirs}"
+
+
 # ---- what is said --------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
