@@ -18,6 +18,7 @@ command_tree::command_tree()
   add_diff_command(*this);
   add_dump_command(*this);
   add_find_command(*this);
+  add_forget_command(*this);
   add_generate_command(*this);
   add_init_command(*this);
   add_key_command(*this);

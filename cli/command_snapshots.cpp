@@ -1,15 +1,14 @@
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 
 #include <recoup/json/json_writer.hpp>
 #include <recoup/ops/snapshot_groups.hpp>
 
 #include "command.hpp"
-#include "format.hpp"
 #include "json_output.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
+#include "snapshot_table.hpp"
 
 namespace recoup::cli {
 
@@ -22,64 +21,12 @@ struct snapshots_flags {
   snapshot_grouping group_by;
 };
 
-/// What Go calls the local zone: the name in $TZ, or nothing better than "local time".
-std::string zone_name() {
-  const char* name = std::getenv("TZ");
-  if (name == nullptr) return "local time";
-  const std::string zone = name[0] == ':' ? name + 1 : name;
-  return zone.empty() || !names_zone_file(name) ? "UTC" : zone;
-}
-
-std::string snapshot_table(const std::vector<found_snapshot>& list, bool compact) {
-  const bool has_size =
-      std::any_of(list.begin(), list.end(), [](const auto& each) { return each.snapshot.summary.has_value(); });
-  std::vector<std::string> headers{"ID", "Time", compact ? "Host" : "Host      ", compact ? "Tags  " : "Tags      "};
-  if (!compact) headers.push_back("Paths");
-  if (has_size) headers.push_back("Size");
-
-  table rows(std::move(headers));
-  bool several_lines = false;
-  for (const auto& [id, snapshot, subfolder] : list) {
-    std::vector<std::string> cells{id.short_hex(), format_local_time(snapshot.time), snapshot.hostname,
-                                   join(snapshot.tags, compact ? "\n" : ",")};
-    if (!compact) cells.push_back(join(snapshot.paths, "\n"));
-    if (has_size) cells.push_back(snapshot.summary ? format_bytes(snapshot.summary->total_bytes_processed) : "");
-    several_lines = several_lines || (!compact && snapshot.paths.size() > 1);
-    rows.add_row(std::move(cells));
-  }
-  rows.separate_rows(several_lines);
-  rows.add_footer("Timestamps shown in " + zone_name());
-  rows.add_footer(std::to_string(list.size()) + " snapshots");
-  return rows.text();
-}
-
-std::string group_header(const snapshot_group_key& key) {
-  std::vector<std::string> parts;
-  if (!key.hostname.empty()) parts.push_back("host [" + key.hostname + "]");
-  if (key.tags) parts.push_back("tags [" + join(*key.tags, ", ") + "]");
-  if (key.paths) parts.push_back("paths [" + join(*key.paths, ", ") + "]");
-  return parts.empty() ? "" : "snapshots for (" + join(parts, ", ") + "):";
-}
-
-void write_list(json_writer& json, const std::vector<found_snapshot>& list) {
-  json.begin_array();
-  for (const auto& each : list) {
-    json.begin_object();
-    write_snapshot_with_id(json, each);
-    json.end_object();
-  }
-  json.end_array();
-}
-
 void write_group(json_writer& json, const snapshot_group& group) {
-  const auto strings_or_null = [&](const char* name, const std::optional<std::vector<std::string>>& list) {
-    list ? json.strings(name, *list) : json.key(name).null();
-  };
   json.begin_object().key("group_key").begin_object().field("hostname", group.key.hostname);
-  strings_or_null("paths", group.key.paths);
-  strings_or_null("tags", group.key.tags);
+  strings_or_null(json, "paths", group.key.paths);
+  strings_or_null(json, "tags", group.key.tags);
   json.end_object().key("snapshots");
-  write_list(json, group.snapshots);
+  write_snapshots(json, group.snapshots);
   json.end_object();
 }
 
@@ -88,10 +35,7 @@ void run(context& call, const snapshots_flags& flags) {
   const session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
     found = find_snapshots(opened.repo(), call.arguments, flags.choice.filter());
   });
-  for (auto& each : found) {
-    std::sort(each.snapshot.paths.begin(), each.snapshot.paths.end());
-    if (flags.group_by.tags) std::sort(each.snapshot.tags.begin(), each.snapshot.tags.end());
-  }
+  sort_paths_and_tags(found, flags.group_by);
   auto groups = group_snapshots(std::move(found), flags.group_by);
   const bool grouped = flags.group_by.any();
   for (auto& group : groups) {
@@ -108,7 +52,7 @@ void run(context& call, const snapshots_flags& flags) {
       for (const auto& group : groups) write_group(json, group);
       json.end_array();
     } else {
-      write_list(json, groups.empty() ? std::vector<found_snapshot>{} : groups.front().snapshots);
+      write_snapshots(json, groups.empty() ? std::vector<found_snapshot>{} : groups.front().snapshots);
     }
     return call.out.result(json.take());
   }

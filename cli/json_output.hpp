@@ -1,7 +1,10 @@
 // How snapshots and nodes are printed, as JSON and as text, for all commands that print them.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <recoup/json/json_writer.hpp>
 #include <recoup/ops/snapshots.hpp>
@@ -13,6 +16,22 @@ namespace recoup::cli {
 inline void write_snapshot_with_id(json_writer& json, const found_snapshot& of) {
   write_snapshot_fields(json, of.snapshot);
   json.field("id", of.id).field("short_id", of.id.short_hex());
+}
+
+inline void write_snapshots(json_writer& json, const std::vector<found_snapshot>& list) {
+  json.begin_array();
+  for (const auto& each : list) {
+    json.begin_object();
+    write_snapshot_with_id(json, each);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+/// Go writes null for a list that was never made.
+inline void strings_or_null(json_writer& json, std::string_view name,
+                            const std::optional<std::vector<std::string>>& list) {
+  list ? json.strings(name, *list) : json.key(name).null();
 }
 
 /// Leaves a field out where Go's omitempty does.

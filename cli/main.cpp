@@ -41,7 +41,7 @@ failure describe(const std::exception& problem) {
   if (known == nullptr) return {failure_exit_code, std::string("Fatal: ") + problem.what()};
   const int code = exit_code(known->code());
   const std::string message = known->what();
-  if (dynamic_cast<const usage_error*>(known) != nullptr) return {code, message};
+  if (dynamic_cast<const plain_error*>(known) != nullptr) return {code, message};
   switch (known->code()) {
     case error_code::locked: return {code, message};
     case error_code::incomplete: return {code, "Warning: " + message};

@@ -25,10 +25,10 @@ snapshot_filter snapshot_flags::filter() const {
   return result;
 }
 
-void add_snapshot_flags(CLI::App& app, snapshot_flags& flags, snapshot_choice choice) {
+void add_snapshot_flags(CLI::App& app, snapshot_flags& flags, snapshot_choice choice, const std::string& host_names) {
   const std::string when = choice == snapshot_choice::one ? ", when snapshot ID \"latest\" is given" : "";
   add_parsed(
-      app, "-H,--host",
+      app, host_names,
       [&flags](const std::string& host) {
         flags.hosts.push_back(host);
         flags.host_given = true;

@@ -23,7 +23,9 @@ enum class snapshot_choice {
   many,
 };
 
-void add_snapshot_flags(CLI::App& app, snapshot_flags& flags, snapshot_choice choice);
+/// `host_names`: "--host" for a command whose -H is another flag.
+void add_snapshot_flags(CLI::App& app, snapshot_flags& flags, snapshot_choice choice,
+                        const std::string& host_names = "-H,--host");
 
 /// Tags of "a, b,c", without white space around them.
 [[nodiscard]] std::vector<std::string> split_tags(const std::string& text);

@@ -109,7 +109,6 @@
 
 #include <recoup/ops/diff.hpp>
 #include <recoup/ops/dump.hpp>
-#include <recoup/ops/entry_set.hpp>
 
 #include <recoup/ops/dump/acl_text.hpp>
 #include <recoup/ops/dump/archive_entry.hpp>
@@ -117,11 +116,13 @@
 #include <recoup/ops/dump/tar_writer.hpp>
 #include <recoup/ops/dump/zip_writer.hpp>
 
+#include <recoup/ops/entry_set.hpp>
 #include <recoup/ops/file_reader.hpp>
 #include <recoup/ops/find.hpp>
 
 #include <recoup/ops/find/object_search.hpp>
 
+#include <recoup/ops/forget.hpp>
 #include <recoup/ops/keys.hpp>
 #include <recoup/ops/list.hpp>
 #include <recoup/ops/ls.hpp>
@@ -130,9 +131,19 @@
 
 #include <recoup/ops/object_retention.hpp>
 #include <recoup/ops/open_cached.hpp>
+#include <recoup/ops/prune.hpp>
+
+#include <recoup/ops/prune/options.hpp>
+#include <recoup/ops/prune/pack_usage.hpp>
+#include <recoup/ops/prune/plan.hpp>
+#include <recoup/ops/prune/repack.hpp>
+#include <recoup/ops/prune/used_entries.hpp>
+
 #include <recoup/ops/recover.hpp>
 #include <recoup/ops/remove_bucket.hpp>
 #include <recoup/ops/remove_files.hpp>
+#include <recoup/ops/repair_index.hpp>
+#include <recoup/ops/repair_packs.hpp>
 #include <recoup/ops/repair_snapshots.hpp>
 #include <recoup/ops/restore.hpp>
 
@@ -152,11 +163,16 @@
 #include <recoup/ops/restore/target_file.hpp>
 #include <recoup/ops/restore/tree_walk.hpp>
 
+#include <recoup/ops/retention.hpp>
+
+#include <recoup/ops/retention/calendar_duration.hpp>
+
 #include <recoup/ops/rewrite.hpp>
 
 #include <recoup/ops/rewrite/replace_snapshot.hpp>
 #include <recoup/ops/rewrite/snapshot_changes.hpp>
 
+#include <recoup/ops/rewrite_index.hpp>
 #include <recoup/ops/save_and_flush.hpp>
 #include <recoup/ops/snapshot_groups.hpp>
 #include <recoup/ops/snapshots.hpp>
@@ -171,6 +187,7 @@
 
 #include <recoup/ops/tag.hpp>
 #include <recoup/ops/tree_rewriter.hpp>
+#include <recoup/ops/upgrade_repository.hpp>
 #include <recoup/ops/used_blobs.hpp>
 #include <recoup/ops/walk.hpp>
 

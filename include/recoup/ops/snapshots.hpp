@@ -22,10 +22,19 @@
 
 namespace recoup {
 
+/// True if the snapshot has all tags of the list. An empty tag means "no tags at all", and settles it as soon as it is met.
+[[nodiscard]] inline bool has_tags(const snapshot& candidate, const std::vector<std::string>& list) {
+  for (const auto& tag : list) {
+    if (tag.empty() && candidate.tags.empty()) return true;
+    if (std::ranges::find(candidate.tags, tag) == candidate.tags.end()) return false;
+  }
+  return true;
+}
+
 /// What a snapshot must be like; what is empty does not restrict.
 struct snapshot_filter {
   std::vector<std::string> hosts{};              ///< one of these
-  /// All tags of one of these lists; an empty tag means "no tags at all".
+  /// All tags of one of these lists; see has_tags().
   std::vector<std::vector<std::string>> tags{};
   std::vector<std::string> paths{};              ///< all of these, absolute
   std::optional<timestamp> not_after{};
@@ -36,12 +45,8 @@ struct snapshot_filter {
     const auto has = [](const std::vector<std::string>& all, const std::string& one) {
       return std::ranges::find(all, one) != all.end();
     };
-    const auto has_tags = [&](const std::vector<std::string>& wanted) {
-      return std::ranges::all_of(wanted, [&](const std::string& tag) {
-        return (tag.empty() && candidate.tags.empty()) || has(candidate.tags, tag);
-      });
-    };
-    return (hosts.empty() || has(hosts, candidate.hostname)) && (tags.empty() || std::ranges::any_of(tags, has_tags)) &&
+    const auto has_list = [&](const std::vector<std::string>& list) { return has_tags(candidate, list); };
+    return (hosts.empty() || has(hosts, candidate.hostname)) && (tags.empty() || std::ranges::any_of(tags, has_list)) &&
            std::ranges::all_of(paths, [&](const std::string& path) { return has(candidate.paths, path); }) &&
            !(not_after && earlier(*not_after, candidate.time));
   }
