@@ -2,11 +2,15 @@
 
 #include <CLI/CLI.hpp>
 
+#include <utility>
+
 namespace recoup::cli {
 
-command_tree::command_tree()
-    : owned_root(std::make_unique<CLI::App>("Back up files into a restic repository, and get them back", "recoup")),
-      root(*owned_root) {
+command_tree::command_tree(std::string program_name)
+    : owned_root(
+          std::make_unique<CLI::App>("Back up files into a restic repository, and get them back", program_name)),
+      root(*owned_root),
+      program(std::move(program_name)) {
   root.set_help_flag();  // ours, in command_line.cpp, comes without an argument parser of its own
   add_global_options(root, options);
   add_backup_command(*this);
@@ -17,13 +21,16 @@ command_tree::command_tree()
   add_copy_command(*this);
   add_diff_command(*this);
   add_dump_command(*this);
+  add_features_command(*this);
   add_find_command(*this);
   add_generate_command(*this);
   add_init_command(*this);
   add_key_command(*this);
   add_list_command(*this);
   add_ls_command(*this);
+  add_options_command(*this);
   add_restore_command(*this);
+  add_self_update_command(*this);
   add_snapshots_command(*this);
   add_stats_command(*this);
   add_unlock_command(*this);
@@ -51,8 +58,8 @@ const command* command_tree::find(const CLI::App* app) const {
 void expect_no_arguments(const context& call, const std::string& command_name) {
   if (call.arguments.empty()) return;
   throw error(error_code::invalid_argument,
-              "the " + command_name + " command expects no arguments, only options - please see `recoup help " +
-                  command_name + "` for usage and flags");
+              "the " + command_name + " command expects no arguments, only options - please see `" + call.commands.program +
+                  " help " + command_name + "` for usage and flags");
 }
 
 }  // namespace recoup::cli

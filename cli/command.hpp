@@ -49,11 +49,12 @@ struct command {
 struct command_tree {
   const std::unique_ptr<CLI::App> owned_root;
   CLI::App& root;
+  const std::string program;  ///< the name that help, advice, scripts and manual pages use: see own_name()
   global_options options;
   std::vector<std::unique_ptr<command>> commands;
 
   /// All commands of this program.
-  command_tree();
+  explicit command_tree(std::string program_name = "recoup");
   command_tree(const command_tree&) = delete;
   command_tree& operator=(const command_tree&) = delete;
   ~command_tree();
@@ -71,13 +72,16 @@ void add_check_command(command_tree& tree);
 void add_copy_command(command_tree& tree);
 void add_diff_command(command_tree& tree);
 void add_dump_command(command_tree& tree);
+void add_features_command(command_tree& tree);
 void add_find_command(command_tree& tree);
 void add_generate_command(command_tree& tree);
 void add_init_command(command_tree& tree);
 void add_key_command(command_tree& tree);
 void add_list_command(command_tree& tree);
 void add_ls_command(command_tree& tree);
+void add_options_command(command_tree& tree);
 void add_restore_command(command_tree& tree);
+void add_self_update_command(command_tree& tree);
 void add_snapshots_command(command_tree& tree);
 void add_stats_command(command_tree& tree);
 void add_unlock_command(command_tree& tree);

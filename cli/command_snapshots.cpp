@@ -7,6 +7,7 @@
 
 #include "command.hpp"
 #include "format.hpp"
+#include "listed_snapshots.hpp"
 #include "json_output.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
@@ -86,7 +87,7 @@ void write_group(json_writer& json, const snapshot_group& group) {
 void run(context& call, const snapshots_flags& flags) {
   std::vector<found_snapshot> found;
   const session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
-    found = find_snapshots(opened.repo(), call.arguments, flags.choice.filter());
+    found = find_listed_snapshots(opened.repo(), call.arguments, flags.choice.filter(), call.out);
   });
   for (auto& each : found) {
     std::sort(each.snapshot.paths.begin(), each.snapshot.paths.end());
