@@ -49,9 +49,9 @@ struct command {
 struct command_tree {
   const std::unique_ptr<CLI::App> owned_root;
   CLI::App& root;
-  const std::string program;  ///< the name that help, advice, scripts and manual pages use: see own_name()
   global_options options;
   std::vector<std::unique_ptr<command>> commands;
+  const std::string program;  ///< the name that help, advice, scripts and manual pages use: see own_name()
 
   /// All commands of this program.
   explicit command_tree(std::string program_name = "recoup");

@@ -190,7 +190,7 @@ def test_init_and_keys(pair, recoup, restic, tmp_path):
                   ["key", "passwd", "--new-password-file", tmp_path / "other"]):
         no_ids = lambda messages: [re.sub(r"[0-9a-f]{8,64}", "<id>", m) if isinstance(m, str) else m for m in messages]
         runs = tuple(program.run(*words, "--json", repo=pair.repos[program]) for program in (recoup, restic))
-        assert_same(*runs, lambda messages: [sorted(no_ids(messages), key=str)] if words == ["key", "list"] else no_ids(messages), values=words != ["key", "list"])
+        assert_same(*runs, lambda messages: [sorted(no_ids(messages), key=str)] if words == ["key", "list"] else no_ids(messages), values=words[1] == "add")
 
 
 @pytest.fixture(scope="module")
@@ -296,9 +296,13 @@ def test_looking(looked_at, line):
     words = [re.sub(r"\b(" + "|".join(places) + r")\b", lambda m: places[m.group()], word) for word in line.split()]
     theirs = restic.run(*words, "--json", repo=repo, code=None)
     ours = recoup.run(*words, "--json", repo=repo, code=theirs.code)
-    ordered = sorted if words[0] == "list" else list
-    assert ordered(lines(ours.out), key=str) == ordered(lines(theirs.out), key=str) if words[0] == "list" else lines(ours.out) == lines(theirs.out), f"{ours}\n{theirs}"
-    assert list(map(shape, lines(ours.out))) == list(map(shape, lines(theirs.out)))
+    a, b = lines(ours.out), lines(theirs.out)
+    if words[0] == "list":  # in whatever order the storage lists
+        a, b = sorted(a), sorted(b)
+    if "-g" in words and a and isinstance(a[0], list):  # restic's groups come in a random order
+        a, b = ([sorted(groups, key=lambda group: json.dumps(group.get("group_key"))) for groups in side] for side in (a, b))
+    assert a == b, f"{ours}\n{theirs}"
+    assert list(map(shape, a)) == list(map(shape, b))
     assert list(map(shape, lines(ours.err))) == list(map(shape, lines(theirs.err))), f"{ours}\n{theirs}"
     assert [kind(m) for m in lines(ours.err)] == [kind(m) for m in lines(theirs.err)]
 
@@ -412,7 +416,12 @@ def test_check_of_a_damaged_repository(new_repo, recoup, restic, small_tree, tmp
                      for program in (recoup, restic))
         ours, theirs = runs
         assert ours.code == theirs.code == (0 if damage == "broken pack" and not more else 1)
-        assert_same(ours, theirs, lambda messages: without(messages, "error"))
+        # A pack that is missing is broken too, as in restic after 0.19.1; and one with several things wrong counts for each.
+        edit = lambda messages: [{**m, "num_errors": min(m["num_errors"], 1), "broken_packs": "*"} if kind(m) == "summary" else m for m in without(messages, "error")]
+        assert_same(ours, theirs, edit)
+        assert ours.summary["num_errors"] >= theirs.summary["num_errors"]
+        broken = [set(run.summary["broken_packs"] or []) for run in runs]
+        assert broken[0] >= broken[1] and broken[0] - broken[1] <= {data, tree}
         kinds = [sorted({kind(m) for m in lines(run.err)}) for run in runs]
         assert kinds[0] == kinds[1], f"{ours}\n{theirs}"
         for run in runs:
