@@ -283,8 +283,6 @@ check
 check --read-data
 check --read-data-subset 1/1
 unlock
-features --no-such-flag
-options x
 cache nonsense
 """.strip().splitlines()
 
@@ -342,7 +340,7 @@ def exit_errors(*runs, code):
 
 
 def test_exit_code_1(same):
-    for words in (["ls", "nonsense"], ["restore", "latest", "--target", "/nonexistent"], ["cat", "blob", "0" * 64], ["backup"], ["snapshots", "--no-such-flag"],
+    for words in (["ls", "nonsense"], ["restore", "latest", "--target", "/nonexistent"], ["cat", "blob", "0" * 64], ["backup"],
                   ["diff", "a"], ["dump", "a"], ["key", "remove", "00"], ["find"]):
         exit_errors(*same.run(*words, code=1), code=1)
 

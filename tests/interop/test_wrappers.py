@@ -65,7 +65,7 @@ def commands():
     return {command[0] for command in command_help.all_commands(program)}
 
 
-CHANGING = {"id", "short_id", "snapshot_id", "time", "created", "backup_start", "backup_end", "total_duration", "program_version", "data_added_packed", "parent", "tree", "mtime",
+CHANGING = {"id", "short_id", "snapshot_id", "time", "created", "backup_start", "backup_end", "total_duration", "program_version", "data_added", "data_added_packed", "parent", "tree", "mtime",
             "atime", "ctime", "inode", "chunker_polynomial", "compression_ratio", "compression_space_saving", "total_size", "mac", "encrypt", "current", "device_id", "repository"}
 
 
@@ -241,7 +241,7 @@ RESTIC_PROGRESS_FPS: 0.1
         snapshots = json.loads(run("wrapped", "snapshots").stdout)
         text = run("snapshots", "--latest", "1").stdout
         code = run("wrapped", "backup", "missing", code=None).returncode
-        answers.append([told(summary), told(snapshots), re.sub(r"\b[0-9a-f]{8}\b|\d\d:\d\d:\d\d", "*", text), code, run("ls", "latest").stdout])
+        answers.append([told(summary), told(snapshots), re.sub(r"\b[0-9a-f]{8}\b|\d\d:\d\d:\d\d", "*", text), code, run("wrapped", "ls", "latest").stdout])
     assert answers[0] == answers[1]
     assert answers[0][1][0]["tags"] == ["one"] and answers[0][1][0]["excludes"] == ["*1", "*2"]
 
@@ -454,7 +454,7 @@ def test_manual_pages(both, tmp_path):
     missing = {page for page in theirs - set(pages)}
     assert {page.removesuffix(".1").split("-")[1] for page in missing} <= {"forget", "migrate", "mount", "prune", "recover", "repair", "rewrite", "tag"}
     for page in pages:
-        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", tmp_path / "man" / page], capture_output=True, text=True, env=os.environ | {"LANG": "C.UTF-8"})
+        done = subprocess.run(["groff", "-Kutf8", "-man", "-Tutf8", tmp_path / "man" / page], capture_output=True, text=True, env=os.environ | {"LANG": "C.UTF-8"})
         assert done.returncode == 0 and done.stderr == "", page
         text = re.sub(r"\x1b\[[\d;]*m|.\x08", "", done.stdout)
         assert "NAME" in text and "SYNOPSIS" in text and "OPTIONS" in text, page
