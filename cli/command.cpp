@@ -2,11 +2,15 @@
 
 #include <CLI/CLI.hpp>
 
+#include <utility>
+
 namespace recoup::cli {
 
-command_tree::command_tree()
-    : owned_root(std::make_unique<CLI::App>("Back up files into a restic repository, and get them back", "recoup")),
-      root(*owned_root) {
+command_tree::command_tree(std::string program_name)
+    : owned_root(
+          std::make_unique<CLI::App>("Back up files into a restic repository, and get them back", program_name)),
+      root(*owned_root),
+      program(std::move(program_name)) {
   root.set_help_flag();  // ours, in command_line.cpp, comes without an argument parser of its own
   add_global_options(root, options);
   add_backup_command(*this);
@@ -17,6 +21,7 @@ command_tree::command_tree()
   add_copy_command(*this);
   add_diff_command(*this);
   add_dump_command(*this);
+  add_features_command(*this);
   add_find_command(*this);
   add_forget_command(*this);
   add_generate_command(*this);
@@ -25,12 +30,14 @@ command_tree::command_tree()
   add_list_command(*this);
   add_ls_command(*this);
   add_migrate_command(*this);
+  add_options_command(*this);
   add_prune_command(*this);
   add_rebuild_index_command(*this);
   add_recover_command(*this);
   add_repair_command(*this);
   add_restore_command(*this);
   add_rewrite_command(*this);
+  add_self_update_command(*this);
   add_snapshots_command(*this);
   add_stats_command(*this);
   add_tag_command(*this);
@@ -59,8 +66,8 @@ const command* command_tree::find(const CLI::App* app) const {
 void expect_no_arguments(const context& call, const std::string& command_name) {
   if (call.arguments.empty()) return;
   throw error(error_code::invalid_argument,
-              "the " + command_name + " command expects no arguments, only options - please see `recoup help " +
-                  command_name + "` for usage and flags");
+              "the " + command_name + " command expects no arguments, only options - please see `" + call.commands.program +
+                  " help " + command_name + "` for usage and flags");
 }
 
 }  // namespace recoup::cli

@@ -58,9 +58,10 @@ struct command_tree {
   CLI::App& root;
   global_options options;
   std::vector<std::unique_ptr<command>> commands;
+  const std::string program;  ///< the name that help, advice, scripts and manual pages use: see own_name()
 
   /// All commands of this program.
-  command_tree();
+  explicit command_tree(std::string program_name = "recoup");
   command_tree(const command_tree&) = delete;
   command_tree& operator=(const command_tree&) = delete;
   ~command_tree();
@@ -78,6 +79,7 @@ void add_check_command(command_tree& tree);
 void add_copy_command(command_tree& tree);
 void add_diff_command(command_tree& tree);
 void add_dump_command(command_tree& tree);
+void add_features_command(command_tree& tree);
 void add_find_command(command_tree& tree);
 void add_forget_command(command_tree& tree);
 void add_generate_command(command_tree& tree);
@@ -87,12 +89,14 @@ void add_list_command(command_tree& tree);
 void add_ls_command(command_tree& tree);
 void add_migrate_command(command_tree& tree);
 void add_mount_command(command_tree& tree);
+void add_options_command(command_tree& tree);
 void add_prune_command(command_tree& tree);
 void add_rebuild_index_command(command_tree& tree);
 void add_recover_command(command_tree& tree);
 void add_repair_command(command_tree& tree);
 void add_restore_command(command_tree& tree);
 void add_rewrite_command(command_tree& tree);
+void add_self_update_command(command_tree& tree);
 void add_snapshots_command(command_tree& tree);
 void add_stats_command(command_tree& tree);
 void add_tag_command(command_tree& tree);

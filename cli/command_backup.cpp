@@ -191,6 +191,7 @@ void run(context& call, const backup_flags& flags) {
   check(call, flags);
   const auto targets = flags.is_stream() ? backup_targets{} : collect_targets(call, flags);
   auto options = engine_options_of(flags, targets.present);
+  options.device_for_hard_links_only = call.options.features.device_id_for_hardlinks;
   auto exclude = flags.exclude;
   if (!flags.exclude_larger_than.empty()) exclude.larger_than = parse_size(flags.exclude_larger_than);
   if (flags.is_stream()) exclude.one_file_system = false;

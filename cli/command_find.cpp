@@ -7,6 +7,7 @@
 
 #include "command.hpp"
 #include "format.hpp"
+#include "listed_snapshots.hpp"
 #include "json_output.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
@@ -162,7 +163,7 @@ void run(context& call, const find_flags& flags) {
 
   std::vector<found_snapshot> snapshots;
   session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
-    snapshots = find_snapshots(opened.repo(), flags.snapshots, flags.choice.filter());
+    snapshots = find_listed_snapshots(opened.repo(), flags.snapshots, flags.choice.filter(), call.out);
     opened.load_index();
   });
   std::stable_sort(snapshots.begin(), snapshots.end(), [&](const auto& a, const auto& b) {
@@ -182,9 +183,9 @@ void add_find_command(command_tree& tree) {
   command.details =
       "Searches for files or directories in all snapshots, the newest first, or with --blob, --tree and --pack for\n"
       "the files and snapshots that blobs, trees and packs belong to.\n\n"
-      "Examples: recoup find config.json\n"
-      "          recoup find --json \"*.yml\" \"*.json\"\n"
-      "          recoup find --blob 420f620f b46ebe8a ddd38656\n";
+      "Examples: `recoup find config.json`\n"
+      "          `recoup find --json \"*.yml\" \"*.json\"`\n"
+      "          `recoup find --blob 420f620f b46ebe8a ddd38656`\n";
   const auto flags = std::make_shared<find_flags>();
   auto& app = *command.app;
   add_text(app, "-O,--oldest", flags->oldest, "oldest modification date/time", "time");

@@ -28,7 +28,7 @@ secret_bytes new_password(context& call, const new_key_flags& flags) {
   auto password = read_secret_file(flags.password_file);
   if (password.empty())
     throw error(error_code::invalid_argument,
-                "an empty password is not allowed by default. Pass the flag `--new-insecure-no-password` to recoup to "
+                "an empty password is not allowed by default. Pass the flag `--new-insecure-no-password` to "
                 "disable this check");
   return password;
 }

@@ -3,12 +3,15 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
+#include <recoup/core/version.hpp>
 #include <recoup/fs/pattern_file.hpp>
 #include <recoup/json/go_quote.hpp>
 
 #include "format.hpp"
+#include "program_name.hpp"
 
 namespace recoup::cli {
 
@@ -137,29 +140,39 @@ private:
   parsed_command_line result_;
 };
 
-std::string flag_lines(const CLI::App& app) {
-  const auto options = shown_options(app);
+/// A line for each flag, the one for help among them unless `help_of` is empty.
+std::string flag_lines(const CLI::App& app, const std::string& help_of) {
+  struct line {
+    std::string names, description;
+  };
+  std::vector<line> lines;
+  for (const auto* option : shown_options(app)) lines.push_back({names_of(*option), option->get_description()});
+  if (!help_of.empty()) {
+    const auto after = std::find_if(lines.begin(), lines.end(), [](const line& each) {
+      return each.names.substr(each.names.find("--")) > "--help";
+    });
+    lines.insert(after, {"-h, --help", "help for " + help_of});
+  }
   std::size_t width = 0;
-  for (const auto* option : options) width = std::max(width, names_of(*option).size());
+  for (const auto& each : lines) width = std::max(width, each.names.size());
   std::string text;
-  for (const auto* option : options) {
-    auto names = names_of(*option);
-    names.resize(width, ' ');
-    text += "  " + names + "   " + option->get_description() + "\n";
+  for (auto& each : lines) {
+    each.names.resize(width, ' ');
+    text += "  " + each.names + "   " + each.description + "\n";
   }
   return text;
 }
 
 std::string command_lines(const CLI::App& app) {
+  std::map<std::string, std::string> lines;
+  for (const auto* each : app.get_subcommands([](const CLI::App*) { return true; }))
+    lines.emplace(each->get_name(), each->get_description());
+  if (!lines.empty() && app.get_parent() == nullptr) lines.emplace("help", "Help about any command");
   std::size_t width = 0;
-  const auto below = app.get_subcommands([](const CLI::App*) { return true; });
-  for (const auto* each : below) width = std::max(width, each->get_name().size());
+  for (const auto& [name, description] : lines) width = std::max(width, name.size());
   std::string text;
-  for (const auto* each : below) {
-    auto name = each->get_name();
-    name.resize(width, ' ');
-    text += "  " + name + "  " + each->get_description() + "\n";
-  }
+  for (const auto& [name, description] : lines)
+    text += "  " + name + std::string(width - name.size(), ' ') + "  " + description + "\n";
   return text;
 }
 
@@ -182,12 +195,14 @@ std::string help_text(const command_tree& tree, const CLI::App& app) {
   if (is_root)
     text += "\nThe repository format is restic's; commands, flags and variables are named as there.\n"
             "`recoup NAME` runs the program recoup-NAME from PATH if NAME is none of the commands below.\n";
+  if (is_root && tree.program != "recoup")
+    text += "This is recoup " + std::string(library_version) + ", called as " + tree.program + ".\n";
+  text = in_own_words(std::move(text), tree.program);
   text += "\nUsage:\n  " + full_name(app, tree.root.get_name()) + " " + (is_root ? "[command]" : found->usage) + "\n";
   if (const auto commands = command_lines(app); !commands.empty()) text += "\nAvailable Commands:\n" + commands;
-  if (const auto flags = flag_lines(app); !flags.empty())
-    text += (is_root ? "\nGlobal Flags:\n" : "\nFlags:\n") + flags;
-  if (!is_root) text += "\nGlobal Flags:\n" + flag_lines(tree.root);
-  return text + "\nUse \"recoup [command] --help\" for more information about a command.\n";
+  text += "\nFlags:\n" + flag_lines(app, app.get_name());
+  if (!is_root) text += "\nGlobal Flags:\n" + flag_lines(tree.root, {});
+  return text + "\nUse \"" + tree.program + " [command] --help\" for more information about a command.\n";
 }
 
 }  // namespace recoup::cli

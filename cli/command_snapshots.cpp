@@ -6,6 +6,7 @@
 
 #include "command.hpp"
 #include "json_output.hpp"
+#include "listed_snapshots.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
 #include "snapshot_table.hpp"
@@ -33,7 +34,7 @@ void write_group(json_writer& json, const snapshot_group& group) {
 void run(context& call, const snapshots_flags& flags) {
   std::vector<found_snapshot> found;
   const session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
-    found = find_snapshots(opened.repo(), call.arguments, flags.choice.filter());
+    found = find_listed_snapshots(opened.repo(), call.arguments, flags.choice.filter(), call.out);
   });
   sort_paths_and_tags(found, flags.group_by);
   auto groups = group_snapshots(std::move(found), flags.group_by);

@@ -6,6 +6,7 @@
 
 #include "command.hpp"
 #include "format.hpp"
+#include "listed_snapshots.hpp"
 #include "json_output.hpp"
 #include "progress.hpp"
 #include "session.hpp"
@@ -102,7 +103,7 @@ void run(context& call, const stats_flags& flags) {
                 "unknown counting mode: " + flags.mode + " (use the -h flag to get a list of supported modes)");
   std::vector<found_snapshot> snapshots;
   session open(call, unless_no_lock(call, lock_mode::shared), [&](session& opened) {
-    snapshots = find_snapshots(opened.repo(), call.arguments, flags.choice.filter());
+    snapshots = find_listed_snapshots(opened.repo(), call.arguments, flags.choice.filter(), call.out);
     opened.load_index();
   });
   options.stop = open.token();

@@ -7,6 +7,7 @@
 
 #include "command_line.hpp"
 #include "format.hpp"
+#include "program_name.hpp"
 
 namespace recoup::cli {
 
@@ -104,8 +105,7 @@ std::string bash_completion(const command_tree& tree) {
   describe(tree.root, nullptr);
   for (const auto& each : tree.commands) describe(*each->app, each.get());
 
-  return "# bash completion for recoup, made by `recoup generate`\n"
-         "_recoup() {\n"
+  return "# bash completion for " + tree.program + ", made by `" + tree.program + " generate`\n_" + tree.program + "() {\n"
          "  local current=\"${COMP_WORDS[COMP_CWORD]}\" previous=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
          "  local command='' flags='' words='' i\n"
          "  COMPREPLY=()\n"
@@ -132,7 +132,7 @@ std::string bash_completion(const command_tree& tree) {
          "    COMPREPLY=($(compgen -f -- \"$current\"))\n"
          "  fi\n"
          "}\n"
-         "complete -F _recoup recoup\n";
+         "complete -F _" + tree.program + " " + tree.program + "\n";
 }
 
 // ---- zsh ------------------------------------------------------------------------------------------------------------
@@ -159,14 +159,13 @@ std::string zsh_spec(const CLI::Option& option) {
   return text;
 }
 
-std::string zsh_function_name(const CLI::App& app) {
-  const auto path = path_of(app);
-  return path.empty() ? "_recoup" : "_recoup_" + replaced(path, " ", "_");
+std::string zsh_function_name(const command_tree& tree, const CLI::App& app) {
+  return "_" + replaced(full_name(app, tree.program), " ", "_");
 }
 
 std::string zsh_function(const command_tree& tree, const CLI::App& app, const command* made) {
   const auto below = app.get_subcommands([](const CLI::App*) { return true; });
-  std::string text = zsh_function_name(app) + "() {\n  local curcontext=\"$curcontext\" state line\n";
+  std::string text = zsh_function_name(tree, app) + "() {\n  local curcontext=\"$curcontext\" state line\n";
   text += "  _arguments -C -s -S";
   for (const auto* option : with_global(tree, app)) text += " \\\n    " + zsh_spec(*option);
   text += " \\\n    '(-h --help)'{-h,--help}'[show help]'";
@@ -180,17 +179,19 @@ std::string zsh_function(const command_tree& tree, const CLI::App& app, const co
   for (const auto* each : below)
     text += "        " + shell_quoted(each->get_name() + ":" + replaced(each->get_description(), ":", "\\:")) + "\n";
   text += "      )\n      _describe command commands ;;\n    arguments)\n      case $words[1] in\n";
-  for (const auto* each : below) text += "        " + each->get_name() + ") " + zsh_function_name(*each) + " ;;\n";
+  for (const auto* each : below) text += "        " + each->get_name() + ") " + zsh_function_name(tree, *each) + " ;;\n";
   return text + "      esac ;;\n  esac\n}\n";
 }
 
 }  // namespace
 
 std::string zsh_completion(const command_tree& tree) {
-  std::string text = "#compdef recoup\n# zsh completion for recoup, made by `recoup generate`\n";
+  const auto& program = tree.program;
+  auto text = "#compdef " + program + "\n# zsh completion for " + program + ", made by `" + program + " generate`\n";
   for (const auto& each : tree.commands) text += zsh_function(tree, *each->app, each.get());
   text += zsh_function(tree, tree.root, nullptr);
-  return text + "if [ \"$funcstack[1]\" = _recoup ]; then _recoup \"$@\"; else compdef _recoup recoup; fi\n";
+  return text + "if [ \"$funcstack[1]\" = _" + program + " ]; then _" + program + " \"$@\"; else compdef _" + program + " " +
+         program + "; fi\n";
 }
 
 // ---- fish -----------------------------------------------------------------------------------------------------------
@@ -201,8 +202,8 @@ std::string fish_quoted(const std::string& text) {
   return "'" + replaced(replaced(text, "\\", "\\\\"), "'", "\\'") + "'";
 }
 
-std::string fish_option(const std::string& condition, const CLI::Option& option) {
-  std::string line = "complete -c recoup" + condition;
+std::string fish_option(const command_tree& tree, const std::string& condition, const CLI::Option& option) {
+  auto line = "complete -c " + tree.program + condition;
   if (!short_of(option).empty()) line += " -s " + short_of(option).substr(1);
   line += " -l " + long_of(option).substr(2);
   if (const auto choices = choices_of(option); !choices.empty())
@@ -221,26 +222,27 @@ std::string fish_seen(const CLI::App& app) {
   return condition;
 }
 
-std::string fish_word(const std::string& condition, const std::string& word, const std::string& description) {
-  return "complete -c recoup -n " + fish_quoted(condition) + " -f -a " + word +
+std::string fish_word(const command_tree& tree, const std::string& condition, const std::string& word,
+                      const std::string& description) {
+  return "complete -c " + tree.program + " -n " + fish_quoted(condition) + " -f -a " + word +
          (description.empty() ? "" : " -d " + fish_quoted(description)) + "\n";
 }
 
 }  // namespace
 
 std::string fish_completion(const command_tree& tree) {
-  std::string text = "# fish completion for recoup, made by `recoup generate`\n";
-  for (const auto* option : shown_options(tree.root)) text += fish_option("", *option);
-  text += "complete -c recoup -s h -l help -d 'show help'\n";
+  auto text = "# fish completion for " + tree.program + ", made by `" + tree.program + " generate`\n";
+  for (const auto* option : shown_options(tree.root)) text += fish_option(tree, "", *option);
+  text += "complete -c " + tree.program + " -s h -l help -d 'show help'\n";
   for (const auto& each : tree.commands) {
     const auto& app = *each->app;
     const bool top = app.get_parent()->get_parent() == nullptr;
-    text += fish_word(top ? "__fish_use_subcommand"
+    text += fish_word(tree, top ? "__fish_use_subcommand"
                           : fish_seen(*app.get_parent()) + "; and not __fish_seen_subcommand_from " +
                                 join(names_below(*app.get_parent()), " "),
                       app.get_name(), app.get_description());
-    for (const auto* option : shown_options(app)) text += fish_option(" -n " + fish_quoted(fish_seen(app)), *option);
-    for (const auto& word : each->words) text += fish_word(fish_seen(app), word, "");
+    for (const auto* option : shown_options(app)) text += fish_option(tree, " -n " + fish_quoted(fish_seen(app)), *option);
+    for (const auto& word : each->words) text += fish_word(tree, fish_seen(app), word, "");
   }
   return text;
 }
@@ -262,8 +264,8 @@ std::string powershell_completion(const command_tree& tree) {
   };
   describe(tree.root, nullptr);
   for (const auto& each : tree.commands) describe(*each->app, each.get());
-  return "# PowerShell completion for recoup, made by `recoup generate`\n"
-         "Register-ArgumentCompleter -Native -CommandName recoup -ScriptBlock {\n"
+  return "# PowerShell completion for " + tree.program + ", made by `" + tree.program + " generate`\n" +
+         "Register-ArgumentCompleter -Native -CommandName " + tree.program + " -ScriptBlock {\n"
          "  param($wordToComplete, $commandAst, $cursorPosition)\n"
          "  $flags = @{\n" +
          flags + "  }\n  $words = @{\n" + words +
@@ -287,9 +289,22 @@ namespace {
 std::string roff(std::string text) {
   text = replaced(std::move(text), "\\", "\\e");
   text = replaced(std::move(text), "-", "\\-");
+  text = replaced(std::move(text), "`", "\\(ga");
   // A line must not begin with a request's mark.
   text = replaced(std::move(text), "\n.", "\n\\&.");
   return replaced(std::move(text), "\n'", "\n\\&'");
+}
+
+/// Paragraphs are filled; a line that sets something off with spaces, as in a list of letters or of examples, stays one.
+std::string roff_paragraphs(const std::string& details) {
+  std::string text;
+  for (const auto& line : split(details, '\n')) {
+    if (line.empty())
+      text += ".PP\n";
+    else
+      text += (line.find("  ") != std::string::npos ? ".br\n" : "") + roff("\n" + line).substr(1) + "\n";
+  }
+  return text;
 }
 
 std::string roff_options(const CLI::App& app) {
@@ -305,14 +320,13 @@ std::string roff_options(const CLI::App& app) {
 std::vector<std::pair<std::string, std::string>> manual_pages(const command_tree& tree) {
   std::vector<std::pair<std::string, std::string>> pages;
   const auto add = [&](const CLI::App& app, const command* made) {
-    const auto path = path_of(app);
-    const auto name = path.empty() ? "recoup" : "recoup-" + replaced(path, " ", "-");
+    const auto name = replaced(full_name(app, tree.program), " ", "-");
     std::string text = ".TH \"" + roff(name) + "\" 1 \"\" \"recoup " + std::string(library_version) + "\"\n.SH NAME\n" +
-                       roff(name) + " \\- " + roff(app.get_description()) + "\n.SH SYNOPSIS\n\\fBrecoup" +
-                       (path.empty() ? "" : " " + path) + "\\fR " + roff(made == nullptr ? "[command]" : made->usage) +
+                       roff(name) + " \\- " + roff(app.get_description()) + "\n.SH SYNOPSIS\n\\fB" +
+                       roff(full_name(app, tree.program)) + "\\fR " + roff(made == nullptr ? "[command]" : made->usage) +
                        "\n";
     if (made != nullptr && !made->details.empty())
-      text += ".SH DESCRIPTION\n" + replaced(roff(made->details), "\n\n", "\n.PP\n") + "\n";
+      text += ".SH DESCRIPTION\n" + roff_paragraphs(in_own_words(made->details, tree.program));
     const auto names = names_below(app);
     if (!names.empty()) {
       text += ".SH COMMANDS\n";

@@ -9,6 +9,7 @@
 
 #include <recoup/compress/zstd.hpp>
 
+#include "features.hpp"
 #include "password.hpp"
 
 namespace CLI {
@@ -35,6 +36,7 @@ struct global_options {
   unsigned pack_size_mib = 0;      ///< 0: the engine's own choice
   bool pack_size_given = false;    ///< by a flag
   bool no_extra_verify = false;
+  feature_choice features;  ///< $RESTIC_FEATURES
   std::vector<std::string> settings;                   ///< -o key=value, as given
   std::map<std::string, std::string> backend_options;  ///< the same, taken apart by finish()
 

@@ -21,7 +21,9 @@
 #include "child_process.hpp"
 #include "command.hpp"
 #include "command_line.hpp"
+#include "features.hpp"
 #include "password.hpp"
+#include "program_name.hpp"
 
 namespace recoup::cli {
 namespace {
@@ -130,10 +132,13 @@ int output_lost(terminal& screen, bool json, int problem) {
 
 int run(const std::string& program, const std::vector<std::string>& arguments) {
   terminal screen;
+  screen.call_program(program);
   const bool json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
   int code = 0;
   try {
-    command_tree tree;
+    command_tree tree(program);
+    tree.options.features = chosen_features(environment("RESTIC_FEATURES"),
+                                            [&screen](const std::string& warning) { screen.error(warning); });
     auto line = parse_command_line(tree, arguments);
     const auto* what = tree.find(line.app);
     if (!line.unknown_command.empty()) {
@@ -171,6 +176,6 @@ int main(int argument_count, char** arguments) {
   recoup::cli::give_large_blocks_back();
   const std::string path = argument_count > 0 ? arguments[0] : "recoup";
   return recoup::cli::run(
-      path.substr(path.rfind('/') + 1),
+      recoup::cli::own_name(path),
       std::vector<std::string>(arguments + std::min(argument_count, 1), arguments + argument_count));
 }

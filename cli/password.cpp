@@ -113,7 +113,7 @@ secret_bytes ask_password(terminal& screen, interrupt& signals, const std::strin
   }
   if (password.empty())
     throw error(error_code::invalid_argument,
-                "an empty password is not allowed by default. Pass the flag `--insecure-no-password` to recoup to "
+                "an empty password is not allowed by default. Pass the flag `--insecure-no-password` to "
                 "disable this check");
   return password;
 }

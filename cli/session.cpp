@@ -11,6 +11,21 @@
 
 namespace recoup::cli {
 
+namespace {
+
+/// "1h0m30s", "5m0s", "1.5s", "500ms": programs that run restic read durations in messages as Go writes them.
+std::string as_go_prints(std::chrono::nanoseconds duration) {
+  const auto count = duration.count();
+  constexpr std::int64_t second = 1'000'000'000, minute = 60 * second, hour = 60 * minute;
+  if (count < second) return count == 0 ? "0s" : formatted("%.15gms", static_cast<double>(count) / 1e6);
+  auto text = formatted("%.15gs", static_cast<double>(count % minute) / 1e9);
+  if (count >= minute) text = std::to_string(count / minute % 60) + "m" + text;
+  if (count >= hour) text = std::to_string(count / hour) + "h" + text;
+  return text;
+}
+
+}  // namespace
+
 backend_settings storage_settings(const context& call, const global_options& options) {
   constexpr std::uint64_t kibibyte = 1024;
   backend_settings settings;
@@ -98,7 +113,7 @@ void session::acquire(const lock_request& lock, const first_reads& read) {
   wanted.retry_for = std::chrono::duration_cast<std::chrono::seconds>(call_.options.retry_lock);
   wanted.stop = call_.signals.token();
   wanted.on_wait = [&](const std::string&) {
-    call_.out.info("repo already locked, waiting up to " + format_duration(call_.options.retry_lock) + " for the lock");
+    call_.out.info("repo already locked, waiting up to " + as_go_prints(call_.options.retry_lock) + " for the lock");
   };
   if (read) wanted.read_meanwhile = [&] { read(*this); };
   lock_.emplace(*repo_, wanted);

@@ -11,6 +11,7 @@
 #include <recoup/core/error.hpp>
 
 #include "format.hpp"
+#include "program_name.hpp"
 
 namespace recoup::cli {
 
@@ -108,7 +109,8 @@ void terminal::error(std::string_view line) {
   flush_locked();
   const bool redraw = can_update_status_ && !status_.empty() && in_foreground();
   if (redraw) write_output(erase_status());
-  const auto text = with_line_break(errors_are_tty_ ? without_control_characters(line) : std::string(line));
+  const auto text = in_own_words(
+      with_line_break(errors_are_tty_ ? without_control_characters(line) : std::string(line)), program_);
   (void)write_all(errors_, text.data(), text.size());
   if (redraw) write_output(draw_status());
 }

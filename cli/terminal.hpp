@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <recoup/core/bytes.hpp>
@@ -30,6 +31,9 @@ public:
   [[nodiscard]] bool can_update_status() const noexcept { return can_update_status_; }
   /// Cells in a line, 80 if unknown.
   [[nodiscard]] std::size_t width() const;
+
+  /// The name of this program in advice that error lines give.
+  void call_program(std::string name) { program_ = std::move(name); }
 
   void print(std::string_view line);
   void error(std::string_view line);
@@ -61,6 +65,7 @@ private:
   const int input_, output_, errors_;
   bool input_is_tty_ = false, output_is_tty_ = false, errors_are_tty_ = false, can_update_status_ = false;
   std::function<void()> on_output_lost_;
+  std::string program_ = "recoup";
 
   mutable std::mutex mutex_;
   std::vector<std::string> status_;

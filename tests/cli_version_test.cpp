@@ -11,6 +11,8 @@
 #include <recoup/chunker/dispatch.hpp>
 #include <recoup/hash/dispatch.hpp>
 
+#include "unique_directory.hpp"
+
 namespace {
 
 using cli_test::outcome;
@@ -48,6 +50,8 @@ TEST(cli_version, kernels_are_told_with_v_only) {
   const auto plain = run({"version"});
   EXPECT_EQ(plain.code, 0);
   EXPECT_EQ(std::count(plain.out.begin(), plain.out.end(), '\n'), 1) << plain.out;
+  EXPECT_TRUE(plain.out.starts_with("recoup ")) << plain.out;
+  EXPECT_TRUE(plain.out.ends_with(", restic 0.19.1 compatible\n")) << plain.out;
   const auto hashing = kernel_lines("sha256", recoup::sha256_kernels, recoup::choose_sha256_kernel(nullptr).name);
   const auto chunking = [](std::string_view chosen) { return kernel_lines("chunker", recoup::scan_kernels, chosen); };
   EXPECT_EQ(run({"version", "-v"}).out, plain.out + chunking(recoup::choose_scan_kernel("").name) + hashing);
@@ -64,6 +68,20 @@ TEST(cli_version, the_json_object_has_one_field_more_with_v) {
       kernel_objects("sha256", recoup::sha256_kernels, recoup::choose_sha256_kernel(nullptr).name);
   EXPECT_EQ(run({"version", "--json", "-v"}, "portable").out,
             plain.out.substr(0, plain.out.size() - 2) + ",\"kernels\":[" + kernels + "]}\n");
+}
+
+TEST(cli_version, called_as_restic_it_answers_as_restic) {
+  const unique_directory place;
+  const auto link = place / "restic";
+  ASSERT_EQ(::symlink(cli_test::command_path().c_str(), link.c_str()), 0);
+  const auto ask = [&](const std::vector<std::string>& arguments) {
+    cli_test::process child(arguments, {{"HOME", "/nonexistent"}}, link);
+    return child.finish().out;
+  };
+  const auto plain = ask({"version"});
+  EXPECT_TRUE(plain.starts_with("restic 0.19.1 compiled with go0 on ")) << plain;
+  EXPECT_TRUE(ask({"version", "-v"}).starts_with(plain + "recoup ")) << plain;
+  EXPECT_TRUE(ask({"version", "--json"}).starts_with(R"({"message_type":"version","version":"0.19.1","go_version":"go0",)"));
 }
 
 TEST(cli_version, a_kernel_that_does_not_exist_is_an_error_that_names_those_that_do) {

@@ -26,6 +26,9 @@ namespace recoup {
 
 struct metadata_options {
   bool with_atime = false;
+  /// What cannot be another name of the same file gets no device: the number of a btrfs subvolume or a snapshot's mount changes
+  /// from time to time, and with it each tree (restic's feature device-id-for-hardlinks).
+  bool device_for_hard_links_only = false;
   user_names* names = nullptr;  ///< none: user and group stay empty
   /// Directories above a backup's targets often forbid listing their attributes; nobody asked for them, so restic keeps
   /// silent about that.
@@ -96,6 +99,7 @@ struct metadata_options {
       break;
     default: break;
   }
+  if (options.device_for_hard_links_only && (made.links == 1 || made.type == node_type::dir)) made.device_id = 0;
   return made;
 }
 

@@ -78,11 +78,18 @@ inline constexpr std::chrono::seconds lock_lost_after{30 * 60 - 5 * 60 * 3 / 2};
   return age_of(lock, now) > lock_abandoned_after && belongs_to_dead_process(lock);
 }
 
-/// "PID 4711 on host nas by root (UID 0, GID 0), created at 2024-…".
-[[nodiscard]] inline std::string describe(const lock_file& lock) {
-  return "PID " + std::to_string(lock.pid) + " on host " + lock.hostname + " by " + lock.username + " (UID " +
-         std::to_string(lock.uid) + ", GID " + std::to_string(lock.gid) + ")\nlock was created at " +
-         to_rfc3339(lock.time);
+/// "PID 4711 on nas by root (UID 0, GID 0)\nlock was created at 2024-05-06 07:08:09 (1h2m3s ago)": restic's words, which
+/// programs take apart to learn who holds the lock and since when.
+[[nodiscard]] inline std::string describe(const lock_file& lock, std::chrono::seconds age) {
+  constexpr std::size_t date_and_time = 19;
+  auto when = to_rfc3339(lock.time).substr(0, date_and_time);
+  std::replace(when.begin(), when.end(), 'T', ' ');
+  const auto seconds = std::max<std::int64_t>(age.count(), 0);
+  auto ago = std::to_string(seconds % 60) + "s ago";
+  if (seconds >= 60) ago = std::to_string(seconds / 60 % 60) + "m" + ago;
+  if (seconds >= 3600) ago = std::to_string(seconds / 3600) + "h" + ago;
+  return "PID " + std::to_string(lock.pid) + " on " + lock.hostname + " by " + lock.username + " (UID " +
+         std::to_string(lock.uid) + ", GID " + std::to_string(lock.gid) + ")\nlock was created at " + when + " (" + ago + ")";
 }
 
 [[nodiscard]] inline bool lock_is_empty(repository& repo, const id& lock) {
@@ -287,13 +294,13 @@ private:
       const auto other = load_patiently(file.name);
       if (!other) continue;
       if (is_abandoned(*other, now)) {
-        remove_abandoned(file.name, *other);
+        remove_abandoned(file.name, *other, age_of(*other, now));
         continue;
       }
       if (!exclusive_ && !other->exclusive) continue;
       auto conflict = std::string("unable to create lock in backend: repository is already locked ") +
-                      (other->exclusive ? "exclusively " : "") + "by " + describe(*other) + " (" +
-                      std::to_string(age_of(*other, now).count()) + " s ago)\nstorage ID " + file.name.short_hex() +
+                      (other->exclusive ? "exclusively " : "") + "by " + describe(*other, age_of(*other, now)) +
+                      "\nstorage ID " + file.name.short_hex() +
                       "\nthe `unlock` command can be used to remove stale locks";
       if (belongs_to_dead_process(*other))
         conflict +=
@@ -305,8 +312,8 @@ private:
     return std::nullopt;
   }
 
-  void remove_abandoned(const id& name, const lock_file& lock) {
-    repo_.warn("removing the lock " + name.short_hex() + " of a process that is gone: " + describe(lock));
+  void remove_abandoned(const id& name, const lock_file& lock, std::chrono::seconds age) {
+    repo_.warn("removing the lock " + name.short_hex() + " of a process that is gone: " + describe(lock, age));
     try {
       repo_.remove(file_type::lock, name);
     } catch (const error& problem) {

@@ -43,6 +43,7 @@ public:
         threads(chosen.threads != 0 ? chosen.threads : std::max(processor_count(), chosen.read_concurrency)),
         cache_(repo.storage().cache_directory()) {
     metadata_.with_atime = options.with_atime;
+    metadata_.device_for_hard_links_only = options.device_for_hard_links_only;
     metadata_.names = &names_;
     metadata_.on_warning = [this](const std::string& path, const std::string& message) {
       report(path, error(error_code::io, message));

@@ -45,6 +45,7 @@ struct backup_options {
   std::function<bool(const std::string& path, const struct stat& status)> excludes_entry;
 
   bool with_atime = false;
+  bool device_for_hard_links_only = false;  ///< see metadata_options
   bool ignore_ctime = false;  ///< a file is unchanged even if its ctime differs from the parent's
   bool ignore_inode = false;  ///< … or its inode number; implies ignore_ctime
   bool skip_if_unchanged = false;
