@@ -23,6 +23,7 @@ command_tree::command_tree()
   add_key_command(*this);
   add_list_command(*this);
   add_ls_command(*this);
+  add_mount_command(*this);
   add_restore_command(*this);
   add_snapshots_command(*this);
   add_stats_command(*this);

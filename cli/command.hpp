@@ -17,10 +17,16 @@
 
 namespace recoup::cli {
 
-/// A command line that makes no sense. Its message is printed without "Fatal: ".
-class usage_error : public error {
+/// Its message is printed as it is, without "Fatal: " or "Warning: ".
+class plain_error : public error {
 public:
-  explicit usage_error(const std::string& message) : error(error_code::invalid_argument, message) {}
+  using error::error;
+};
+
+/// A command line that makes no sense.
+class usage_error : public plain_error {
+public:
+  explicit usage_error(const std::string& message) : plain_error(error_code::invalid_argument, message) {}
 };
 
 struct command_tree;
@@ -32,6 +38,7 @@ struct context {
   const printer& out;
   std::vector<std::string> arguments;  ///< all that is neither flag nor command
   const command_tree& commands;
+  bool ends_by_signal = false;  ///< a command sets it when being asked to stop is no failure any more
 
   void throw_if_stopped() const {
     if (signals.token().stop_requested()) throw error(error_code::interrupted, "interrupted");
@@ -72,14 +79,21 @@ void add_copy_command(command_tree& tree);
 void add_diff_command(command_tree& tree);
 void add_dump_command(command_tree& tree);
 void add_find_command(command_tree& tree);
+void add_forget_command(command_tree& tree);
 void add_generate_command(command_tree& tree);
 void add_init_command(command_tree& tree);
 void add_key_command(command_tree& tree);
 void add_list_command(command_tree& tree);
 void add_ls_command(command_tree& tree);
+void add_mount_command(command_tree& tree);
+void add_prune_command(command_tree& tree);
+void add_recover_command(command_tree& tree);
+void add_repair_command(command_tree& tree);
 void add_restore_command(command_tree& tree);
+void add_rewrite_command(command_tree& tree);
 void add_snapshots_command(command_tree& tree);
 void add_stats_command(command_tree& tree);
+void add_tag_command(command_tree& tree);
 void add_unlock_command(command_tree& tree);
 void add_version_command(command_tree& tree);
 
