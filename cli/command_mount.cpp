@@ -54,12 +54,9 @@ void require_place(const context& call, const std::string& mount_point) {
 /// Somebody who waits for an answer from far away must not keep others from theirs.
 unsigned threads_for(const repository& repo) { return working_threads(repo.storage(), 16) + 8; }
 
-void run(context& call, const mount_flags& flags) {
-  require_sensible(call, flags);
-  const auto& mount_point = call.arguments.front();
-  require_place(call, mount_point);
-  session open(call, unless_no_lock(call, lock_mode::shared), [](session& opened) { opened.load_index(); });
+void serve(context& call, session& open, const mount_flags& flags) {
   const auto& out = call.out;
+  const auto& mount_point = call.arguments.front();
   out.result("Loading snapshots...");
   mounted_repository shown(open.share(), options_of(flags));
   fuse_mount_options how;
@@ -75,9 +72,19 @@ void run(context& call, const mount_flags& flags) {
     out.error("unable to umount (maybe already umounted or still in use?): " + reason +
               "\nIt is detached: programs that still use it get errors from now on.");
   });
-  // A lock that is lost ends the mount too; a signal does so as it should.
+}
+
+void run(context& call, const mount_flags& flags) {
+  require_sensible(call, flags);
+  require_place(call, call.arguments.front());
+  session open(call, settling_meanwhile(unless_no_lock(call, lock_mode::shared)),
+               [](session& opened) { opened.load_index(); });
+  open.under_lock([&] {
+    serve(call, open, flags);
+    return true;
+  });
   if (open.token().stop_requested() && !call.signals.token().stop_requested())
-    throw error(error_code::failure, "unmounted " + mount_point + ": the lock on the repository was lost");
+    throw error(error_code::failure, "unmounted " + call.arguments.front() + ": the lock on the repository was lost");
 }
 
 #else
