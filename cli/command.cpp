@@ -30,6 +30,7 @@ command_tree::command_tree(std::string program_name)
   add_list_command(*this);
   add_ls_command(*this);
   add_migrate_command(*this);
+  add_mount_command(*this);
   add_options_command(*this);
   add_prune_command(*this);
   add_rebuild_index_command(*this);

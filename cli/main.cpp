@@ -108,7 +108,7 @@ int run_command(command_tree& tree, const command& what, parsed_command_line lin
     what.run(call);
     screen.set_status({});
     screen.flush();
-    if (signals.token().stop_requested()) code = interrupted_exit_code;
+    if (signals.token().stop_requested() && !call.ends_by_signal) code = interrupted_exit_code;
   } catch (const std::exception& problem) {
     screen.set_status({});
     const auto reason = describe(problem);

@@ -8,7 +8,7 @@ find_package(PkgConfig QUIET)
 # recoup::<name> from a header and a library. pkg-config only gives hints: a plain prefix in CMAKE_PREFIX_PATH works
 # without it.
 function(recoup_import name)
-  cmake_parse_arguments(arg "" "HEADER;LIBRARY;PKG_CONFIG;PACKAGE" "" ${ARGN})
+  cmake_parse_arguments(arg "OPTIONAL" "HEADER;LIBRARY;PKG_CONFIG;PACKAGE" "" ${ARGN})
   if(TARGET recoup::${name})
     return()
   endif()
@@ -19,6 +19,9 @@ function(recoup_import name)
   find_library(RECOUP_${name}_LIBRARY ${arg_LIBRARY} HINTS ${RECOUP_PC_${name}_LIBRARY_DIRS})
   mark_as_advanced(RECOUP_${name}_INCLUDE_DIR RECOUP_${name}_LIBRARY)
   if(NOT RECOUP_${name}_INCLUDE_DIR OR NOT RECOUP_${name}_LIBRARY)
+    if(arg_OPTIONAL)
+      return()
+    endif()
     message(FATAL_ERROR "recoup needs ${arg_HEADER} and lib${arg_LIBRARY}; on Debian and Ubuntu: "
                         "apt-get install ${arg_PACKAGE}")
   endif()
@@ -33,6 +36,8 @@ recoup_import(zlib HEADER zlib.h LIBRARY z PKG_CONFIG zlib PACKAGE zlib1g-dev)
 recoup_import(simdjson HEADER simdjson.h LIBRARY simdjson PKG_CONFIG simdjson PACKAGE libsimdjson-dev)
 recoup_import(expat HEADER expat.h LIBRARY expat PKG_CONFIG expat PACKAGE libexpat1-dev)
 recoup_import(curl HEADER curl/curl.h LIBRARY curl PKG_CONFIG libcurl PACKAGE libcurl4-openssl-dev)
+# For recoup/ops/mount/fuse_session.hpp, which recoup.hpp does not include: recoup::fuse3 exists where the library does.
+recoup_import(fuse3 HEADER fuse3/fuse_lowlevel.h LIBRARY fuse3 PKG_CONFIG fuse3 PACKAGE libfuse3-dev OPTIONAL)
 
 # CURLOPT_PROTOCOLS_STR, which keeps a redirect or a typing error from leaving HTTP, came with 7.85.
 file(STRINGS "${RECOUP_curl_INCLUDE_DIR}/curl/curlver.h" recoup_curl_version REGEX "^#define LIBCURL_VERSION ")

@@ -1,6 +1,6 @@
 # recoup_portable: the library for executables and extensions that get copied to other machines. Third-party libraries
 # and the C++ runtime are linked in; only glibc stays dynamic, so a bare container with glibc runs the result.
-foreach(name sodium zstd expat ssl crypto)
+foreach(name sodium zstd expat ssl crypto fuse3)
   find_library(RECOUP_STATIC_${name} lib${name}.a)
   mark_as_advanced(RECOUP_STATIC_${name})
 endforeach()
@@ -23,6 +23,15 @@ else()
   set(static_possible OFF)
 endif()
 option(RECOUP_STATIC_DEPENDENCIES "Link third-party libraries and the C++ runtime into the executable" ${static_possible})
+
+# Beside recoup_portable, for the one command that needs it.
+add_library(recoup_portable_fuse INTERFACE)
+if(TARGET recoup::fuse3 AND RECOUP_STATIC_DEPENDENCIES AND RECOUP_STATIC_fuse3)
+  target_include_directories(recoup_portable_fuse INTERFACE "${RECOUP_fuse3_INCLUDE_DIR}")
+  target_link_libraries(recoup_portable_fuse INTERFACE "${RECOUP_STATIC_fuse3}" Threads::Threads ${CMAKE_DL_LIBS})
+elseif(TARGET recoup::fuse3)
+  target_link_libraries(recoup_portable_fuse INTERFACE recoup::fuse3)
+endif()
 
 add_library(recoup_portable INTERFACE)
 if(RECOUP_STATIC_DEPENDENCIES)

@@ -129,6 +129,18 @@
 
 #include <recoup/ops/ls/ncdu.hpp>
 
+#include <recoup/ops/mount/blob_loader.hpp>
+#include <recoup/ops/mount/inode_table.hpp>
+#include <recoup/ops/mount/mount_point.hpp>
+#include <recoup/ops/mount/mounted_directory.hpp>
+#include <recoup/ops/mount/mounted_file.hpp>
+#include <recoup/ops/mount/mounted_repository.hpp>
+#include <recoup/ops/mount/options.hpp>
+#include <recoup/ops/mount/shared_cache.hpp>
+#include <recoup/ops/mount/snapshot_catalog.hpp>
+#include <recoup/ops/mount/snapshot_directory.hpp>
+#include <recoup/ops/mount/time_template.hpp>
+
 #include <recoup/ops/object_retention.hpp>
 #include <recoup/ops/open_cached.hpp>
 #include <recoup/ops/prune.hpp>
