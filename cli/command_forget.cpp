@@ -10,6 +10,7 @@
 #include "format.hpp"
 #include "json_output.hpp"
 #include "progress.hpp"
+#include "prune_run.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
 #include "snapshot_table.hpp"
@@ -22,6 +23,7 @@ struct forget_flags {
   snapshot_flags choice;
   bool hostname_given = false;
   forget_options options;
+  prune_flags prune_how;
   bool compact = false, dry_run = false, prune = false;
 };
 
@@ -100,13 +102,14 @@ std::size_t remove_snapshots(context& call, session& open, const forget_plan& pl
   return left.size();
 }
 
-/// PRUNE: the one place from which it runs. The repository is open, under the exclusive lock or, in a dry run, perhaps without;
-/// its index is not loaded. In a dry run the snapshots of the plan are still there, and are to be taken for gone.
-void prune_after_forget(context& call, session& /*open*/, const forget_plan& plan, const forget_flags& flags) {
+/// In a dry run the snapshots of the plan are still there, and are taken for gone.
+void prune_after_forget(context& call, session& open, const forget_plan& plan, const forget_flags& flags) {
   const auto count = std::to_string(plan.remove.size());
   call.out.info(count + (flags.dry_run ? " snapshots would be removed, running prune dry run"
                                        : " snapshots have been removed, running prune"));
-  throw error(error_code::unsupported, "there is no `prune` yet; free the room with `restic prune`");
+  auto options = prune_options_of(flags.prune_how);
+  options.ignored_snapshots.insert(plan.remove.begin(), plan.remove.end());
+  run_prune(call, open, std::move(options), flags.dry_run);
 }
 
 forget_plan make_plan(std::vector<found_snapshot> found, const forget_options& options) {
@@ -124,6 +127,7 @@ void run(context& call, forget_flags flags) {
   options.filter = flags.choice.filter();
   if (flags.hostname_given) call.out.error("Flag --hostname has been deprecated, use --host");
   options.policy.require_valid();
+  (void)prune_options_of(flags.prune_how);  // refused before anything is removed
   if (call.options.no_lock && !flags.dry_run)
     throw error(error_code::invalid_argument,
                 "--no-lock is only applicable in combination with --dry-run for forget command");
@@ -212,7 +216,7 @@ void add_forget_command(command_tree& tree) {
       "group");
   add_switch(app, "-n,--dry-run", flags->dry_run, "do not delete anything, just print what would be done");
   add_switch(app, "--prune", flags->prune, "automatically run the 'prune' command if snapshots have been removed");
-  // PRUNE: its own flags (--max-unused, --max-repack-size, …) are declared here, and checked at the beginning of run().
+  add_prune_flags(app, flags->prune_how);
   command.run = [flags](context& call) { run(call, *flags); };
 }
 
