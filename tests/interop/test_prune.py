@@ -12,7 +12,7 @@ import pytest
 from support import format, storage, trees
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same
-from support.programs import Repository
+from support.programs import Repository, wait_until
 from support.storage import place
 from support.trees import noise, write
 
@@ -224,6 +224,7 @@ def test_killed_again_and_again(recoup, restic, copies, tmp_path):
 def test_stopped_by_a_signal(recoup, restic, copies, tmp_path):
     ours, _, kept = copies
     running = recoup.start("prune", "--max-unused=0", "--limit-upload=500" if storage.is_bucket() else "-q", repo=ours)
+    wait_until(lambda: ours.ids("locks") or not running.is_running(), what="prune's lock", step=0.001)
     running.process.send_signal(signal.SIGINT)
     result = running.finish((0, 130))
     assert ours.ids("locks") == set(), result

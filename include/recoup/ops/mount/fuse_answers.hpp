@@ -65,7 +65,7 @@ void answer(fuse_req_t request, Work&& work) noexcept {
   result.st_gid = shown.gid;
   result.st_rdev = shown.device;
   result.st_size = static_cast<off_t>(std::min(shown.size, static_cast<std::uint64_t>(INT64_MAX)));
-  result.st_blksize = block;
+  if (S_ISREG(shown.mode)) result.st_blksize = block;  // for others the kernel has a value of its own
   result.st_blocks = static_cast<blkcnt_t>(shown.size / block + (shown.size % block != 0));
   result.st_atim = shown.atime;
   result.st_mtim = shown.mtime;
