@@ -122,7 +122,7 @@ void add_key_command(command_tree& tree) {
   add_new_key_flags(*passwd.app, *passwd_flags);
   passwd.run = [passwd_flags](context& call) { run_passwd(call, *passwd_flags); };
 
-  tree.add(group, "remove", "[flags] ID", "Remove key ID (password) from the repository").run = run_remove;
+  tree.add(group, "remove", "[ID] [flags]", "Remove key ID (password) from the repository").run = run_remove;
 }
 
 }  // namespace recoup::cli

@@ -321,7 +321,7 @@ std::vector<std::pair<std::string, std::string>> manual_pages(const command_tree
   std::vector<std::pair<std::string, std::string>> pages;
   const auto add = [&](const CLI::App& app, const command* made) {
     const auto name = replaced(full_name(app, tree.program), " ", "-");
-    std::string text = ".TH \"" + roff(name) + "\" 1 \"\" \"recoup " + std::string(library_version) + "\"\n.SH NAME\n" +
+    std::string text = ".TH \"" + roff(name) + "\" 1 \"\" \"recoup " + std::string(library_version) + "\"\n.ad l\n.SH NAME\n" +
                        roff(name) + " \\- " + roff(app.get_description()) + "\n.SH SYNOPSIS\n\\fB" +
                        roff(full_name(app, tree.program)) + "\\fR " + roff(made == nullptr ? "[command]" : made->usage) +
                        "\n";
