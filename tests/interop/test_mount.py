@@ -61,7 +61,7 @@ def describe(path: bytes) -> tuple:
     elif stat.S_ISLNK(info.st_mode):
         content = os.readlink(path)
     # restic shows times before 1970 that are not whole seconds as others; test_what_is_restored_is_what_is_mounted sees ours.
-    times = tuple(max(time, 0) for time in (info.st_atime_ns, info.st_mtime_ns, info.st_ctime_ns))
+    times = tuple(time if time >= 1_000_000_000 else None for time in (info.st_atime_ns, info.st_mtime_ns, info.st_ctime_ns))
     # restic shows neither device numbers nor attributes of devices and pipes; what is above the snapshots has none.
     held = attributes(path) if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode) and info.st_nlink > 1 else {}
     return (oct(info.st_mode), info.st_uid, info.st_gid, info.st_size, info.st_blocks, info.st_blksize, info.st_nlink, times, content, held)
