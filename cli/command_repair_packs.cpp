@@ -112,7 +112,7 @@ void run(context& call) {
 }  // namespace
 
 void add_repair_packs_command(command_tree& tree, CLI::App& repair) {
-  auto& command = tree.add(repair, "packs", "[packIDs...]", "Salvage damaged pack files");
+  auto& command = tree.add(repair, "packs", "[packIDs...] [flags]", "Salvage damaged pack files");
   command.details =
       "Stores what is intact in these packs anew, and removes them. A copy of each goes into the current directory first.\n";
   command.run = run;
