@@ -101,8 +101,8 @@ TEST_F(line, mistakes_are_named_as_restic_names_them) {
 }
 
 TEST_F(line, an_unknown_command_is_handed_back_with_its_place) {
-  const auto parsed = parse({"--json", "forget", "--keep-last", "3"});
-  EXPECT_EQ(parsed.unknown_command, "forget");
+  const auto parsed = parse({"--json", "velero", "--keep-last", "3"});
+  EXPECT_EQ(parsed.unknown_command, "velero");
   EXPECT_EQ(parsed.unknown_position, 1u);
 }
 
