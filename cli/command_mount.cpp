@@ -79,10 +79,15 @@ void run(context& call, const mount_flags& flags) {
   require_place(call, call.arguments.front());
   session open(call, settling_meanwhile(unless_no_lock(call, lock_mode::shared)),
                [](session& opened) { opened.load_index(); });
-  open.under_lock([&] {
-    serve(call, open, flags);
-    return true;
-  });
+  try {
+    open.under_lock([&] {
+      serve(call, open, flags);
+      return true;
+    });
+  } catch (const error& problem) {
+    // Asked to end while others still had to see the lock: storage far away then says that it was interrupted.
+    if (problem.code() != error_code::interrupted || !call.ends_by_signal) throw;
+  }
   if (open.token().stop_requested() && !call.signals.token().stop_requested())
     throw error(error_code::failure, "unmounted " + call.arguments.front() + ": the lock on the repository was lost");
 }
