@@ -1,4 +1,4 @@
-"""bench/peers, bench/growth and bench/worst_cases on data so small that the figures say nothing: that they still run, that
+"""bench/peers, growth, worst_cases, maintenance and mount on data so small that the figures say nothing: that they still run, that
 their reports are whole, that they notice a wrong restore, and that they leave nothing behind."""
 
 from __future__ import annotations
@@ -96,6 +96,25 @@ def test_growth(bench, tmp_path):
         assert all(isinstance(fits["recoup"][field]["all"], float) for field in ("wall", "cpu", "memory"))
     assert [reason.split(":")[0] for reason in made["left_out"]] == ["blobs"] and "left out: blobs" in text
     assert (tmp_path / "report/report.svg").read_text().startswith("<?xml")
+
+
+def test_maintenance(bench):
+    made, text = bench("maintenance", "--snapshots", "6", "--files", "200", "--changed", "50")
+    assert made["blobs"] > 200 and set(made["pruned"]) == {"recoup", "restic"}
+    assert list(made["operations"]) == ["stats", "dry run", "forget", "prune", "check", "copy"]
+    for row in made["operations"].values():
+        for name in ("recoup", "restic"):
+            assert_measured(row[name])
+    assert_describes_machine(made, "recoup", "restic")
+    assert "| prune | recoup |" in text
+
+
+def test_mount(bench):
+    made, text = bench("mount", "--files", "300", "--size", "3000000", "--runs", "1")
+    for operation in ("find", "ls -lR", "read"):
+        for name in ("recoup", "restic"):
+            assert_measured(made["operations"][operation][name])
+    assert "| find | recoup |" in text
 
 
 def test_worst_cases(bench):
