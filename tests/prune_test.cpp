@@ -49,7 +49,6 @@ TEST_P(prune_test, has_nothing_to_do_the_second_time) {
   prune_options options;
   options.max_unused = unused_limit::parse("0");
   (void)prune(storage_, options);
-  std::vector<listed_file> packs, indexes;
   const auto list = [&](file_type type) {
     std::set<std::string> names;
     storage_->list(type, [&](const listed_file& file) { names.insert(file.name.hex()); });

@@ -123,6 +123,7 @@
 #include <recoup/ops/find/object_search.hpp>
 
 #include <recoup/ops/forget.hpp>
+#include <recoup/ops/full_index_files.hpp>
 #include <recoup/ops/keys.hpp>
 #include <recoup/ops/list.hpp>
 #include <recoup/ops/ls.hpp>
@@ -189,6 +190,7 @@
 #include <recoup/ops/snapshot_groups.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/ops/stats.hpp>
+#include <recoup/ops/store_again.hpp>
 #include <recoup/ops/sync.hpp>
 
 #include <recoup/ops/sync/bucket_place.hpp>

@@ -18,12 +18,12 @@
 
 #include <recoup/core/error.hpp>
 #include <recoup/core/interrupt.hpp>
+#include <recoup/ops/full_index_files.hpp>
 #include <recoup/ops/prune/options.hpp>
 #include <recoup/ops/prune/plan.hpp>
 #include <recoup/ops/prune/repack.hpp>
 #include <recoup/ops/remove_files.hpp>
 #include <recoup/ops/rewrite_index.hpp>
-#include <recoup/repo/index_file.hpp>
 #include <recoup/repo/repository.hpp>
 
 namespace recoup {
@@ -81,22 +81,15 @@ private:
       gone.insert(packs.begin(), packs.end());
     }
     const std::unordered_set<id> missing(plan_.forget.begin(), plan_.forget.end());
-    std::vector<indexed_pack> batch;
-    std::size_t blobs_in_batch = 0, done = 0;
-    const auto write = [&] {
-      repo_.save_unpacked(file_type::index, encode_index(batch));
-      batch.clear();
-      blobs_in_batch = 0;
-    };
+    full_index_files files_to_write;
+    std::size_t done = 0;
     const auto total = repo_.index().packs().size();
     repo_.index().for_each_pack([&](const id& pack, std::span<const packed_blob> blobs) {
       observer_.on_progress(prune_phase::write_index, ++done, total);
       if (gone.contains(pack) || missing.contains(pack)) return;
-      batch.push_back({pack, {blobs.begin(), blobs.end()}});
-      blobs_in_batch += blobs.size();
-      if (blobs_in_batch >= most_blobs_per_index_file) write();
+      save_index_file(repo_, files_to_write.add({pack, {blobs.begin(), blobs.end()}}));
     });
-    if (!batch.empty()) write();
+    save_index_file(repo_, files_to_write.take_rest());
     if (!left.empty())
       throw error(error_code::failure, "index " + left.front().hex() +
                                            " could not be removed, so no pack was removed either, and a new index lists "

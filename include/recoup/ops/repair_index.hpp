@@ -19,8 +19,8 @@
 #include <recoup/core/error.hpp>
 #include <recoup/core/worker_group.hpp>
 #include <recoup/ops/check/pack_check.hpp>
+#include <recoup/ops/full_index_files.hpp>
 #include <recoup/ops/rewrite_index.hpp>
-#include <recoup/repo/index_file.hpp>
 #include <recoup/repo/pack_reader.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/storage/working_threads.hpp>
@@ -130,11 +130,8 @@ private:
     if (unread_.empty()) return;
     observer_.on_progress(phase::read_packs, 0, unread_.size());
     std::mutex mutex;
-    std::vector<indexed_pack> batch;
-    std::size_t blobs_in_batch = 0, done = 0;
-    const auto write = [&](const std::vector<indexed_pack>& packs) {
-      if (!packs.empty()) repo_.save_unpacked(file_type::index, encode_index(packs));
-    };
+    full_index_files files;
+    std::size_t done = 0;
     const auto read = [&](const listed_file& pack) {
       std::vector<packed_blob> blobs;
       try {
@@ -152,17 +149,12 @@ private:
         observer_.on_progress(phase::read_packs, ++done, unread_.size());
         if (blobs.empty()) return;
         ++result_.packs_read;
-        blobs_in_batch += blobs.size();
-        batch.push_back({pack.name, std::move(blobs)});
-        if (blobs_in_batch >= most_blobs_per_index_file) {
-          full = std::exchange(batch, {});
-          blobs_in_batch = 0;
-        }
+        full = files.add({pack.name, std::move(blobs)});
       }
-      write(full);
+      save_index_file(repo_, full);
     };
     parallel_for_each(working_threads(repo_.storage(), 16), unread_, read, options_.stop);
-    write(batch);
+    save_index_file(repo_, files.take_rest());
   }
 
   void rewrite() {

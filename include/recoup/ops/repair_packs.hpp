@@ -19,8 +19,7 @@
 #include <recoup/core/interrupt.hpp>
 #include <recoup/ops/remove_files.hpp>
 #include <recoup/ops/rewrite_index.hpp>
-#include <recoup/repo/blob_index.hpp>
-#include <recoup/repo/blob_saver.hpp>
+#include <recoup/ops/store_again.hpp>
 #include <recoup/repo/pack_reader.hpp>
 #include <recoup/repo/repository.hpp>
 
@@ -56,9 +55,7 @@ struct repair_packs_result {
 class pack_repair {
 public:
   pack_repair(repository& repo, const repair_packs_options& options, repair_packs_observer& observer)
-      : repo_(repo), options_(options), observer_(observer),
-        saver_(repo.storage(), repo.master_key(), repo.codecs(), saved_, repo.options().pack_size,
-               [&repo](const std::string& json) { repo.save_unpacked(file_type::index, json); }) {}
+      : repo_(repo), options_(options), observer_(observer), saved_(repo) {}
 
   [[nodiscard]] repair_packs_result run() {
     std::size_t done = 0;
@@ -68,7 +65,7 @@ public:
       salvage(pack);
       observer_.on_progress(phase::packs, ++done, options_.packs.size());
     }
-    saver_.flush();
+    saved_.flush();
     forget_packs();
     return result_;
   }
@@ -122,7 +119,7 @@ private:
       return note_lost(pack, blob, error(error_code::damaged, "it claims to have " +
                                                                   std::to_string(blob.plaintext_length()) + " bytes"));
     }
-    result_.saved_blobs += saver_.save(blob.handle, {opened_}).is_new ? 1 : 0;
+    result_.saved_blobs += saved_.save(blob.handle, {opened_}).is_new ? 1 : 0;
   }
 
   void note_lost(const id& pack, const packed_blob& blob, const error& problem) {
@@ -157,8 +154,7 @@ private:
   repair_packs_observer& observer_;
   repair_packs_result result_;
   bytes opened_;
-  blob_index saved_;  // the repository's own index lists all of these blobs already
-  blob_saver saver_;  // last: its threads use what is above
+  blobs_stored_again saved_;
 };
 
 /// See pack_repair.

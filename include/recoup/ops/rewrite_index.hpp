@@ -28,6 +28,7 @@
 #include <recoup/core/id.hpp>
 #include <recoup/core/worker_group.hpp>
 #include <recoup/hash/sha256.hpp>
+#include <recoup/ops/full_index_files.hpp>
 #include <recoup/ops/remove_files.hpp>
 #include <recoup/repo/index_file.hpp>
 #include <recoup/repo/repository.hpp>
@@ -68,8 +69,7 @@ public:
     parallel_for_each(processor_count(), files, [this](const id& file) { process(file); }, options_.stop);
     // One file that only is not full would be written again as it was.
     if (!has_changed_ && obsolete_.size() == 1) return 0;
-    if (!packs_.empty()) write(packs_);
-    packs_.clear();
+    write(new_files_.take_rest());
     remove_old();
     return obsolete_.size();
   }
@@ -133,11 +133,9 @@ private:
     obsolete_.push_back(file);
     std::vector<batch> full;
     for (auto& pack : rest) {
-      blobs_ += pack.blobs.size();
-      packs_.push_back(std::move(pack));
-      if (blobs_ < most_blobs_per_index_file) continue;
-      full.push_back(std::exchange(packs_, {}));
-      blobs_ = 0;
+      auto file_to_write = new_files_.add(std::move(pack));
+      if (file_to_write.empty()) continue;
+      full.push_back(std::move(file_to_write));
       has_changed_ = true;
     }
     return full;
@@ -160,7 +158,7 @@ private:
 
   void write(const batch& packs) {
     throw_if_stopped(options_.stop);
-    repo_.save_unpacked(file_type::index, encode_index(packs));
+    save_index_file(repo_, packs);
   }
 
   repository& repo_;
@@ -168,8 +166,8 @@ private:
   const index_rewrite_observer& observer_;
   std::mutex mutex_;  // guards what follows
   std::unordered_set<id> listings_;
-  batch packs_;
-  std::size_t blobs_ = 0, done_ = 0, total_ = 0;
+  full_index_files new_files_;
+  std::size_t done_ = 0, total_ = 0;
   bool has_changed_ = false;
   std::vector<id> obsolete_;
 };

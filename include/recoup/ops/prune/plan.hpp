@@ -39,6 +39,10 @@ struct prune_plan {
   std::shared_ptr<usage_of_packs> usage;  ///< what to copy
 };
 
+[[nodiscard]] inline unsigned prune_threads(const prune_options& options, const repository& repo) {
+  return options.threads != 0 ? options.threads : std::max(processor_count(), repo.storage().connections());
+}
+
 class prune_planner {
 public:
   prune_planner(repository& repo, const prune_options& options, prune_observer& observer)
@@ -94,9 +98,7 @@ private:
       if (!options_.ignored_snapshots.contains(name)) roots.push_back(snapshot.tree);
     observer_.on_progress(prune_phase::snapshots, 0, roots.size());
     std::uint64_t done = 0;
-    const auto threads =
-        options_.threads != 0 ? options_.threads : std::max(processor_count(), repo_.storage().connections());
-    used_entries_finder finder(repo_, threads,
+    used_entries_finder finder(repo_, prune_threads(options_, repo_),
                                [&] { observer_.on_progress(prune_phase::snapshots, ++done, roots.size()); });
     return finder.run(roots, options_.stop);
   }

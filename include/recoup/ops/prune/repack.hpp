@@ -18,8 +18,8 @@
 #include <recoup/core/worker_group.hpp>
 #include <recoup/ops/prune/options.hpp>
 #include <recoup/ops/prune/plan.hpp>
+#include <recoup/ops/store_again.hpp>
 #include <recoup/repo/blob_index.hpp>
-#include <recoup/repo/blob_saver.hpp>
 #include <recoup/repo/pack_parts.hpp>
 #include <recoup/repo/repository.hpp>
 
@@ -28,9 +28,7 @@ namespace recoup {
 class repacking {
 public:
   repacking(repository& repo, const prune_plan& plan, const prune_options& options, prune_observer& observer)
-      : repo_(repo), plan_(plan), options_(options), observer_(observer),
-        saver_(repo.storage(), repo.master_key(), repo.codecs(), repacked_, repo.options().pack_size,
-               [&repo](const std::string& json) { repo.save_unpacked(file_type::index, json); }) {}
+      : repo_(repo), plan_(plan), options_(options), observer_(observer), repacked_(repo) {}
 
   /// When it returns, all that is needed of the packs is durable and indexed elsewhere. Throws damaged if some of it
   /// cannot be read: then nothing was lost, and what was written is for the next prune.
@@ -44,12 +42,10 @@ public:
     for (const auto& part : parts) ++parts_left_[wanted_[part.first].pack];
     packs_total_ = static_cast<std::size_t>(std::ranges::count_if(parts_left_, [](auto count) { return count > 0; }));
     observer_.on_progress(prune_phase::repack, 0, packs_total_);
-    const auto threads =
-        options_.threads != 0 ? options_.threads : std::max(processor_count(), repo_.storage().connections());
     parallel_for_each_with(
-        threads, parts, [this] { return part_reader(repo_); },
+        prune_threads(options_, repo_), parts, [this] { return part_reader(repo_); },
         [this](const pack_part& part, part_reader& reader) { copy(part, reader); }, options_.stop);
-    saver_.flush();
+    repacked_.flush();
     if (repacked_.size() != wanted_.size())
       throw error(error_code::failure, "internal error: " + std::to_string(wanted_.size() - repacked_.size()) +
                                            " blobs were not repacked; nothing was removed. Please report this");
@@ -77,7 +73,7 @@ private:
     reader.load({file_type::pack, pack.pack, pack.blob.handle.type == blob_type::tree}, part.offset, part.length);
     for (auto i = part.first; i < part.end; ++i) {
       const auto place = repo_.index().at(wanted_[i].entry);
-      saver_.save(place.blob.handle, open(place, reader));
+      repacked_.save(place.blob.handle, open(place, reader));
     }
     const std::lock_guard lock(reporting_);
     if (--parts_left_[wanted_[part.first].pack] == 0)
@@ -102,8 +98,7 @@ private:
   std::mutex reporting_;                   // guards the next three
   std::vector<std::uint32_t> parts_left_;  // of each pack
   std::size_t packs_done_ = 0, packs_total_ = 0;
-  blob_index repacked_;  // the repository's own index knows all of these blobs already
-  blob_saver saver_;     // last: its threads use what is above
+  blobs_stored_again repacked_;
 };
 
 }  // namespace recoup
