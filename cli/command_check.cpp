@@ -9,7 +9,7 @@
 
 #include "command.hpp"
 #include "format.hpp"
-#include "progress.hpp"
+#include "phase_counter.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
 
@@ -85,13 +85,10 @@ std::string describe(const pack_selection& packs, bool filtered) {
 
 class check_printer : public check_observer {
 public:
-  check_printer(context& call, const check_options& options) : call_(call), options_(options) {}
+  check_printer(context& call, const check_options& options) : call_(call), options_(options), progress_(call) {}
 
   void on_progress(check_phase phase, std::uint64_t done, std::uint64_t total) override {
-    if (!phase_ || *phase_ != phase) enter(phase);
-    if (!counter_) return;
-    counter_->set_total(total);
-    counter_->set(done);
+    progress_.show(phase, done, total, [this](check_phase entered) { enter(entered); });
   }
   void on_error(const std::string& text) override {
     if (call_.options.json)
@@ -102,35 +99,25 @@ public:
   }
   void on_hint(const std::string& text) override { call_.out.detail(text); }
 
-  void finish() {
-    if (counter_) counter_->finish();
-  }
+  void finish() { progress_.finish(); }
 
 private:
   void enter(check_phase phase) {
-    finish();
-    counter_.reset();
-    phase_ = phase;
-    const bool visible = call_.out.level() > 0;
     if (phase == check_phase::index) {
-      start("index files loaded", visible && call_.screen.output_is_tty());
+      progress_.start("index files loaded", call_.screen.output_is_tty());
     } else if (phase == check_phase::snapshots) {
       call_.out.info("check all packs");
       call_.out.info("check snapshots, trees and blobs");
-      start("snapshots", visible);
+      progress_.start("snapshots");
     } else {
       call_.out.info(describe(options_.read_data, options_.snapshots.has_value()));
-      start("packs", visible);
+      progress_.start("packs");
     }
-  }
-  void start(const char* what, bool visible) {
-    if (visible) counter_ = std::make_unique<counter>(call_.signals, call_.screen, true, what);
   }
 
   context& call_;
   const check_options& options_;
-  std::optional<check_phase> phase_;
-  std::unique_ptr<counter> counter_;
+  phase_counter<check_phase> progress_;
 };
 
 void print_summary_json(const context& call, const check_result& result) {

@@ -1,12 +1,11 @@
 #include <memory>
-#include <optional>
 #include <string>
 
 #include <recoup/ops/repair_index.hpp>
 
 #include "command.hpp"
 #include "command_repair.hpp"
-#include "progress.hpp"
+#include "phase_counter.hpp"
 #include "session.hpp"
 
 namespace recoup::cli {
@@ -15,13 +14,10 @@ namespace {
 
 class repair_printer : public repair_index_observer {
 public:
-  explicit repair_printer(context& call) : call_(call) {}
+  explicit repair_printer(context& call) : call_(call), progress_(call) {}
 
   void on_progress(phase at, std::uint64_t done, std::uint64_t total) override {
-    if (phase_ != at) enter(at);
-    if (!counter_) return;
-    counter_->set_total(total);
-    counter_->set(done);
+    progress_.show(at, done, total, [this](phase entered) { enter(entered); });
   }
   void on_damaged_index(const id& index, const error& problem) override {
     call_.out.error("removing invalid index " + index.hex() + ": " + problem.what());
@@ -38,30 +34,21 @@ public:
   }
   void on_index_removed(const id& index) override { call_.out.trace("removed index " + index.hex()); }
 
-  void finish() {
-    if (counter_) counter_->finish();
-    counter_.reset();
-  }
+  void finish() { progress_.finish(); }
 
 private:
   void enter(phase at) {
-    finish();
-    phase_ = at;
     switch (at) {
       case phase::load: return call_.out.info("loading indexes...");
       case phase::list_packs: return call_.out.info("getting pack files to read...");
-      case phase::read_packs: call_.out.info("reading pack files"); return start("packs");
-      case phase::rewrite: call_.out.info("rebuilding index"); return start("indexes processed");
-      case phase::remove: return start("old indexes deleted");
+      case phase::read_packs: call_.out.info("reading pack files"); return progress_.start("packs");
+      case phase::rewrite: call_.out.info("rebuilding index"); return progress_.start("indexes processed");
+      case phase::remove: return progress_.start("old indexes deleted");
     }
-  }
-  void start(const char* what) {
-    if (call_.out.level() > 0) counter_ = std::make_unique<counter>(call_.signals, call_.screen, true, what);
   }
 
   context& call_;
-  std::optional<phase> phase_;
-  std::unique_ptr<counter> counter_;
+  phase_counter<phase> progress_;
 };
 
 void run(context& call, const repair_index_options& given) {

@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,7 +11,7 @@
 
 #include "command.hpp"
 #include "command_repair.hpp"
-#include "progress.hpp"
+#include "phase_counter.hpp"
 #include "session.hpp"
 
 namespace recoup::cli {
@@ -21,13 +20,10 @@ namespace {
 
 class repair_printer : public repair_packs_observer {
 public:
-  explicit repair_printer(context& call) : call_(call) {}
+  explicit repair_printer(context& call) : call_(call), progress_(call) {}
 
   void on_progress(phase at, std::uint64_t done, std::uint64_t total) override {
-    if (phase_ != at) enter(at);
-    if (!counter_) return;
-    counter_->set_total(total);
-    counter_->set(done);
+    progress_.show(at, done, total, [this](phase entered) { enter(entered); });
   }
   void on_lost_blob(const id&, const blob_handle& blob, const error& problem) override {
     call_.out.error("failed to load blob " + blob.id.hex() + ": " + problem.what());
@@ -40,29 +36,24 @@ public:
     call_.out.error("failed to delete pack file " + pack.hex() + ": " + problem.what());
   }
 
-  void finish() {
-    if (counter_) counter_->finish();
-    counter_.reset();
-  }
+  void finish() { progress_.finish(); }
 
 private:
   void enter(phase at) {
-    finish();
-    phase_ = at;
     switch (at) {
-      case phase::packs: call_.out.info("salvaging intact data from specified pack files"); return start("pack files");
-      case phase::rewrite: call_.out.info("rebuilding index"); return start("indexes processed");
-      case phase::remove_indexes: return start("old indexes deleted");
-      case phase::remove_packs: call_.out.info("removing salvaged pack files"); return start("files deleted");
+      case phase::packs:
+        call_.out.info("salvaging intact data from specified pack files");
+        return progress_.start("pack files");
+      case phase::rewrite: call_.out.info("rebuilding index"); return progress_.start("indexes processed");
+      case phase::remove_indexes: return progress_.start("old indexes deleted");
+      case phase::remove_packs:
+        call_.out.info("removing salvaged pack files");
+        return progress_.start("files deleted");
     }
-  }
-  void start(const char* what) {
-    if (call_.out.level() > 0) counter_ = std::make_unique<counter>(call_.signals, call_.screen, true, what);
   }
 
   context& call_;
-  std::optional<phase> phase_;
-  std::unique_ptr<counter> counter_;
+  phase_counter<phase> progress_;
 };
 
 /// Whatever can be read of the pack goes into the current directory, before anything is changed.

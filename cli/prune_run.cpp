@@ -1,7 +1,5 @@
 #include "prune_run.hpp"
 
-#include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -11,7 +9,7 @@
 #include <recoup/json/json_writer.hpp>
 
 #include "format.hpp"
-#include "progress.hpp"
+#include "phase_counter.hpp"
 
 namespace recoup::cli {
 
@@ -19,13 +17,10 @@ namespace {
 
 class prune_printer : public prune_observer {
 public:
-  explicit prune_printer(context& call) : call_(call) {}
+  explicit prune_printer(context& call) : call_(call), progress_(call) {}
 
   void on_progress(prune_phase phase, std::uint64_t done, std::uint64_t total) override {
-    if (phase_ != phase) enter(phase, total);
-    if (!counter_) return;
-    counter_->set_total(total);
-    counter_->set(done);
+    progress_.show(phase, done, total, [&](prune_phase entered) { enter(entered, total); });
   }
   void on_missing_pack(const id& pack) override {
     if (!std::exchange(told_of_missing_, true))
@@ -39,46 +34,34 @@ public:
     call_.out.error("unable to remove " + file.describe() + " from the repository: " + problem.what());
   }
 
-  void leave() {
-    if (counter_) counter_->finish();
-    counter_.reset();
-    phase_.reset();
-  }
+  void leave() { progress_.finish(); }
 
 private:
   void enter(prune_phase phase, std::uint64_t total) {
-    leave();
-    phase_ = phase;
     const auto& out = call_.out;
     switch (phase) {
-      case prune_phase::index: return start("index files loaded", call_.screen.output_is_tty());
+      case prune_phase::index: return progress_.start("index files loaded", call_.screen.output_is_tty());
       case prune_phase::snapshots:
         out.info("loading all snapshots...");
         out.info("finding data that is still in use for " + std::to_string(total) + " snapshots");
-        return start("snapshots");
+        return progress_.start("snapshots");
       case prune_phase::packs:
         out.info("searching used packs...");
         out.info("collecting packs for deletion and repacking");
-        return start("packs processed");
-      case prune_phase::unindexed: out.info("deleting unreferenced packs"); return start("files deleted");
-      case prune_phase::repack: out.info("repacking packs"); return start("packs repacked");
-      case prune_phase::rewrite_index: out.info("rebuilding index"); return start("indexes processed");
-      case prune_phase::remove_indexes: return start("old indexes deleted");
+        return progress_.start("packs processed");
+      case prune_phase::unindexed: out.info("deleting unreferenced packs"); return progress_.start("files deleted");
+      case prune_phase::repack: out.info("repacking packs"); return progress_.start("packs repacked");
+      case prune_phase::rewrite_index: out.info("rebuilding index"); return progress_.start("indexes processed");
+      case prune_phase::remove_indexes: return progress_.start("old indexes deleted");
       case prune_phase::remove_packs:
         out.info("removing " + std::to_string(total) + " old packs");
-        return start("files deleted");
-      case prune_phase::write_index: return start("packs processed");
+        return progress_.start("files deleted");
+      case prune_phase::write_index: return progress_.start("packs processed");
     }
   }
 
-  void start(const char* what, bool visible = true) {
-    if (visible && call_.out.level() > 0)
-      counter_ = std::make_unique<counter>(call_.signals, call_.screen, true, what);
-  }
-
   context& call_;
-  std::optional<prune_phase> phase_;
-  std::unique_ptr<counter> counter_;
+  phase_counter<prune_phase> progress_;
   bool told_of_missing_ = false;
 };
 

@@ -13,7 +13,7 @@
 
 namespace recoup::cli {
 
-/// `Observer` is the operation's, made from snapshot_change_observer and with on_index_progress.
+/// `Observer` is the operation's, made from snapshot_change_observer.
 template <class Observer>
 class snapshot_change_printer : public Observer {
 public:

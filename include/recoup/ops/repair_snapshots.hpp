@@ -48,7 +48,6 @@ class repair_snapshots_observer : public snapshot_change_observer {
 public:
   /// Told once of a tree that several paths have in common.
   virtual void on_repair(snapshot_repair /*what*/, const std::string& /*path*/, node_type /*type*/) {}
-  virtual void on_index_progress(std::size_t /*done*/, std::size_t /*total*/) {}
 };
 
 namespace snapshot_repairs {

@@ -57,7 +57,6 @@ public:
   virtual void on_excluded(const std::string& /*path*/) {}
   /// A file, or a directory that stays although nothing in it does.
   virtual void on_included(const std::string& /*path*/, bool /*is_directory*/) {}
-  virtual void on_index_progress(std::size_t /*done*/, std::size_t /*total*/) {}
 };
 
 namespace rewriting {

@@ -1,7 +1,6 @@
 // What a prune is told, what it reports meanwhile, and what it finds.
 #pragma once
 
-#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +15,7 @@
 #include <recoup/core/error.hpp>
 #include <recoup/core/id.hpp>
 #include <recoup/fs/parse_size.hpp>
+#include <recoup/fs/pattern_file.hpp>
 #include <recoup/storage/stored_file.hpp>
 
 namespace recoup {
@@ -26,10 +26,8 @@ public:
   /// "unlimited", "5%" (of what the repository has afterwards; below 100) or a size such as "500M". Throws
   /// invalid_argument.
   [[nodiscard]] static unused_limit parse(std::string_view text) {
-    constexpr std::string_view blanks = " \t\r\n";
     const std::string given(text);
-    text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
-    text = text.substr(0, text.find_last_not_of(blanks) + 1);
+    text = trim_space(text);
     const auto refuse = [](const std::string& why) { return error(error_code::invalid_argument, why); };
     unused_limit limit;
     if (text.empty()) throw refuse("invalid value for --max-unused: \"" + given + "\"");

@@ -42,6 +42,7 @@ public:
   snapshot_change_observer& operator=(const snapshot_change_observer&) = delete;
   virtual ~snapshot_change_observer() = default;
 
+  virtual void on_index_progress(std::size_t /*done*/, std::size_t /*total*/) {}
   virtual void on_snapshot(const found_snapshot& /*old*/) {}
   /// What is going to happen, or would in a dry run. Not called if nothing changes.
   virtual void on_planned(const found_snapshot& /*old*/, snapshot_change /*change*/) {}
