@@ -16,18 +16,9 @@ namespace recoup::cli {
                                                                        const std::vector<std::string>& names,
                                                                        const snapshot_filter& filter,
                                                                        const printer& out) {
-  std::vector<std::string> existing;
-  for (const auto& name : names) {
-    try {
-      (void)find_snapshot(repo, name, filter);
-      existing.push_back(name);
-    } catch (const error& problem) {
-      if (problem.code() != error_code::not_found) throw;
-      out.error("Ignoring \"" + name + "\": " + problem.what());
-    }
-  }
-  if (existing.empty() && !names.empty()) return {};
-  return find_snapshots(repo, existing, filter);
+  return find_snapshots(repo, names, filter, [&out](const std::string& name, const error& problem) {
+    out.error("Ignoring \"" + name + "\": " + problem.what());
+  });
 }
 
 }  // namespace recoup::cli

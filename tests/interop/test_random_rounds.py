@@ -55,8 +55,6 @@ class Everybody:
             program = self.rng.choice(self.programs)
             command, codes = self.action()
             running.append((program.start(*command, "--no-cache", repo=self.repo, cwd=self.home), codes, command))
-            if self.rng.random() < 0.5:
-                running[-1][0].process.poll()
         made = set()
         for each, codes, command in running:
             result = each.finish(codes, timeout=120)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -20,9 +21,10 @@ namespace recoup {
 
 /// The snapshots that `names` say (an id, a prefix, latest, latest~1), each once and in that order; without names all
 /// that match the filter, oldest first. With names the filter only helps to find the latest. Folders make no sense
-/// here.
-[[nodiscard]] inline std::vector<found_snapshot> find_snapshots(repository& repo, const std::vector<std::string>& names,
-                                                                const snapshot_filter& filter = {}) {
+/// here. A name that no snapshot has is an error, unless `on_missing` takes it.
+[[nodiscard]] inline std::vector<found_snapshot> find_snapshots(
+    repository& repo, const std::vector<std::string>& names, const snapshot_filter& filter = {},
+    const std::function<void(const std::string& name, const error&)>& on_missing = {}) {
   std::vector<found_snapshot> found;
   if (names.empty()) {
     auto all = repo.load_snapshots([&](const id& unreadable, const error& problem) {
@@ -34,7 +36,14 @@ namespace recoup {
   }
   bool used_filter = false;
   for (const auto& name : names) {
-    auto one = find_snapshot(repo, name, filter);
+    found_snapshot one;
+    try {
+      one = find_snapshot(repo, name, filter);
+    } catch (const error& problem) {
+      if (!on_missing || problem.code() != error_code::not_found) throw;
+      on_missing(name, problem);
+      continue;
+    }
     if (name.find(':') != name.npos)
       throw error(error_code::invalid_argument,
                   "\"" + name + "\": a folder in a snapshot cannot be given here, only a snapshot");
@@ -42,7 +51,7 @@ namespace recoup {
     if (std::ranges::none_of(found, [&](const found_snapshot& each) { return each.id == one.id; }))
       found.push_back(std::move(one));
   }
-  if (!used_filter && filter.restricts())
+  if (!found.empty() && !used_filter && filter.restricts())
     repo.warn("the filters for hosts, tags and paths are ignored, because explicit snapshot ids are given");
   return found;
 }
