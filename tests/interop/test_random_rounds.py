@@ -32,9 +32,9 @@ class Everybody:
             number = self.rng.randrange(12)
             write(os.fsencode(tree / f"d{number % 4}/f{number}"), noise(self.rng.randrange(60_000), self.rng.random()))
 
-    def action(self):
-        """One command line, and the exit codes that are right beside others."""
-        what = self.rng.choice(["backup", "backup", "backup", "forget", "prune", "forget and prune", "tag"])
+    def action(self, is_first):
+        """One command line, and the exit codes that are right beside others. Each round begins with a backup."""
+        what = "backup" if is_first else self.rng.choice(["backup", "backup", "forget", "prune", "forget and prune", "tag"])
         wait = [f"--retry-lock={self.rng.choice(['0s', '5s'])}"]
         unused = [f"--max-unused={self.rng.choice(['0', '5%', 'unlimited'])}"]
         if what == "backup":
@@ -51,9 +51,9 @@ class Everybody:
 
     def round(self, number):
         running = []
-        for _ in range(self.rng.randint(2, 4)):
+        for turn in range(self.rng.randint(2, 4)):
             program = self.rng.choice(self.programs)
-            command, codes = self.action()
+            command, codes = self.action(turn == 0)
             running.append((program.start(*command, "--no-cache", repo=self.repo, cwd=self.home), codes, command))
         made = set()
         for each, codes, command in running:
