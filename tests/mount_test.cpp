@@ -150,6 +150,19 @@ TEST_F(mounted, forgets_what_the_kernel_forgets_and_not_what_is_above_it) {
   EXPECT_EQ(again.stat.number, file.stat.number) << "st_ino stays";
 }
 
+TEST_F(mounted, lists_with_attributes_only_while_somebody_asks_for_those_of_files) {
+  save(files.tree({files.directory("d", {files.file("f", {"content"})})}));
+  const auto shown = show();
+  const auto directory = find(*shown, {"snapshots", "2024-01-01T00:00:00Z", "d"});
+  EXPECT_FALSE(shown->next_listing_has_attributes()) << "walking through directories is no reason";
+  for (int round = 0; round < 2; ++round) {
+    (void)shown->look_up(directory, "f");
+    int listings = 0;
+    while (shown->next_listing_has_attributes()) ASSERT_LT(++listings, 1000) << "never finds out that they are no longer wanted";
+    EXPECT_GT(listings, 10) << "each listing without them costs a question for each file";
+  }
+}
+
 TEST_F(mounted, answers_from_several_threads_with_caches_that_hold_nothing) {
   std::vector<node> entries;
   for (int i = 0; i < 40; ++i)

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <new>
 #include <span>
@@ -166,6 +167,9 @@ inline void open_directory(fuse_req_t request, fuse_ino_t which, fuse_file_info*
   });
 }
 
+/// What an entry takes of the buffer, as far as a listing is to go.
+inline constexpr auto no_more = std::numeric_limits<std::size_t>::max();
+
 /// Adds the entries from `offset` on, as many as `size` bytes hold. "." is at 0, ".." at 1.
 template <class Add>
 void list_directory(fuse_req_t request, std::size_t size, off_t offset, const fuse_file_info* info, Add&& add) {
@@ -208,7 +212,10 @@ inline void read_directory(fuse_req_t request, fuse_ino_t, std::size_t size, off
 }
 
 /// With the attributes of each entry, so that nobody has to ask for them one by one. What is returned counts as looked up.
+/// Each listing begins with this question (FUSE_CAP_READDIRPLUS_AUTO). Where names are enough the answer is "." and ".."
+/// alone: for the rest the kernel asks read_directory.
 inline void read_directory_plus(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
+  const bool names_are_enough = offset == 0 && !shown(request).next_listing_has_attributes();
   list_directory(
       request, size, offset, info, [&](const opened_directory& directory, std::span<char> into, std::size_t at) {
         const auto next = static_cast<off_t>(at + 1);
@@ -217,6 +224,7 @@ inline void read_directory_plus(fuse_req_t request, fuse_ino_t, std::size_t size
           entry.attr = dot_stat(directory, at);
           return ::fuse_add_direntry_plus(request, into.data(), into.size(), at == 0 ? "." : "..", &entry, next);
         }
+        if (names_are_enough) return no_more;
         const std::string name(shown(request).entry(directory, at - 2).name);
         const auto needed = ::fuse_add_direntry_plus(request, nullptr, 0, name.c_str(), nullptr, 0);
         if (needed > into.size()) return needed;

@@ -27,6 +27,7 @@
 #include <recoup/core/error.hpp>
 #include <recoup/core/id.hpp>
 #include <recoup/core/time.hpp>
+#include <recoup/ops/mount/attribute_demand.hpp>
 #include <recoup/ops/mount/blob_loader.hpp>
 #include <recoup/ops/mount/inode_table.hpp>
 #include <recoup/ops/mount/mounted_directory.hpp>
@@ -101,6 +102,7 @@ public:
       const auto content = directory_of(parent);
       const auto* entry = content->find(name);
       if (entry == nullptr) throw mount_refusal(ENOENT);
+      if (!entry->subtree) attribute_demand_.was_asked_for_one();
       return look_up(parent, *content, content->position(*entry));
     }
     const auto structure = catalog_.current();
@@ -174,6 +176,9 @@ public:
     return {std::string_view(one.path).substr(one.path.rfind('/') + 1), static_cast<mode_t>(one.is_link() ? S_IFLNK : S_IFDIR),
             inode_table::number_of(root_inode, one.path)};
   }
+
+  /// Whether to list the next directory's entries with what stat() says of them, or by name alone.
+  [[nodiscard]] bool next_listing_has_attributes() noexcept { return attribute_demand_.next(); }
 
   /// The entry that `entry()` describes, as look_up gives it.
   [[nodiscard]] looked_up look_up(const opened_directory& in, std::size_t position) {
@@ -271,6 +276,7 @@ private:
   std::unordered_set<std::string> reported_;
   snapshot_catalog catalog_;
   inode_table inodes_;
+  attribute_demand attribute_demand_;
   blob_loader blobs_;
   shared_cache<mounted_directory> directories_;
 };
