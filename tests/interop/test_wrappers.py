@@ -1,8 +1,9 @@
 """Programs that run restic, run with recoup under the name `restic`: what they do, what they make of what it says, and what they record.
 
-The wrappers from PyPI (resticpy, runrestic, crestic) really run, once with restic and once with recoup. Of those that are not to be
-had there (resticprofile, backrest, autorestic, Velero's node agent) stand the command lines that they build and the expressions by
-which they take the answers apart, as their sources have them; each must find the same in both programs' answers.
+The wrappers from PyPI (resticpy, runrestic, crestic) and resticprofile (a Go module; tools/resticprofile.sh) really run, once with
+restic and once with recoup. Of those that are not to be had there (backrest, autorestic, Velero's node agent) stand the command lines
+that they build and the expressions by which they take the answers apart, as their sources have them; each must find the same in both
+programs' answers.
 """
 
 from __future__ import annotations
@@ -246,6 +247,109 @@ RESTIC_PROGRESS_FPS: 0.1
     assert answers[0][1][0]["tags"] == ["one"] and answers[0][1][0]["excludes"] == ["*1", "*2"]
 
 
+RESTICPROFILE = """
+version: "1"
+global:
+  restic-lock-retry-after: 1s
+  restic-stale-lock-age: 2h
+  initialize: {initialize}
+default:
+  repository: "local:{where}/repo"
+  password-file: "{password}"
+  status-file: "{where}/status.json"
+  prometheus-save-to-file: "{where}/metrics"
+  force-inactive-lock: true
+  backup:
+    extended-status: {extended}
+    source: [ "{source}" ]
+    host: wrapped
+    tag: [ nightly, "two words" ]
+    exclude: [ "f1" ]
+    exclude-larger-than: 1G
+    verbose: {verbose}
+    check-after: true
+    no-error-on-warning: true
+  retention:
+    after-backup: true
+    keep-last: 2
+    keep-within: 1d
+    group-by: host
+    prune: true
+    host: wrapped
+    tag: true
+  forget:
+    keep-last: 1
+    host: wrapped
+  check:
+    read-data-subset: 100%
+  copy:
+    repository: "local:{where}/copy"
+    password-file: "{password}"
+    initialize: true
+    initialize-copy-chunker-params: true
+  diff:
+    metadata: true
+"""
+
+
+@pytest.mark.parametrize("extended", [True, False], ids=["json", "text"])
+def test_resticprofile(both, small_tree, tmp_path, extended):
+    """Profiles become commands, and answers a status file and metrics; a lock that somebody left is seen and removed."""
+    executable = os.environ.get("RESTICPROFILE") or next((pathlib.Path.home() / ".cache/recoup-test/bin").glob("resticprofile-*"), "resticprofile")
+    recorded = []
+    for program in both:
+        config = program.where / "profiles.yaml"
+
+        def configure(source, initialize=False):
+            config.write_text(RESTICPROFILE.format(where=program.where, password=program.password_file, source=source, extended=str(extended).lower(),
+                                                   verbose=str(not extended).lower(), initialize=str(initialize).lower()))
+
+        def run(*words, code=0):
+            done = program.start([executable, "--no-ansi", "-c", config, *words], code, tmp_path, {"LC_ALL": "C"})
+            return re.sub(r"(?m)^\d{4}/\d\d/\d\d [\d:]+ ", "", done.stdout + done.stderr)
+
+        def state():
+            status = json.loads((program.where / "status.json").read_text())["profiles"]["default"]
+            metrics = {line.split(" ")[0]: line.split(" ")[1] for line in (program.where / "metrics").read_text().splitlines() if not line.startswith("#")}
+            # The directories above the source are in the snapshot, and whoever puts something there changes them.
+            changing = re.compile("time|duration|bytes|added|dirs?_(changed|unmodified)")
+            same = lambda table: {key: "*" if changing.search(key) else same(value) if isinstance(value, dict) else value for key, value in table.items()}
+            return same(status), same(metrics)
+
+        seen = []
+        configure(small_tree, initialize=True)
+        for content in (b"first", b"changed", b"again"):
+            (small_tree / "d0/f0").write_bytes(content)
+            run("backup")
+            seen.append(state())
+            configure(small_tree)
+        snapshots = json.loads(program.start([executable, "--quiet", "--no-ansi", "-c", config, "snapshots", "--json"], 0, tmp_path, {}).stdout)
+        run("forget")
+        run("prune")
+        run("check")
+        run("copy")
+        run("stats", "--mode", "raw-data")
+        listed = [line for line in run("ls", "latest").splitlines() if line.startswith("/")]
+        found = [line for line in run("find", "f0").splitlines() if line.startswith("/")]
+        run("restore", "latest", "--target", program.where / "out")
+        restored = sorted(str(path.relative_to(program.where / "out")) for path in (program.where / "out").rglob("*"))
+        assert json.loads(program.run("-r", program.where / "copy", "-p", program.password_file, "snapshots", "--json").stdout)[0]["tags"] == ["nightly", "two words"]
+        format.Repo(storage.place(program.where / "repo")).save_lock(os.getpid(), exclusive=True, age=3 * 3600, host="elsewhere")
+        run("backup")  # it finds in the answer whose lock that is and how old, and unlocks
+        seen.append(state())
+        configure(small_tree / "missing")
+        (program.where / "metrics").unlink()
+        run("backup", code=1)
+        seen.append(state())
+        recorded.append((seen, told(snapshots), listed, found, restored))
+    ours, theirs = recorded
+    for our_state, their_state in zip(ours[0], theirs[0]):
+        assert our_state == their_state
+    assert ours[1:] == theirs[1:]
+    assert len(theirs[3]) == 1 and len(theirs[1]) == 2 and theirs[0][0][0]["backup"]["success"] and not theirs[0][-1][0]["backup"]["success"]
+    assert not extended or theirs[0][1][0]["backup"]["files_changed"] == 1
+
+
 # ---- wrappers whose source says what they need ----------------------------------------------------------------------------
 
 def test_the_version_is_found(both, recoup):
@@ -303,7 +407,7 @@ def test_velero(both, small_tree, tmp_path):
     assert found[0] == found[1]
 
 
-def test_resticprofile(both, small_tree, tmp_path):
+def test_what_resticprofile_reads(both, small_tree, tmp_path):
     """shell/plain_summary.go, json_summary.go and analyser.go: what becomes its status file and its metrics."""
     found = []
     for program in both:
