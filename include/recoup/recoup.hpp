@@ -130,6 +130,7 @@
 
 #include <recoup/ops/ls/ncdu.hpp>
 
+#include <recoup/ops/mount/attribute_demand.hpp>
 #include <recoup/ops/mount/blob_loader.hpp>
 #include <recoup/ops/mount/inode_table.hpp>
 #include <recoup/ops/mount/mount_point.hpp>
@@ -210,6 +211,7 @@
 #include <recoup/repo/blob_group.hpp>
 #include <recoup/repo/blob_index.hpp>
 #include <recoup/repo/blob_saver.hpp>
+#include <recoup/repo/blob_stream.hpp>
 #include <recoup/repo/config.hpp>
 #include <recoup/repo/id_table.hpp>
 #include <recoup/repo/index_batch.hpp>
@@ -233,6 +235,8 @@
 #include <recoup/repo/segment_array.hpp>
 #include <recoup/repo/snapshot.hpp>
 #include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_parts.hpp>
+#include <recoup/repo/tree_reader.hpp>
 #include <recoup/repo/unindexed_packs.hpp>
 #include <recoup/repo/unpacked.hpp>
 

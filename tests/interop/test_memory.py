@@ -1,4 +1,4 @@
-"""A backup needs no more memory than docs/performance.md says, and no more of it for more data."""
+"""A backup needs no more memory than docs/performance.md says, and no more of it for more data; nor does reading a large directory."""
 
 from __future__ import annotations
 
@@ -127,3 +127,21 @@ def test_reading_back_does_not_need_memory_for_the_file_either(peak, new_repo, t
         target = [tmp_path / f"out{mebibytes}"] if command[0] == "restore" else []
         measured.append(peak(repo, *command, *target))
     assert measured[1] <= measured[0] + 24 * MIB
+
+
+def test_a_large_directory(peak, recoup, new_repo, tmp_path):
+    """`ls`, `find`, `dump` and `stats` go through a directory some entries at a time. Read whole, this one takes 200 MiB more than the small one."""
+    measured = {}
+    for count in (1000, 150_000):
+        top = tmp_path / f"files-{count}"
+        top.mkdir()
+        for number in range(count):
+            (top / f"file-with-a-name-{number:09}").touch()
+        repo = new_repo(str(count))
+        recoup.run("backup", top, repo=repo)
+        last = f"file-with-a-name-{count - 1:09}"
+        for what, words in {"ls": ["ls", "latest"], "ls --json": ["ls", "--json", "latest", top], "find": ["find", last], "stats": ["stats"],
+                            "dump": ["dump", "latest", top / last], "dump tar": ["dump", f"latest:{top}", "/", "--target", tmp_path / "tar"]}.items():
+            measured.setdefault(what, []).append(peak(repo, *words))
+    for what, (few, many) in measured.items():
+        assert many < few + 16 * MIB, what

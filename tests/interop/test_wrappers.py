@@ -346,7 +346,7 @@ def test_resticprofile(both, small_tree, tmp_path, extended):
     for our_state, their_state in zip(ours[0], theirs[0]):
         assert our_state == their_state
     assert ours[1:] == theirs[1:]
-    assert len(theirs[3]) == 1 and len(theirs[1]) == 2 and theirs[0][0][0]["backup"]["success"] and not theirs[0][-1][0]["backup"]["success"]
+    assert len(theirs[3]) == 1 and len(theirs[1]) == 3 and theirs[0][0][0]["backup"]["success"] and not theirs[0][-1][0]["backup"]["success"]
     assert not extended or theirs[0][1][0]["backup"]["files_changed"] == 1
 
 

@@ -146,39 +146,60 @@ public:
     return content;
   }
 
-  /// Compares the content of one frame, which comes in pieces, with what it should be. Needs memory for the frame's
-  /// window only.
-  class comparison {
+  /// The content of frames, one or several in a row, both in pieces. Needs memory for a window only. The decompressor is
+  /// for nothing else meanwhile.
+  class stream {
   public:
-    comparison(decompressor& with, byte_view expected) : with_(with), expected_(expected) {
+    explicit stream(decompressor& with) : with_(with) {
       ::ZSTD_DCtx_reset(with_.context_.get(), ZSTD_reset_session_only);
-      with_.piece_.resize(std::min(::ZSTD_DStreamOutSize(), expected.size() + 1));
+      with_.piece_.resize(::ZSTD_DStreamOutSize());
     }
 
-    void add(byte_view piece) {
-      ZSTD_inBuffer in{piece.data(), piece.size(), 0};
-      for (bool more = !piece.empty(); is_equal_ && more;) {
-        if (left_ == 0) {
-          is_equal_ = false;  // bytes behind the frame
-          return;
-        }
+    /// Goes on with `piece`, which must last until next() has no more.
+    void give(byte_view piece) noexcept { in_ = {piece.data(), piece.size(), 0}; }
+
+    /// Some of the content, good until the next call; empty once another piece is needed. Throws damaged.
+    [[nodiscard]] byte_view next() {
+      while (in_.pos < in_.size || has_more_) {
         ZSTD_outBuffer out{with_.piece_.data(), with_.piece_.size(), 0};
-        left_ = ::ZSTD_decompressStream(with_.context_.get(), &out, &in);
-        const auto got = byte_view(with_.piece_).first(out.pos);
-        is_equal_ = !::ZSTD_isError(left_) && got.size() <= expected_.size() &&
-                    std::equal(got.begin(), got.end(), expected_.begin());
+        left_ = ::ZSTD_decompressStream(with_.context_.get(), &out, &in_);
+        if (::ZSTD_isError(left_)) refuse(::ZSTD_getErrorName(left_));
+        has_more_ = left_ != 0 && out.pos == out.size;
+        if (out.pos != 0) return byte_view(with_.piece_).first(out.pos);
+      }
+      return {};
+    }
+
+    /// Whether what came so far ends with a frame.
+    [[nodiscard]] bool is_complete() const noexcept { return left_ == 0; }
+
+  private:
+    decompressor& with_;
+    ZSTD_inBuffer in_{nullptr, 0, 0};
+    std::size_t left_ = 1;
+    bool has_more_ = false;  ///< in the decompressor, though all of the piece went in
+  };
+
+  /// Compares the content of frames, which come in pieces, with what it should be.
+  class comparison {
+  public:
+    comparison(decompressor& with, byte_view expected) : stream_(with), expected_(expected) {}
+
+    /// Throws damaged if what comes is no frame.
+    void add(byte_view piece) {
+      stream_.give(piece);
+      for (byte_view got; is_equal_ && !(got = stream_.next()).empty();) {
+        is_equal_ = got.size() <= expected_.size() && std::equal(got.begin(), got.end(), expected_.begin());
         if (is_equal_) expected_ = expected_.subspan(got.size());
-        more = in.pos < in.size || (left_ != 0 && out.pos == out.size);
       }
     }
 
     /// Asked after the last piece.
-    [[nodiscard]] bool is_equal() const noexcept { return is_equal_ && left_ == 0 && expected_.empty(); }
+    [[nodiscard]] bool is_equal() const noexcept { return is_equal_ && stream_.is_complete() && expected_.empty(); }
 
   private:
-    decompressor& with_;
+    stream stream_;
     byte_view expected_;
-    std::size_t left_ = 1;
     bool is_equal_ = true;
   };
 
@@ -222,7 +243,7 @@ private:
   }
 
   std::unique_ptr<ZSTD_DCtx, free_context> context_;
-  bytes piece_;  ///< of `comparison`
+  bytes piece_;  ///< of `stream`
 };
 
 }  // namespace recoup

@@ -123,6 +123,41 @@ public:
     }
   }
 
+  // --- a box for which there is no memory: it comes twice, in pieces ---
+
+  /// Verifies a box before anything of it is decrypted: its IV, then its ciphertext, then its tag. The box is for nothing
+  /// else meanwhile.
+  class verification {
+  public:
+    verification(box& with, byte_view iv) : with_(with), has_iv_(!is_zero(iv)) { with_.start_mac(iv); }
+
+    void add(byte_view ciphertext) { with_.continue_mac(ciphertext); }
+
+    /// Throws damaged as open() does.
+    void finish(byte_view tag) {
+      std::array<std::uint8_t, box_tag_size> computed;
+      with_.finish_mac(computed.data());
+      if (!has_iv_ || ::sodium_memcmp(computed.data(), tag.data(), box_tag_size) != 0) throw wrong_tag();
+    }
+
+  private:
+    box& with_;
+    bool has_iv_;
+  };
+
+  /// Decrypts what was verified. Pieces have a multiple of 16 bytes, but for the last one. May be used beside a
+  /// `verification` of the same box, but not beside another member.
+  class decryption {
+  public:
+    decryption(box& with, byte_view iv) : with_(with) { with_.start_keystream(iv); }
+
+    /// Replaces ciphertext by plaintext.
+    void next(byte_span piece) { with_.continue_keystream(piece, piece); }
+
+  private:
+    box& with_;
+  };
+
   [[nodiscard]] bytes seal(byte_view plaintext) {
     bytes out(plaintext.size() + box_overhead);
     seal(plaintext, out);
@@ -178,9 +213,13 @@ private:
     std::array<std::uint8_t, box_tag_size> tag;
     authenticate(iv, ciphertext, tag.data());
     if (is_zero(iv) || ::sodium_memcmp(tag.data(), sealed.last(box_tag_size).data(), box_tag_size) != 0)
-      throw error(error_code::damaged,
-                  "encrypted data does not verify (wrong MAC): it was changed, cut off, or sealed with another key");
+      throw wrong_tag();
     return ciphertext;
+  }
+
+  [[nodiscard]] static error wrong_tag() {
+    return {error_code::damaged,
+            "encrypted data does not verify (wrong MAC): it was changed, cut off, or sealed with another key"};
   }
 
   /// Encrypts or decrypts: CTR is its own inverse. The counter is the IV as a 128-bit big-endian number and wraps.
@@ -206,13 +245,25 @@ private:
   }
 
   void authenticate(byte_view iv, byte_view ciphertext, std::uint8_t* tag) {
+    start_mac(iv);
+    continue_mac(ciphertext);
+    finish_mac(tag);
+  }
+
+  void start_mac(byte_view iv) {
     int written = 0;
     check(::EVP_EncryptUpdate(block_.get(), one_time_key_.span().data() + 16, &written, iv.data(), box_iv_size));
     if (written != static_cast<int>(box_iv_size)) throw error(error_code::failure, "encryption: OpenSSL stopped early");
     // Poly1305 clamps r itself, so mac_r goes in as it is stored.
-    std::size_t tag_size = 0;
     check(::EVP_MAC_init(mac_.get(), one_time_key_.view().data(), one_time_key_.size(), nullptr));
+  }
+
+  void continue_mac(byte_view ciphertext) {
     check(::EVP_MAC_update(mac_.get(), ciphertext.data(), ciphertext.size()));
+  }
+
+  void finish_mac(std::uint8_t* tag) {
+    std::size_t tag_size = 0;
     check(::EVP_MAC_final(mac_.get(), tag, &tag_size, box_tag_size));
   }
 

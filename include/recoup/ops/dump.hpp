@@ -28,7 +28,7 @@
 #include <recoup/ops/dump/zip_writer.hpp>
 #include <recoup/ops/walk.hpp>
 #include <recoup/repo/repository.hpp>
-#include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_reader.hpp>
 
 namespace recoup {
 
@@ -67,9 +67,8 @@ struct dump_target {
   for (std::size_t i = 0; i < names.size(); ++i) {
     target.path.append("/").append(names[i]);
     const bool is_last = i + 1 == names.size();
-    auto nodes = decode_tree(repo.load_blob(blob_type::tree, target.tree));
-    const auto at = std::ranges::find(nodes, names[i], &node::name);
-    if (at == nodes.end())
+    auto at = find_in_tree(repo, target.tree, names[i]);
+    if (!at)
       throw error(error_code::not_found, "path \"" + go_quoted(target.path) + "\" not found in snapshot");
     if (at->type == node_type::dir && at->subtree) {
       target.tree = *at->subtree;

@@ -18,7 +18,7 @@
 #include <recoup/fs/path.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/repo/snapshot.hpp>
-#include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_reader.hpp>
 
 namespace recoup {
 
@@ -121,9 +121,8 @@ struct found_snapshot {
   std::string so_far;
   for (const auto name : split_path(cleaned)) {
     so_far += "/" + std::string(name);
-    auto nodes = decode_tree(repo.load_blob(blob_type::tree, tree));
-    const auto at = std::ranges::find(nodes, name, &node::name);
-    if (at == nodes.end()) throw error(error_code::not_found, "path " + so_far + ": not found in the snapshot");
+    const auto at = find_in_tree(repo, tree, name);
+    if (!at) throw error(error_code::not_found, "path " + so_far + ": not found in the snapshot");
     if (at->type != node_type::dir || !at->subtree)
       throw error(error_code::invalid_argument, "path " + so_far + ": not a directory");
     tree = *at->subtree;

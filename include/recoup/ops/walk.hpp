@@ -5,11 +5,12 @@
 //     if (is_dull(at->path)) walk.skip();    // a directory: do not enter it
 //
 // A directory comes before what is in it, entries in the order of their tree: ascending raw names. The index must be
-// loaded. One decoded tree for each level of directories is all the memory that is used.
+// loaded. All the memory that is used is a tree for each level of directories, or a part of one that is long.
 #pragma once
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@
 #include <recoup/core/id.hpp>
 #include <recoup/core/interrupt.hpp>
 #include <recoup/repo/repository.hpp>
-#include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_reader.hpp>
 
 namespace recoup {
 
@@ -53,10 +54,10 @@ public:
   [[nodiscard]] walked_node* next() {
     throw_if_stopped(options_.stop);
     if (std::exchange(entering_, false)) enter_current();
-    while (!levels_.empty() && levels_.back().next == levels_.back().nodes.size()) levels_.pop_back();
-    if (levels_.empty()) return nullptr;
+    auto* const found = next_node();
+    if (found == nullptr) return nullptr;
     auto& top = levels_.back();
-    current_.node = std::move(top.nodes[top.next++]);
+    current_.node = std::move(*found);
     path_.resize(top.path_length);
     path_.append("/").append(current_.node.name);
     current_.path = path_;
@@ -73,16 +74,28 @@ public:
   /// The other entries of the directory that holds what next() gave last are passed over too.
   void skip_rest_of_directory() noexcept {
     entering_ = false;
-    if (!levels_.empty()) levels_.back().next = levels_.back().nodes.size();
+    if (!levels_.empty()) levels_.back().reader.reset();
   }
 
 private:
   struct level {
     id tree;
-    std::vector<node> nodes;
-    std::size_t next = 0;
+    std::unique_ptr<tree_reader> reader;  ///< while there is more
     std::size_t path_length = 0;
   };
+
+  /// Of the innermost directory that has more.
+  [[nodiscard]] node* next_node() {
+    for (; !levels_.empty(); levels_.pop_back()) {
+      auto& top = levels_.back();
+      try {
+        if (auto* const found = top.reader ? top.reader->next() : nullptr) return found;
+      } catch (const error& problem) {
+        report(top.tree, path_.substr(0, top.path_length), problem);
+      }
+    }
+    return nullptr;
+  }
 
   void enter_current() {
     const std::string path = path_;
@@ -93,18 +106,22 @@ private:
   }
 
   void enter(const id& tree, const std::string& path) {
-    level entered{tree, {}, 0, path.size()};
+    level entered{tree, {}, path.size()};
     try {
-      entered.nodes = decode_tree(repo_.load_blob(blob_type::tree, tree));
+      entered.reader = std::make_unique<tree_reader>(repo_, tree);
     } catch (const error& problem) {
-      const auto shown = path.empty() ? std::string("/") : path;
-      const error named(problem.code(), "tree " + tree.hex() + " of " + shown + " cannot be read: " + problem.what());
-      if (!options_.on_error) throw named;
-      options_.on_error(shown, tree, named);
+      report(tree, path, problem);
       return;
     }
     path_ = path;
     levels_.push_back(std::move(entered));
+  }
+
+  void report(const id& tree, const std::string& path, const error& problem) const {
+    const auto shown = path.empty() ? std::string("/") : path;
+    const error named(problem.code(), "tree " + tree.hex() + " of " + shown + " cannot be read: " + problem.what());
+    if (!options_.on_error) throw named;
+    options_.on_error(shown, tree, named);
   }
 
   repository& repo_;

@@ -139,6 +139,10 @@ public:
   [[nodiscard]] bytes load_blob(const blob_handle& handle);
   [[nodiscard]] bytes load_blob(blob_type type, const id& name) { return load_blob({type, name}); }
 
+  /// Calls `use(const blob_location&)` with one copy after the other until it does not throw. Throws as load_blob() does.
+  template <class Use>
+  void with_intact_copy(const blob_handle& handle, Use&& use);
+
   /// Stores a blob unless it is known or on its way already. It is durable only after flush().
   saved_blob save_blob(blob_type type, byte_view plaintext) {
     saved_blob result;
@@ -350,23 +354,17 @@ inline void repository::refresh_index(const index_load_observer& observer) {
   index_loaded_ = true;
 }
 
-inline bytes repository::load_blob(const blob_handle& handle) {
+template <class Use>
+void repository::with_intact_copy(const blob_handle& handle, Use&& use) {
   const auto places = index_.find_all(handle);
   const auto what = std::string(name_of(handle.type)) + " blob " + handle.id.hex();
   if (places.empty()) throw error(error_code::not_found, what + ": no index lists it");
   std::string problems;
   std::optional<error_code> code;  // of the first copy, but damage counts more than what trying again may mend
-  auto codec = codecs_.take();
-  bytes sealed, opened;
   for (const auto& place : places) {
-    const stored_file pack{file_type::pack, place.pack, handle.type == blob_type::tree};
     try {
-      load_verified(*storage_, pack, [&] {
-        sealed.resize(place.blob.length);
-        storage_->load(pack, place.blob.offset, sealed);
-        codec->open(place.blob, sealed, opened);
-      });
-      return opened;
+      use(place);
+      return;
     } catch (const error& problem) {
       const auto kind = problem.code() == error_code::not_found ? error_code::damaged : problem.code();
       if (!code || kind == error_code::damaged) code = kind;
@@ -374,6 +372,20 @@ inline bytes repository::load_blob(const blob_handle& handle) {
     }
   }
   throw error(*code, what + ": " + problems);
+}
+
+inline bytes repository::load_blob(const blob_handle& handle) {
+  auto codec = codecs_.take();
+  bytes sealed, opened;
+  with_intact_copy(handle, [&](const blob_location& place) {
+    const stored_file pack{file_type::pack, place.pack, handle.type == blob_type::tree};
+    load_verified(*storage_, pack, [&] {
+      sealed.resize(place.blob.length);
+      storage_->load(pack, place.blob.offset, sealed);
+      codec->open(place.blob, sealed, opened);
+    });
+  });
+  return opened;
 }
 
 inline bytes repository::load_unpacked(file_type type, const id& name) {
