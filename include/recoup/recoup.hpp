@@ -95,6 +95,9 @@
 
 #include <recoup/ops/check.hpp>
 
+#include <recoup/ops/check/affected_items.hpp>
+#include <recoup/ops/check/affected_search.hpp>
+#include <recoup/ops/check/lost_blobs.hpp>
 #include <recoup/ops/check/options.hpp>
 #include <recoup/ops/check/pack_check.hpp>
 #include <recoup/ops/check/tree_check.hpp>
@@ -171,6 +174,7 @@
 #include <recoup/ops/restore/overwrite.hpp>
 #include <recoup/ops/restore/plan.hpp>
 #include <recoup/ops/restore/remove_tree.hpp>
+#include <recoup/ops/restore/repeated_names.hpp>
 #include <recoup/ops/restore/reporter.hpp>
 #include <recoup/ops/restore/selection.hpp>
 #include <recoup/ops/restore/target_file.hpp>
