@@ -207,6 +207,18 @@
 #include <recoup/ops/tree_rewriter.hpp>
 #include <recoup/ops/upgrade_repository.hpp>
 #include <recoup/ops/used_blobs.hpp>
+#include <recoup/ops/verify.hpp>
+
+#include <recoup/ops/verify/blob_reading.hpp>
+#include <recoup/ops/verify/live.hpp>
+#include <recoup/ops/verify/live_content.hpp>
+#include <recoup/ops/verify/live_options.hpp>
+#include <recoup/ops/verify/live_place.hpp>
+#include <recoup/ops/verify/live_properties.hpp>
+#include <recoup/ops/verify/options.hpp>
+#include <recoup/ops/verify/sample_choice.hpp>
+#include <recoup/ops/verify/snapshot_walk.hpp>
+
 #include <recoup/ops/walk.hpp>
 
 #include <recoup/repo/blob.hpp>
