@@ -9,6 +9,7 @@
 #include <recoup/ops/verify.hpp>
 #include <recoup/ops/verify/live.hpp>
 #include <recoup/ops/verify/live_place.hpp>
+#include <recoup/repo/lock.hpp>
 
 #include "command.hpp"
 #include "format.hpp"
@@ -145,6 +146,8 @@ void verify_live(context& call, session& open, const id& root, const verify_opti
   };
   options.stop = chosen.stop;
   call.out.info("comparing with " + options.place.directory);
+  if (const auto here = local_hostname(); flags.target.empty() && of.snapshot.hostname != here)
+    call.out.info("these are the files of " + here + ", but the snapshot was made on " + of.snapshot.hostname);
   verify_progress progress(call, true);
   const auto result = open.under_lock([&] { return compare_live(open.repo(), root, options, progress); });
   progress.finish(result, options.sample);

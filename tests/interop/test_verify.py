@@ -10,6 +10,7 @@ import random
 import shutil
 import stat
 import subprocess
+import tarfile
 
 import pytest
 
@@ -22,6 +23,10 @@ from support.storage import place
 from support.trees import noise, write
 
 SEED = int(os.environ.get("RECOUP_SEED", "1"))
+
+#: archives of real repositories, with their passwords
+FIXTURES = {f"restic/{name}": "geheim" for name in ("small-repo", "repo-data-missing", "repo-duplicates", "repo-index-missing", "repo-restore-permissions-test",
+                                                    "repo-unreferenced-data")} | {"rustic/restic-repo": "restic", "rustic/rustic-repo": "rustic"}
 
 pytestmark = pytest.mark.recoup_only
 
@@ -258,6 +263,25 @@ def test_any_damage(recoup, broken, number, tmp_path):
         for path in expected:
             assert f"damaged: {os.fsdecode(path)}: " in text.errors
     assert broken.ids("locks") == set()
+
+
+@pytest.mark.parametrize("name", FIXTURES)
+@pytest.mark.skipif(not programs.fixtures_folder().is_dir(), reason="the fixtures are no part of the project")
+def test_repositories_of_other_programs(recoup, tmp_path, name):
+    """Those that are broken on purpose too: each snapshot, and what check says of all."""
+    with tarfile.open(programs.fixtures_folder() / f"{name}.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="tar")
+    repo = Repository(place(tmp_path / "repo"), password=FIXTURES[name])
+    if storage.is_bucket():
+        storage.copy_tree(tmp_path / "repo", repo.path)
+    made = format.Repo(repo.path, repo.password)
+    made.replace_keys(repo.password)
+    expected = Losses(made).of_snapshots()
+    assert bool(expected) == (name in ("restic/repo-data-missing", "restic/repo-index-missing"))
+    for snapshot in made.names("snapshots"):
+        paths = set(expected.get(snapshot, {}))
+        assert items(recoup.run("verify", snapshot, "--json", repo=repo, code=1 if paths else 0)) == paths
+    assert affected_by(recoup.run("check", "--read-data", "--json", repo=repo, code=None)) == expected
 
 
 def test_parts_of_a_snapshot(recoup, broken):
