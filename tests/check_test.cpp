@@ -132,6 +132,21 @@ TEST_P(check_test, flipped_bits_in_packs_are_found_by_reading_them) {
   expect_named(run(all_packs{}), "header claims to be");
 }
 
+TEST_P(check_test, a_damaged_blob_takes_no_room_from_those_after_it) {
+  std::mt19937 random(1);
+  std::vector<std::string> parts(2, std::string(std::size_t{3} << 20, '\0'));
+  for (auto& part : parts)
+    for (auto& byte : part) byte = static_cast<char>(random());
+  (void)save_snapshot(*repo_, save_tree(*repo_, {make_file(*repo_, "large", parts)}));
+  const auto first = *repo_->index().find({blob_type::data, sha256(as_bytes(parts[0]))});
+  const auto second = *repo_->index().find({blob_type::data, sha256(as_bytes(parts[1]))});
+  ASSERT_EQ(first.pack, second.pack);
+  alter({file_type::pack, first.pack}, [&](bytes& content) { content[first.blob.offset + 20] ^= 4; });
+  (void)run(all_packs{});
+  EXPECT_EQ(report_->errors.size(), 2u) << testing::PrintToString(report_->errors);  // the pack's hash and this blob
+  for (const auto& text : report_->errors) EXPECT_EQ(text.find(second.blob.handle.id.hex()), text.npos) << text;
+}
+
 TEST_P(check_test, a_flipped_bit_in_a_tree_is_found_by_walking) {
   const auto pack = pack_of(blob_type::tree);
   const auto place = *repo_->index().find({blob_type::tree, *inner_.subtree});
