@@ -6,6 +6,8 @@
 
 namespace recoup::cli {
 
+void add_verify_command(command_tree& tree);
+
 command_tree::command_tree(std::string program_name)
     : owned_root(
           std::make_unique<CLI::App>("Back up files into a restic repository, and get them back", program_name)),
@@ -43,6 +45,7 @@ command_tree::command_tree(std::string program_name)
   add_stats_command(*this);
   add_tag_command(*this);
   add_unlock_command(*this);
+  add_verify_command(*this);
   add_version_command(*this);
 }
 

@@ -7,8 +7,10 @@
 #include <recoup/ops/check.hpp>
 #include <recoup/ops/snapshot_groups.hpp>
 
+#include "check_report.hpp"
 #include "command.hpp"
 #include "format.hpp"
+#include "pack_progress.hpp"
 #include "phase_counter.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
@@ -85,11 +87,14 @@ std::string describe(const pack_selection& packs, bool filtered) {
 
 class check_printer : public check_observer {
 public:
-  check_printer(context& call, const check_options& options) : call_(call), options_(options), progress_(call) {}
+  check_printer(context& call, const check_options& options)
+      : call_(call), options_(options), progress_(call), packs_(call) {}
 
   void on_progress(check_phase phase, std::uint64_t done, std::uint64_t total) override {
     progress_.show(phase, done, total, [this](check_phase entered) { enter(entered); });
+    if (phase == check_phase::data) packs_.set(done, total);
   }
+  void on_bytes_read(std::uint64_t done, std::uint64_t total) override { packs_.set_bytes(done, total); }
   void on_error(const std::string& text) override {
     if (call_.options.json)
       call_.out.error(
@@ -99,25 +104,36 @@ public:
   }
   void on_hint(const std::string& text) override { call_.out.detail(text); }
 
-  void finish() { progress_.finish(); }
+  void finish() {
+    progress_.finish();
+    packs_.finish();
+  }
 
 private:
   void enter(check_phase phase) {
+    packs_.finish();
     if (phase == check_phase::index) {
       progress_.start("index files loaded", call_.screen.output_is_tty());
     } else if (phase == check_phase::snapshots) {
       call_.out.info("check all packs");
       call_.out.info("check snapshots, trees and blobs");
       progress_.start("snapshots");
-    } else {
+    } else if (phase == check_phase::data) {
       call_.out.info(describe(options_.read_data, options_.snapshots.has_value()));
+      packs_.start();
+    } else if (phase == check_phase::damaged) {
+      call_.out.info("read packs of the wrong length");
       progress_.start("packs");
+    } else {
+      call_.out.info("find the files that need what is damaged");
+      progress_.start("trees");
     }
   }
 
   context& call_;
   const check_options& options_;
   phase_counter<check_phase> progress_;
+  pack_progress packs_;
 };
 
 void print_summary_json(const context& call, const check_result& result) {
@@ -150,6 +166,12 @@ void print_advice(const context& call, const check_result& result) {
     out.error("\nThe repository contains damaged pack files. What is left of them can be taken over, and the snapshots "
               "made whole without the rest, with these commands. Make a copy of the damaged files first.\n\n"
               "restic repair packs" + list_of(result.broken_packs) + "\nrestic repair snapshots --forget\n");
+  if (result.affected && !result.affected->snapshots().empty() && !result.broken_packs.empty())
+    out.error("If files that still are as they were are backed up between these two, with `recoup backup --force`, what "
+              "is lost of them is stored again, and older snapshots get it back as well.\n");
+  else if (result.affected && !result.affected->snapshots().empty())
+    out.error("\n`recoup check --read-data` tells which packs are damaged. `recoup repair index` looks in all packs for "
+              "what is in no index.\n");
   if (!result.broken_snapshots.empty())
     out.error("\nThe repository contains damaged snapshot files. They can be removed with this command.\n\n"
               "restic repair snapshots --forget" + list_of(result.broken_snapshots) + "\n");
@@ -174,6 +196,8 @@ check_result examine(context& call, const check_flags& flags, check_options& opt
                flags.with_cache ? cache_use::shared : cache_use::temporary);
   options.stop = open.token();
   call.out.info("load indexes");
+  // restic says nothing of this, and what runs restic reads what it says.
+  options.find_affected = call.commands.program == "recoup";
   check_printer printer(call, options);
   auto result = open.under_lock([&] { return check(open.repo(), options, printer); });
   printer.finish();
@@ -191,6 +215,7 @@ void run(context& call, const check_flags& flags) {
     if (call.options.json) print_summary_json(call, result);
     throw;
   }
+  if (result.affected) report_affected(call, *result.affected);
   if (call.options.json)
     print_summary_json(call, result);
   else
@@ -207,7 +232,9 @@ void add_check_command(command_tree& tree) {
       "Tests whether everything that the snapshots need is there and intact: index, packs, trees. With --read-data or\n"
       "--read-data-subset it also reads what was backed up and verifies each byte. Snapshot IDs or filters restrict\n"
       "it to what these snapshots need. A repository behind a network is checked with a temporary cache, so that what\n"
-      "is stored is looked at and not what the cache holds of it; --with-cache saves the time for that.\n";
+      "is stored is looked at and not what the cache holds of it; --with-cache saves the time for that.\n\n"
+      "If something is damaged, recoup, unless it is called as restic, also tells which snapshots and which files in\n"
+      "them need it: ten of each snapshot, all with -v or --json. `recoup verify` looks at one snapshot alone.\n";
   const auto flags = std::make_shared<check_flags>();
   auto& app = *command.app;
   add_switch(app, "--read-data", flags->read_data, "read all data blobs");

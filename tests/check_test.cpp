@@ -1,4 +1,11 @@
 // Each kind of damage is named, and what is whole is called so.
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
 #include <recoup/ops/check.hpp>
 #include <recoup/storage/fault.hpp>
 
@@ -123,6 +130,21 @@ TEST_P(check_test, flipped_bits_in_packs_are_found_by_reading_them) {
   storage_->save({file_type::pack, pack}, whole);
   alter({file_type::pack, pack}, [](bytes& content) { content[content.size() - 1] ^= 4; });
   expect_named(run(all_packs{}), "header claims to be");
+}
+
+TEST_P(check_test, a_damaged_blob_takes_no_room_from_those_after_it) {
+  std::mt19937 random(1);
+  std::vector<std::string> parts(2, std::string(std::size_t{3} << 20, '\0'));
+  for (auto& part : parts)
+    for (auto& byte : part) byte = static_cast<char>(random());
+  (void)save_snapshot(*repo_, save_tree(*repo_, {make_file(*repo_, "large", parts)}));
+  const auto first = *repo_->index().find({blob_type::data, sha256(as_bytes(parts[0]))});
+  const auto second = *repo_->index().find({blob_type::data, sha256(as_bytes(parts[1]))});
+  ASSERT_EQ(first.pack, second.pack);
+  alter({file_type::pack, first.pack}, [&](bytes& content) { content[first.blob.offset + 20] ^= 4; });
+  (void)run(all_packs{});
+  EXPECT_EQ(report_->errors.size(), 2u) << testing::PrintToString(report_->errors);  // the pack's hash and this blob
+  for (const auto& text : report_->errors) EXPECT_EQ(text.find(second.blob.handle.id.hex()), text.npos) << text;
 }
 
 TEST_P(check_test, a_flipped_bit_in_a_tree_is_found_by_walking) {
@@ -316,6 +338,247 @@ TEST_F(many_packs, packs_are_checked_even_if_lists_show_them_twice) {
   recording_check report;
   EXPECT_TRUE(check(*repo, {}, report).clean());
   EXPECT_TRUE(report.hints.empty());
+}
+
+// --- what damage means for the snapshots ---
+
+/// Snapshot -> path -> the blobs that it lacks, each as "data 0123…", or what else is wrong with it.
+using affected_paths = std::map<std::string, std::map<std::string, std::set<std::string>>>;
+
+[[nodiscard]] affected_paths told_by(const check_result& result) {
+  affected_paths told;
+  if (!result.affected) return told;
+  for (const auto& each : result.affected->snapshots()) {
+    auto& paths = told[each.snapshot.id.hex()];
+    result.affected->for_each(each, [&](const affected_item& item) {
+      auto& causes = paths[item.path];
+      for (const auto* cause : item.causes)
+        causes.insert(cause->blob ? name_of(cause->blob->type) + (" " + cause->blob->id.hex()) : cause->problem);
+      return true;
+    });
+    EXPECT_EQ(paths.size(), each.items);
+  }
+  return told;
+}
+
+/// The same found in the simplest way: each path of each snapshot, each blob of it loaded.
+class simple_search {
+public:
+  explicit simple_search(repository& repo) : repo_(repo) {}
+
+  [[nodiscard]] affected_paths run() {
+    for (const auto& [name, value] : repo_.load_snapshots()) {
+      snapshot_ = name.hex();
+      search(value.tree, "");
+    }
+    return std::move(found_);
+  }
+
+private:
+  void note(const std::string& path, const blob_handle& blob) {
+    found_[snapshot_][path.empty() ? "/" : path].insert(name_of(blob.type) + (" " + blob.id.hex()));
+  }
+
+  [[nodiscard]] std::optional<bytes> load(const blob_handle& blob) {
+    try {
+      return repo_.load_blob(blob);
+    } catch (const error&) {
+      return std::nullopt;
+    }
+  }
+
+  void search(const id& tree, const std::string& path) {
+    const auto content = load({blob_type::tree, tree});
+    if (!content) return note(path, {blob_type::tree, tree});
+    for (const auto& entry : decode_tree(*content)) {
+      if (entry.type == node_type::dir) search(*entry.subtree, path + "/" + entry.name);
+      if (entry.type != node_type::file) continue;
+      for (const auto& blob : *entry.content)
+        if (!load({blob_type::data, blob})) note(path + "/" + entry.name, {blob_type::data, blob});
+    }
+  }
+
+  repository& repo_;
+  std::string snapshot_;
+  affected_paths found_;
+};
+
+class damaged_at_random : public testing::TestWithParam<unsigned> {
+protected:
+  damaged_at_random() : random_(GetParam()), storage_(std::make_shared<memory_backend>()) {
+    repository_options small;
+    small.pack_size = 4096;
+    repo_ = make_repository(storage_, 1 + GetParam() % 2, small);
+    for (std::int64_t i = 0; i < 8; ++i) {
+      (void)save_snapshot(*repo_, save_tree(*repo_, directory(3)), 1'700'000'000 + i);
+      if (i == 4) store_again();
+    }
+  }
+
+  [[nodiscard]] unsigned any(unsigned end) { return std::uniform_int_distribution<unsigned>(0, end - 1)(random_); }
+  /// One of a few dozen, so that files and directories share them.
+  [[nodiscard]] std::string content() { return std::string(200 + any(900), static_cast<char>('a' + any(26))); }
+
+  [[nodiscard]] std::vector<node> directory(unsigned depth) {
+    std::vector<node> nodes;
+    for (unsigned i = 0, end = any(5); i < end; ++i) {
+      std::vector<std::string> parts(any(4));
+      for (auto& part : parts) part = content();
+      nodes.push_back(make_file(*repo_, "f" + std::to_string(i), parts));
+    }
+    for (unsigned i = 0, end = depth == 0 ? 0 : 1 + any(3); i < end; ++i) {
+      // Every other one is a directory that was there before, under whatever name.
+      if (!known_.empty() && any(2) == 0) {
+        nodes.push_back(known_[any(static_cast<unsigned>(known_.size()))]);
+        nodes.back().name = "d" + std::to_string(i);
+      } else {
+        nodes.push_back(make_directory(*repo_, "d" + std::to_string(i), directory(depth - 1)));
+        known_.push_back(nodes.back());
+      }
+    }
+    if (any(4) == 0) nodes.push_back(make_symlink("l", "f0"));
+    return nodes;
+  }
+
+  /// Some blobs get a second copy, in packs that are indexed too.
+  void store_again() {
+    repo_->flush();
+    std::vector<blob_location> all;
+    repo_->index().for_each([&](const blob_location& place) { all.push_back(place); });
+    pack_builder builder(storage_->begin(file_type::pack, {}));
+    box sealer(repo_->master_key());
+    for (const auto& place : all) {
+      if (any(3) != 0 && &place != &all.front()) continue;
+      const auto content = repo_->load_blob(place.blob.handle);
+      builder.add(place.blob.handle, sealer.seal(content), 0);
+    }
+    (void)builder.finish(sealer);
+    const auto name = builder.name();
+    builder.save({file_type::pack, name});
+    const indexed_pack entry{name, {builder.blobs().begin(), builder.blobs().end()}};
+    repo_->save_unpacked(file_type::index, encode_index({&entry, 1}));
+  }
+
+  void damage_some() {
+    const auto packs = repo_->list(file_type::pack);
+    for (unsigned i = 0, end = 1 + any(4); i < end; ++i) {
+      const stored_file file{file_type::pack, packs[any(static_cast<unsigned>(packs.size()))].name};
+      bytes content;
+      try {
+        content = storage_->load_all(file);
+      } catch (const error&) {
+        continue;
+      }
+      switch (any(4)) {
+        case 0: storage_->remove(file); continue;
+        case 1: content.resize(any(static_cast<unsigned>(content.size()))); break;
+        case 2: content.push_back(0); break;
+        default: content[any(static_cast<unsigned>(content.size()))] ^= 1;
+      }
+      storage_->save(file, content);
+    }
+    if (any(4) == 0) storage_->remove({file_type::index, repo_->list(file_type::index).front().name});
+  }
+
+  std::mt19937 random_;
+  std::shared_ptr<memory_backend> storage_;
+  std::shared_ptr<repository> repo_;
+  std::vector<node> known_;
+};
+
+INSTANTIATE_TEST_SUITE_P(seeds, damaged_at_random, testing::Range(1u, 41u));
+
+TEST_P(damaged_at_random, all_that_is_affected_is_named_and_nothing_else) {
+  damage_some();
+  recording_check report;
+  check_options options;
+  options.read_data = all_packs{};
+  options.find_affected = true;
+  options.threads = 1 + GetParam() % 3;
+  const auto result = check(*repository::open(storage_, test_password), options, report);
+  EXPECT_EQ(result.affected.has_value(), !result.clean());
+  const auto told = told_by(result), expected = simple_search(*open_repository(storage_)).run();
+  EXPECT_EQ(told, expected);
+
+  // Without reading data only what is missing, too short or a tree is known to be damaged.
+  options.read_data = no_packs{};
+  recording_check quick;
+  for (const auto& [snapshot, paths] : told_by(check(*repository::open(storage_, test_password), options, quick))) {
+    ASSERT_TRUE(expected.contains(snapshot));
+    for (const auto& [path, causes] : paths) {
+      ASSERT_TRUE(expected.at(snapshot).contains(path)) << path;
+      EXPECT_TRUE(std::ranges::includes(expected.at(snapshot).at(path), causes)) << path;
+    }
+  }
+}
+
+TEST_P(check_test, what_is_affected_is_searched_only_if_asked_for_and_of_the_chosen_snapshots) {
+  const auto second = save_snapshot(*repo_, save_tree(*repo_, {make_file(*repo_, "alone", {"intact"})}), 1'700'000'001);
+  const auto place = *repo_->index().find({blob_type::data, sha256(as_bytes("and more"))});
+  alter({file_type::pack, place.pack}, [&](bytes& content) { content[place.blob.offset + 20] ^= 4; });
+  EXPECT_FALSE(run(all_packs{}).affected);
+  check_options options;
+  options.read_data = all_packs{};
+  options.find_affected = true;
+  const auto result = run(options);
+  EXPECT_EQ(told_by(result), (affected_paths{{first_.id.hex(), {{"/d/b", {"data " + place.blob.handle.id.hex()}}}}}));
+  EXPECT_EQ(result.affected->snapshots_searched(), 2u);
+  options.snapshots = std::vector{second};
+  EXPECT_TRUE(run(options).clean());
+}
+
+TEST_P(check_test, trees_that_cannot_be_read_and_nodes_that_make_no_sense_are_affected) {
+  auto odd = make_node("odd", node_type::file);  // without a list of blobs
+  const auto junk = repo_->save_blob(blob_type::tree, as_bytes("{\"nodes\":[{\"name\":5}]}\n")).id;
+  auto broken = make_node("broken", node_type::dir);
+  broken.subtree = junk;
+  const auto second = save_snapshot(
+      *repo_,
+      save_tree(*repo_, {inner_, make_directory(*repo_, "e", {odd, broken}), make_node("none", node_type::dir)}));
+  const auto third = save_snapshot(*repo_, junk);
+  check_options options;
+  options.find_affected = true;
+  const auto cause = "tree " + junk.hex();
+  EXPECT_EQ(told_by(run(options)),
+            (affected_paths{{second.id.hex(),
+                             {{"/e/broken", {cause}},
+                              {"/e/odd", {"the file has no list of blobs"}},
+                              {"/none", {"the directory has no tree"}}}},
+                            {third.id.hex(), {{"/", {cause}}}}}));
+}
+
+TEST(affected, many_snapshots_of_one_tree_that_repeats_itself) {
+  // 2^40 paths to one damaged file: counted without being walked, and the first of them are there at once.
+  const auto storage = std::make_shared<memory_backend>();
+  const auto repo = make_repository(storage);
+  const auto file = make_file(*repo, "f", {"damaged"});
+  auto nodes = std::vector{file};
+  for (int i = 0; i < 40; ++i) {
+    auto a = make_directory(*repo, "a", nodes), b = a;
+    b.name = "b";
+    nodes = {a, b};
+  }
+  const auto tree = save_tree(*repo, nodes);
+  for (int i = 0; i < 200; ++i) (void)save_snapshot(*repo, tree, 1'700'000'000 + i);
+  const auto place = *repo->index().find({blob_type::data, file.content->front()});
+  storage->remove({file_type::pack, place.pack});
+  recording_check report;
+  check_options options;
+  options.find_affected = true;
+  const auto result = check(*repository::open(storage, test_password), options, report);
+  ASSERT_EQ(result.affected->snapshots().size(), 200u);
+  for (const auto& each : result.affected->snapshots()) {
+    EXPECT_EQ(each.items, std::uint64_t{1} << 40);
+    EXPECT_EQ(each.tree, result.affected->snapshots().front().tree);
+    std::vector<std::string> first;
+    result.affected->for_each(each, [&](const affected_item& item) {
+      first.push_back(item.path);
+      return first.size() < 2;
+    });
+    std::string path;
+    for (int i = 0; i < 39; ++i) path += "/a";
+    EXPECT_EQ(first, (std::vector{path + "/a/f", path + "/b/f"}));
+  }
 }
 
 }  // namespace

@@ -95,6 +95,9 @@
 
 #include <recoup/ops/check.hpp>
 
+#include <recoup/ops/check/affected_items.hpp>
+#include <recoup/ops/check/affected_search.hpp>
+#include <recoup/ops/check/lost_blobs.hpp>
 #include <recoup/ops/check/options.hpp>
 #include <recoup/ops/check/pack_check.hpp>
 #include <recoup/ops/check/tree_check.hpp>
@@ -172,6 +175,7 @@
 #include <recoup/ops/restore/overwrite.hpp>
 #include <recoup/ops/restore/plan.hpp>
 #include <recoup/ops/restore/remove_tree.hpp>
+#include <recoup/ops/restore/repeated_names.hpp>
 #include <recoup/ops/restore/reporter.hpp>
 #include <recoup/ops/restore/selection.hpp>
 #include <recoup/ops/restore/target_file.hpp>
@@ -204,6 +208,18 @@
 #include <recoup/ops/tree_rewriter.hpp>
 #include <recoup/ops/upgrade_repository.hpp>
 #include <recoup/ops/used_blobs.hpp>
+#include <recoup/ops/verify.hpp>
+
+#include <recoup/ops/verify/blob_reading.hpp>
+#include <recoup/ops/verify/live.hpp>
+#include <recoup/ops/verify/live_content.hpp>
+#include <recoup/ops/verify/live_options.hpp>
+#include <recoup/ops/verify/live_place.hpp>
+#include <recoup/ops/verify/live_properties.hpp>
+#include <recoup/ops/verify/options.hpp>
+#include <recoup/ops/verify/sample_choice.hpp>
+#include <recoup/ops/verify/snapshot_walk.hpp>
+
 #include <recoup/ops/walk.hpp>
 
 #include <recoup/repo/blob.hpp>

@@ -2,7 +2,7 @@
 //
 //   every key file readable? -> every snapshot readable? -> every index readable? -> every indexed pack there, and of
 //   the right length? -> every tree readable, every blob it needs in the index? -> on request: packs read whole and
-//   verified
+//   verified -> on request, if anything is damaged: which snapshots and files need it?
 #pragma once
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -20,6 +21,8 @@
 
 #include <recoup/core/error.hpp>
 #include <recoup/core/worker_group.hpp>
+#include <recoup/ops/check/affected_search.hpp>
+#include <recoup/ops/check/lost_blobs.hpp>
 #include <recoup/ops/check/options.hpp>
 #include <recoup/ops/check/pack_check.hpp>
 #include <recoup/ops/check/tree_check.hpp>
@@ -44,9 +47,11 @@ public:
     load_index();
     if (!result_.damaged_indexes.empty()) return std::move(result_);  // all that follows would be the same error again
     group_by_pack();
+    const auto errors_before = result_.errors;
     check_packs();
     check_trees(snapshots);
     read_packs();
+    if (options_.find_affected && result_.errors != errors_before) find_affected(snapshots);
     return std::move(result_);
   }
 
@@ -117,10 +122,12 @@ private:
       if (found == stored.end()) {
         result_.broken_packs.insert(pack);
         complain("pack " + pack.hex() + ": does not exist");
+        lost_.add_all(repo_.index().blobs_in(pack), {pack, true});
         continue;
       }
       if (found->second != expected) {
         result_.broken_packs.insert(pack);
+        unread_.insert(pack);
         complain("pack " + pack.hex() + ": unexpected file size: got " + std::to_string(found->second) + ", expected " +
                  std::to_string(expected));
       }
@@ -152,19 +159,49 @@ private:
   void read_packs() {
     const auto chosen = choose_packs();
     if (chosen.empty()) return;
-    std::mutex mutex;
-    std::uint64_t done = 0;
+    std::uint64_t done = 0, bytes_done = 0, total = 0;
+    for (const auto& pack : chosen) total += pack_sizes_.at(pack);
+    observer_.on_bytes_read(0, total);
     observer_.on_progress(check_phase::data, 0, chosen.size());
-    const auto check = [&](const id& pack, pack_memory& memory) {
-      const auto problems = verify_pack(repo_, pack, repo_.index().blobs_in(pack), memory);
-      const std::lock_guard lock(mutex);
-      for (const auto& problem : problems) complain("pack " + pack.hex() + ": " + problem);
-      if (!problems.empty()) result_.broken_packs.insert(pack);
+    verify(chosen, [&](const id& pack, const pack_findings& found) {
+      for (const auto& problem : found.problems) complain("pack " + pack.hex() + ": " + problem);
+      if (!found.problems.empty()) result_.broken_packs.insert(pack);
+      observer_.on_bytes_read(bytes_done += pack_sizes_.at(pack), total);
       observer_.on_progress(check_phase::data, ++done, chosen.size());
+    });
+  }
+
+  /// Calls `take(const id& pack, const pack_findings&)` for each pack, from one thread at a time. Notes what is lost.
+  template <class Take>
+  void verify(const std::vector<id>& packs, const Take& take) {
+    std::mutex mutex;
+    const auto check = [&](const id& pack, pack_memory& memory) {
+      const auto found = verify_pack(repo_, pack, repo_.index().blobs_in(pack), memory);
+      const std::lock_guard lock(mutex);
+      unread_.erase(pack);
+      lost_.add_all(found.lost, {pack});
+      take(pack, found);
     };
     // Storage far away wants more packs under way than there are processors; each takes the memory of a pack.
     const auto threads = options_.threads != 0 ? threads_ : working_threads(repo_.storage(), 5);
-    parallel_for_each_with(threads, chosen, [] { return pack_memory{}; }, check, options_.stop);
+    parallel_for_each_with(threads, packs, [] { return pack_memory{}; }, check, options_.stop);
+  }
+
+  void find_affected(const std::vector<found_snapshot>& snapshots) {
+    std::erase_if(unread_, [this](const id& pack) { return !pack_sizes_.contains(pack); });
+    if (const std::vector<id> unread(unread_.begin(), unread_.end()); !unread.empty()) {
+      std::uint64_t done = 0;
+      observer_.on_progress(check_phase::damaged, 0, unread.size());
+      verify(unread, [&](const id&, const pack_findings&) {
+        observer_.on_progress(check_phase::damaged, ++done, unread.size());
+      });
+    }
+    lost_.forget_where_another_copy_is_intact(repo_, threads_, options_.stop);
+    observer_.on_progress(check_phase::affected, 0, 0);
+    affected_search search(repo_, lost_, threads_, [this](std::uint64_t trees) {
+      observer_.on_progress(check_phase::affected, trees, 0);
+    });
+    result_.affected = search.run(snapshots, options_.stop);
   }
 
   [[nodiscard]] std::vector<id> choose_packs() const {
@@ -197,6 +234,8 @@ private:
   check_observer& observer_;
   const unsigned threads_;
   std::map<id, std::uint64_t> pack_sizes_;  // as the index makes them, of the packs to check
+  std::set<id> unread_;                     // packs of the wrong length that were not read
+  lost_blobs lost_;                         // by what is known so far
   check_result result_;
 };
 

@@ -84,15 +84,18 @@ private:
   template <class Open>
   void open(const packed_blob& blob, Open&& open_it) {
     auto& result = results_.emplace_back(opened{blob.handle});
+    const auto filled_before = filled_;
     try {
       result.content = open_it();
       total_ += result.content.size();
+      return;
     } catch (const error& problem) {
       result.problem.emplace(problem);
     } catch (const std::bad_alloc&) {
       result.problem.emplace(error_code::failure, "not enough memory for a blob of " +
                                                       std::to_string(blob.plaintext_length()) + " bytes");
     }
+    filled_ = filled_before;  // total_, by which others are let in, does not count it either
   }
 
   /// Memory that stays where it is until clear(). Grows only while nothing lies in it.

@@ -12,6 +12,7 @@
 
 #include <recoup/core/error.hpp>
 #include <recoup/core/id.hpp>
+#include <recoup/ops/check/affected_items.hpp>
 #include <recoup/ops/snapshots.hpp>
 
 namespace recoup {
@@ -38,11 +39,20 @@ struct check_options {
   pack_selection read_data = no_packs{};
   /// Only these snapshots and the packs that hold their blobs; nothing means all.
   std::optional<std::vector<found_snapshot>> snapshots;
+  /// When something that snapshots may need is damaged: find out which of them, and which files in them, need it. Reads
+  /// all trees once more, and packs of the wrong length whole.
+  bool find_affected = false;
   unsigned threads = 0;  ///< 0: one per processor, and for packs up to 5 if the storage has as many connections
   std::stop_token stop{};
 };
 
-enum class check_phase { index, snapshots, data };
+enum class check_phase {
+  index,
+  snapshots,
+  data,
+  damaged,   ///< packs of which is not known yet which of their blobs are lost
+  affected,  ///< trees, to find what needs the lost blobs
+};
 
 /// Called from any thread, but from one at a time.
 class check_observer {
@@ -52,8 +62,11 @@ public:
   check_observer& operator=(const check_observer&) = delete;
   virtual ~check_observer() = default;
 
-  /// Begins with done = 0; `total` does not change within a phase. In `index` files are counted, in `data` packs.
+  /// Begins with done = 0; `total` does not change within a phase. In `index` files are counted, in `data` and
+  /// `damaged` packs, in `affected` trees, of which nobody knows how many there are: `total` is 0.
   virtual void on_progress(check_phase /*phase*/, std::uint64_t /*done*/, std::uint64_t /*total*/) {}
+  /// In `data`, before on_progress: bytes of the packs counted there.
+  virtual void on_bytes_read(std::uint64_t /*done*/, std::uint64_t /*total*/) {}
   /// Something is damaged or missing. `text` names it.
   virtual void on_error(const std::string& /*text*/) {}
   /// Untidy, but nothing is lost by it.
@@ -67,6 +80,7 @@ struct check_result {
   std::set<id> damaged_indexes;
   std::uint64_t unreferenced_packs = 0;  ///< in no index: garbage of interrupted runs
   bool suggest_repair_index = false, suggest_prune = false;
+  std::optional<affected_items> affected;  ///< what `find_affected` asks for; nothing, if there was no reason to search
 
   [[nodiscard]] bool clean() const noexcept { return errors == 0; }
 };

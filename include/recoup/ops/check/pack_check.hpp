@@ -30,14 +30,20 @@ struct pack_memory {
   blob_group blobs;
 };
 
+/// What is wrong with a pack.
+struct pack_findings {
+  std::vector<std::string> problems;
+  std::vector<packed_blob> lost;  ///< not intact here
+};
+
 /// Verifies the blobs of a pack that is in memory, and hashes the pack beside them.
 class pack_verification {
 public:
   pack_verification(repository& repo, pack_memory& memory)
       : codec_(repo.codecs().take()), content_(memory.content), group_(memory.blobs) {}
 
-  /// What is wrong. `indexed` is what the index says is in the pack, by offset.
-  [[nodiscard]] std::vector<std::string> run(const stored_file& pack, const std::vector<packed_blob>& indexed) {
+  /// `indexed` is what the index says is in the pack, by offset.
+  [[nodiscard]] pack_findings run(const stored_file& pack, const std::vector<packed_blob>& indexed) {
     compare_header(pack, indexed);
     for (const auto& blob : indexed) add(blob);
     verify_group();
@@ -45,9 +51,9 @@ public:
     sha256_update(std::array{sha256_job{.state = &hash_, .data = content_.subspan(hashed_), .name = &actual}});
     // Which blobs are hit, if any, tells which files are.
     if (actual != pack.name)
-      problems_.insert(problems_.begin(),
-                       "its content does not have the hash that it is named by, but " + actual.hex());
-    return std::move(problems_);
+      found_.problems.insert(found_.problems.begin(),
+                             "its content does not have the hash that it is named by, but " + actual.hex());
+    return std::move(found_);
   }
 
 private:
@@ -60,32 +66,35 @@ private:
                a.uncompressed_length == b.uncompressed_length;
       };
       if (!std::ranges::equal(listed, indexed, same))
-        problems_.push_back("its header and the index disagree about what is in it");
+        found_.problems.push_back("its header and the index disagree about what is in it");
     } catch (const error& problem) {
-      problems_.push_back(problem.what());
+      found_.problems.push_back(problem.what());
     }
   }
 
   void add(const packed_blob& blob) {
     if (std::uint64_t{blob.offset} + blob.length > content_.size()) {
-      problems_.push_back(describe(blob.handle) + " lies beyond its end");
+      lose(blob, " lies beyond its end");
       return;
     }
     if (group_.is_full_for(blob.plaintext_length())) verify_group();
     group_.add(blob, content_.subspan(blob.offset, blob.length), *codec_);
+    in_group_.push_back(blob);
   }
 
   void verify_group() {
     const auto next = content_.subspan(hashed_, std::min(content_.size() - hashed_, group_.total()));
     group_.verify({.state = &hash_, .data = next});
     hashed_ += next.size();
-    for (const auto& [handle, content, problem] : group_.results())
-      if (problem) problems_.push_back(describe(handle) + ": " + problem->what());
+    for (std::size_t i = 0; i < in_group_.size(); ++i)
+      if (const auto& problem = group_.results()[i].problem) lose(in_group_[i], std::string(": ") + problem->what());
     group_.clear();
+    in_group_.clear();
   }
 
-  [[nodiscard]] static std::string describe(const blob_handle& handle) {
-    return std::string(name_of(handle.type)) + " blob " + handle.id.hex();
+  void lose(const packed_blob& blob, const std::string& why) {
+    found_.problems.push_back(std::string(name_of(blob.handle.type)) + " blob " + blob.handle.id.hex() + why);
+    found_.lost.push_back(blob);
   }
 
   codec_pool::lease codec_;
@@ -93,31 +102,32 @@ private:
   blob_group& group_;
   sha256_state hash_;
   std::size_t hashed_ = 0;
-  std::vector<std::string> problems_;
+  std::vector<packed_blob> in_group_;
+  pack_findings found_;
 };
 
-/// What is wrong with the pack; empty if nothing is. `indexed` is what the index says is in it.
-[[nodiscard]] inline std::vector<std::string> verify_pack(repository& repo, const id& name,
-                                                          std::vector<packed_blob> indexed, pack_memory& memory) {
+/// What is wrong with the pack; nothing, if all is well. `indexed` is what the index says is in it.
+[[nodiscard]] inline pack_findings verify_pack(repository& repo, const id& name, std::vector<packed_blob> indexed,
+                                               pack_memory& memory) {
   const stored_file pack{file_type::pack, name};
   std::ranges::sort(indexed, {}, &packed_blob::offset);
-  std::vector<std::string> problems;
+  pack_findings found;
   unsigned attempts = 0;
   try {
     load_verified(repo.storage(), pack, [&] {
       ++attempts;
-      problems.clear();
+      found = {};
       repo.storage().load_all(pack, memory.content);
-      problems = pack_verification(repo, memory).run(pack, indexed);
-      if (!problems.empty()) throw error(error_code::damaged, problems.front());
+      found = pack_verification(repo, memory).run(pack, indexed);
+      if (!found.problems.empty()) throw error(error_code::damaged, found.problems.front());
     });
   } catch (const error& problem) {
-    if (problems.empty()) problems.emplace_back(problem.what());
+    if (found.problems.empty()) found = {{problem.what()}, std::move(indexed)};  // it cannot be had at all
   }
-  if (attempts > 1 && problems.empty())
+  if (attempts > 1 && found.problems.empty())
     repo.warn("pack " + name.hex() + " arrived damaged, and intact when it was loaded again: the repository is all "
               "right, but the network or a copy on this machine is not");
-  return problems;
+  return found;
 }
 
 }  // namespace recoup

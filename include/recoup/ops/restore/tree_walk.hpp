@@ -13,7 +13,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <set>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -27,6 +26,7 @@
 #include <recoup/ops/restore/context.hpp>
 #include <recoup/ops/restore/file_planning.hpp>
 #include <recoup/ops/restore/overwrite.hpp>
+#include <recoup/ops/restore/repeated_names.hpp>
 #include <recoup/ops/restore/target_file.hpp>
 #include <recoup/repo/tree.hpp>
 
@@ -50,10 +50,7 @@ private:
     std::uint32_t number;
     std::string path;  ///< with a slash at the end
     directory_handle handle{};
-    std::string last_name{};
-    bool ascending = true;
-    std::set<std::string> names{};  ///< only once the names turned out not to ascend
-    std::vector<std::string> earlier_names{};
+    repeated_names names{};
     std::vector<std::uint32_t> subdirectories{};
   };
 
@@ -83,7 +80,7 @@ private:
       throw error(error_code::damaged, "refused: \"" + go_quoted(entry.name) +
                                            "\" in the tree of " + here.path + " is not the name of a directory entry");
     }
-    if (is_repeated(here, entry.name)) {
+    if (here.names.is_repeated(entry.name)) {
       context_.plan.suspicious = true;
       throw error(error_code::damaged, "refused: the tree of " + here.path + " holds this name more than once");
     }
@@ -97,21 +94,6 @@ private:
       plan_file(here, entry);
     else
       restore_other(here, entry);
-  }
-
-  /// Trees are sorted, so a repeated name follows its twin. For those that are not (old programs, or an attack), all
-  /// names are remembered.
-  [[nodiscard]] static bool is_repeated(visit& here, const std::string& name) {
-    if (here.ascending && name > here.last_name) {
-      here.last_name = name;
-      here.earlier_names.push_back(name);
-      return false;
-    }
-    if (here.ascending) {
-      here.ascending = false;
-      here.names.insert(here.earlier_names.begin(), here.earlier_names.end());
-    }
-    return !here.names.insert(name).second;
   }
 
   void plan_directory(visit& here, const node& entry, const selection& choice) {
