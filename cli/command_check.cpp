@@ -177,11 +177,17 @@ void print_advice(const context& call, const check_result& result) {
               "restic repair snapshots --forget" + list_of(result.broken_snapshots) + "\n");
   if (result.clean() && result.suggest_repair_index)
     out.info("Duplicate packs are non-critical, you can run `restic repair index' to correct this.");
+  if (result.clean() && result.marked_packs > 0)
+    out.info(std::to_string(result.marked_packs) + " packs are marked for deletion, which a later `recoup prune` removes.");
+  if (result.clean() && result.needed_marked_packs > 0)
+    out.info("Snapshots need " + std::to_string(result.needed_marked_packs) +
+             " of them, as backups were running when they were marked: the next `recoup prune` keeps those. Until then "
+             "restic misses what is in them.");
   if (result.clean() && result.unreferenced_packs > 0)
     out.info(std::to_string(result.unreferenced_packs) +
              " additional files were found in the repo, which likely contain duplicate data.\n"
              "This is non-critical, you can run `restic prune` to correct this.");
-  else if (result.clean() && result.suggest_prune)
+  else if (result.clean() && result.suggest_prune && result.needed_marked_packs == 0)
     out.info("Mixed packs with tree and data blobs are non-critical, you can run `restic prune` to correct this.");
 }
 

@@ -109,6 +109,8 @@ void prune_after_forget(context& call, session& open, const forget_plan& plan, c
                                        : " snapshots have been removed, running prune"));
   auto options = prune_options_of(flags.prune_how);
   options.ignored_snapshots.insert(plan.remove.begin(), plan.remove.end());
+  // Snapshots are removed by who is alone; what only they needed, need not be.
+  if (options.two_phase && !flags.dry_run) open.exchange_lock(prune_lock(flags.prune_how));
   run_prune(call, open, std::move(options), flags.dry_run);
 }
 

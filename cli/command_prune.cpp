@@ -20,7 +20,9 @@ void run(context& call, const flags& given) {
   if (call.options.no_lock && !given.dry_run)
     throw error(error_code::invalid_argument,
                 "--no-lock is only applicable in combination with --dry-run for prune command");
-  session open(call, settling_meanwhile(call.options.no_lock ? lock_mode::none : lock_mode::exclusive));
+  if (given.common.two_phase && !given.recover_no_free_space.empty())
+    throw error(error_code::invalid_argument, "--two-phase and --unsafe-recover-no-free-space exclude one another");
+  session open(call, settling_meanwhile(call.options.no_lock ? lock_mode::none : prune_lock(given.common)));
   if (!given.recover_no_free_space.empty()) {
     const auto& name = open.repo().config().id;
     if (given.recover_no_free_space != name)
@@ -39,7 +41,11 @@ void add_prune_command(command_tree& tree) {
   auto& command = tree.add(tree.root, "prune", "[flags]", "Remove unneeded data from the repository");
   command.details =
       "Finds out what the snapshots need, removes packs of which they need nothing, and writes what is needed of others\n"
-      "into new packs. Nothing is removed before what it held is stored elsewhere, so it can be interrupted at any time.\n";
+      "into new packs. Nothing is removed before what it held is stored elsewhere, so it can be interrupted at any time.\n"
+      "\n"
+      "With --two-phase it does not lock others out, and backups go on meanwhile. Packs are only marked for deletion then; a\n"
+      "later prune removes them when --delete-after has passed and whoever was there at the time has finished, or lists them\n"
+      "again if a snapshot needs them after all. Without --two-phase all marked packs that nobody needs are removed at once.\n";
   const auto given = std::make_shared<flags>();
   auto& app = *command.app;
   add_prune_flags(app, given->common);

@@ -1,5 +1,8 @@
 #include "prune_run.hpp"
 
+#include <algorithm>
+#include <chrono>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -34,6 +37,11 @@ public:
     call_.out.error("unable to remove " + file.describe() + " from the repository: " + problem.what());
   }
 
+  void on_holders_unknown(const error& problem) override {
+    call_.out.error("Warning: packs are marked for deletion, but it could not be seen who may rely on them: " +
+                    std::string(problem.what()) + "; the next prune looks again");
+  }
+
   void leave() { progress_.finish(); }
 
 private:
@@ -51,6 +59,7 @@ private:
         return progress_.start("packs processed");
       case prune_phase::unindexed: out.info("deleting unreferenced packs"); return progress_.start("files deleted");
       case prune_phase::repack: out.info("repacking packs"); return progress_.start("packs repacked");
+      case prune_phase::mark: out.info("marking packs for deletion"); return progress_.start("packs marked");
       case prune_phase::rewrite_index: out.info("rebuilding index"); return progress_.start("indexes processed");
       case prune_phase::remove_indexes: return progress_.start("old indexes deleted");
       case prune_phase::remove_packs:
@@ -73,8 +82,47 @@ std::string pack_count(const char* what, int width, std::uint64_t packs, const c
   return formatted("%-*s%10llu%s", width, what, static_cast<unsigned long long>(packs), unit);
 }
 
+/// When the last of them may go at the earliest, and who keeps how many.
+struct waiting_summary {
+  std::optional<timestamp> until;
+  std::vector<std::pair<lock_holder, std::uint64_t>> holders;
+};
+
+waiting_summary summary_of(const std::vector<waiting_pack>& waiting) {
+  waiting_summary summary;
+  for (const auto& pack : waiting) {
+    if (pack.until && (!summary.until || earlier(*summary.until, *pack.until))) summary.until = pack.until;
+    if (!pack.holder) continue;
+    const auto known = std::ranges::find(summary.holders, *pack.holder, &std::pair<lock_holder, std::uint64_t>::first);
+    if (known == summary.holders.end())
+      summary.holders.emplace_back(*pack.holder, 1);
+    else
+      ++known->second;
+  }
+  return summary;
+}
+
+void print_marks(const printer& out, const prune_plan& plan) {
+  const auto& marks = plan.stats.marks;
+  const auto line = [&](const char* what, std::uint64_t packs, std::uint64_t bytes) {
+    if (packs > 0)
+      out.info(formatted("%-24s%10llu packs / %s", what, static_cast<unsigned long long>(packs),
+                         format_bytes(bytes).c_str()));
+  };
+  line("to mark for deletion:", marks.packs_marked, marks.bytes_marked);
+  line("to recover, marked:", marks.packs_recovered, marks.bytes_recovered);
+  line("to delete, marked:", marks.packs_removed, marks.bytes_removed);
+  line("waiting for deletion:", marks.packs_waiting, marks.bytes_waiting);
+  const auto waiting = summary_of(plan.marks.waiting);
+  if (waiting.until) out.info("  until " + to_rfc3339(*waiting.until) + " at the latest");
+  for (const auto& [holder, packs] : waiting.holders)
+    out.info("  " + std::to_string(packs) + " packs until " + describe(holder) + " has finished");
+}
+
 void print_stats(const printer& out, const prune_stats& stats) {
-  const auto& [blobs, sizes, packs] = stats;
+  const auto& blobs = stats.blobs;
+  const auto& sizes = stats.bytes;
+  const auto& packs = stats.packs;
   out.detail("\n" + amount("used:", blobs.used, sizes.used));
   if (blobs.duplicate > 0) out.detail(amount("duplicates:", blobs.duplicate, sizes.duplicate));
   out.detail(amount("unused:", blobs.unused, sizes.unused));
@@ -100,9 +148,31 @@ void print_stats(const printer& out, const prune_stats& stats) {
   if (packs.unreferenced > 0) out.detail(pack_count("to delete:", 14, packs.unreferenced, " unreferenced packs\n\n"));
 }
 
+/// Ours, and only there when packs are marked or were: restic knows nothing of the kind.
+void add_marks(json_writer& json, const prune_plan& plan) {
+  const auto& marks = plan.stats.marks;
+  json.key("packs_to_delete").begin_object();
+  const auto add = [&](const char* what, std::uint64_t packs, std::uint64_t bytes) {
+    json.key(what).begin_object().field("packs", packs).field("bytes", bytes).end_object();
+  };
+  add("mark", marks.packs_marked, marks.bytes_marked);
+  add("wait", marks.packs_waiting, marks.bytes_waiting);
+  add("recover", marks.packs_recovered, marks.bytes_recovered);
+  add("delete", marks.packs_removed, marks.bytes_removed);
+  const auto waiting = summary_of(plan.marks.waiting);
+  if (waiting.until) json.field("wait_until", *waiting.until);
+  json.key("wait_for").begin_array();
+  for (const auto& [holder, packs] : waiting.holders)
+    json.begin_object().field("hostname", holder.hostname).field("username", holder.username).field("pid", holder.pid)
+        .field("packs", packs).end_object();
+  json.end_array().end_object();
+}
+
 /// restic's names, of which the binary of 0.19 prints none yet.
-std::string stats_json(const prune_stats& stats) {
-  const auto& [blobs, sizes, packs] = stats;
+std::string stats_json(const prune_plan& plan, bool with_marks) {
+  const auto& blobs = plan.stats.blobs;
+  const auto& sizes = plan.stats.bytes;
+  const auto& packs = plan.stats.packs;
   json_writer json;
   json.begin_object().field("message_type", "summary").key("blobs").begin_object();
   json.field("used", blobs.used).field("duplicate", blobs.duplicate).field("unused", blobs.unused);
@@ -117,7 +187,9 @@ std::string stats_json(const prune_stats& stats) {
   json.field("used", packs.used).field("unused", packs.unused).field("partly_used", packs.partly_used);
   json.field("unreferenced", packs.unreferenced).field("total", packs.total).field("keep", packs.keep);
   json.field("repack", packs.repack).field("remove", packs.remove).field("remove_total", packs.remove_total);
-  return json.end_object().end_object().take();
+  json.end_object();
+  if (with_marks) add_marks(json, plan);
+  return json.end_object().take();
 }
 
 void print_what_would_go(const printer& out, const prune_plan& plan) {
@@ -131,6 +203,14 @@ void print_what_would_go(const printer& out, const prune_plan& plan) {
   if (!plan.unindexed.empty()) list("removed the following unreferenced packs", plan.unindexed);
   list("repacked and removed the following packs", plan.repack);
   list("removed the following no longer used packs", plan.remove);
+  std::vector<id> recovered;
+  for (const auto& pack : plan.marks.recover) recovered.push_back(pack.pack);
+  if (!recovered.empty()) list("recovered the following packs that are marked for deletion", recovered);
+  if (!plan.marks.remove.empty()) list("removed the following packs that are marked for deletion", plan.marks.remove);
+  for (const auto& pack : plan.marks.waiting)
+    out.detail("pack " + pack.id.short_hex() + " stays" + (pack.until ? " until " + to_rfc3339(*pack.until) : "") +
+               (pack.until && pack.holder ? ", and" : "") +
+               (pack.holder ? " until " + describe(*pack.holder) + " has finished" : "") + "\n");
 }
 
 std::uint64_t positive_size(const std::string& text, const char* flag) {
@@ -159,6 +239,16 @@ void add_prune_flags(CLI::App& app, prune_flags& flags) {
   add_switch(app, "--repack-uncompressed", flags.repack_uncompressed, "repack all uncompressed data");
   add_text(app, "--repack-smaller-than", flags.repack_smaller_than,
            "pack below-limit packfiles (allowed suffixes: m/M)", "below-limit");
+  add_switch(app, "--two-phase", flags.two_phase,
+             "let others make backups meanwhile: mark packs for deletion, and remove those that an earlier prune marked");
+  add_duration(app, "--delete-after", flags.delete_after,
+               "with --two-phase, keep marked packs for at least this duration (default 23h)");
+}
+
+lock_request prune_lock(const prune_flags& flags) {
+  lock_request lock = flags.two_phase ? lock_mode::shared : lock_mode::exclusive;
+  lock.two_phase_prune = flags.two_phase;
+  return lock;
 }
 
 prune_options prune_options_of(const prune_flags& flags) {
@@ -169,18 +259,29 @@ prune_options prune_options_of(const prune_flags& flags) {
     options.repack_below = positive_size(flags.repack_smaller_than, "--repack-smaller-than");
   options.repack_only_trees = flags.repack_cacheable_only;
   options.repack_uncompressed = flags.repack_uncompressed;
+  if (flags.delete_after.count() < 0) throw error(error_code::invalid_argument, "--delete-after must not be negative");
+  if (flags.two_phase)
+    options.two_phase.emplace().delete_after = std::chrono::ceil<std::chrono::seconds>(flags.delete_after);
   return options;
 }
 
 void run_prune(context& call, session& open, prune_options options, bool dry_run) {
   options.stop = open.token();
+  if (options.two_phase) options.two_phase->is_own_lock = [&open](const id& lock) { return open.owns_lock(lock); };
   if (open.repo().storage().is_worth_caching())
     call.out.error("warning: running prune without a cache, this may be very slow!");
   prune_printer printer(call);
   const auto plan = plan_prune(open.repo(), options, printer);
   printer.leave();
   if (dry_run) call.out.info("\nWould have made the following changes:");
-  call.options.json ? call.out.result(stats_json(plan.stats)) : print_stats(call.out, plan.stats);
+  const auto& marks = plan.stats.marks;
+  const bool with_marks = options.two_phase || marks.packs_recovered > 0;
+  if (call.options.json) {
+    call.out.result(stats_json(plan, with_marks));
+  } else {
+    print_stats(call.out, plan.stats);
+    if (with_marks) print_marks(call.out, plan);
+  }
   if (dry_run) return print_what_would_go(call.out, plan);
   execute_prune(open.repo(), plan, options, printer);
   printer.leave();

@@ -108,6 +108,7 @@ session::session(context& call, lock_request lock, const first_reads& read, bool
 void session::acquire(const lock_request& lock, const first_reads& read) {
   lock_options wanted;
   wanted.exclusive = lock.mode == lock_mode::exclusive;
+  wanted.two_phase_prune = lock.two_phase_prune;
   wanted.only_reading = lock.only_reading;
   wanted.settle_meanwhile = lock.settle_meanwhile;
   wanted.retry_for = std::chrono::duration_cast<std::chrono::seconds>(call_.options.retry_lock);
@@ -121,6 +122,12 @@ void session::acquire(const lock_request& lock, const first_reads& read) {
     if (!lock_->has_conflict()) call_.out.error("the lock on the repository could not be kept, stopping");
     stop_.request_stop();
   });
+}
+
+void session::exchange_lock(const lock_request& wanted) {
+  forward_lost_.reset();
+  lock_.reset();
+  acquire(wanted, {});
 }
 
 void session::load_index() {

@@ -23,6 +23,7 @@ struct lock_request {
   lock_mode mode;
   bool only_reading = false;      ///< see lock_options
   bool settle_meanwhile = false;  ///< see settling_meanwhile()
+  bool two_phase_prune = false;   ///< see lock_options
 
   lock_request(lock_mode wanted) : mode(wanted) {}
   lock_request(lock_mode wanted, bool reads) : mode(wanted), only_reading(reads) {}
@@ -53,6 +54,11 @@ public:
   [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
   /// False in a dry run, with --no-lock, and where a reader is not allowed to lock.
   [[nodiscard]] bool is_locked() const noexcept { return lock_ && lock_->is_held(); }
+
+  /// True if it is the name of the session's lock, or once was. Any thread may call it.
+  [[nodiscard]] bool owns_lock(const id& lock) const { return lock_ && lock_->has_name(lock); }
+  /// Gives the lock up and takes another one: meanwhile the repository is anybody's. Only where nothing settles meanwhile.
+  void exchange_lock(const lock_request& wanted);
 
   /// Does a command's work; returns what it returns. Others may still have to see the lock when it begins: until then what
   /// is to be stored waits. Throws `locked` if it turns out that somebody else was first.

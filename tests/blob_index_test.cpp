@@ -304,6 +304,32 @@ TEST(blob_index, a_pack_that_two_index_files_list_in_parts) {
   EXPECT_EQ(index.packs().size(), 1u);
 }
 
+TEST(blob_index, marked_packs_are_for_those_who_read) {
+  blob_index index;
+  index.add_pack(pack_of_number(1), std::vector{blob_of(1), blob_of(2, blob_type::data, 5000)});
+  const indexed_pack both[]{{pack_of_number(2), {blob_of(2), blob_of(3, blob_type::tree, 5000)}},
+                            {pack_of_number(3), {blob_of(4)}}};
+  index.add_marked(both);
+  const blob_handle counted{blob_type::data, name_of_number(2)}, marked{blob_type::tree, name_of_number(3)};
+  EXPECT_FALSE(index.contains(marked));
+  EXPECT_FALSE(index.contains_pack(pack_of_number(2)));
+  EXPECT_EQ(index.size(), 2u);
+  // What counts is found where it counts.
+  EXPECT_EQ(index.find(counted)->pack, pack_of_number(1));
+  EXPECT_EQ(index.find_all(counted).size(), 1u);
+  EXPECT_FALSE(index.contains_pack(pack_of_number(2)));
+  EXPECT_FALSE(index.find({blob_type::data, name_of_number(3)})) << "of the other type";
+  EXPECT_EQ(index.find(marked)->pack, pack_of_number(2));
+  // The pack has joined as a whole, the other one has not.
+  EXPECT_TRUE(index.contains_pack(pack_of_number(2)));
+  EXPECT_EQ(index.find_all(counted).size(), 2u);
+  EXPECT_EQ(index.size(), 4u);
+  EXPECT_LE(index.size(), index.most_entries());
+  EXPECT_FALSE(index.contains_pack(pack_of_number(3)));
+  EXPECT_EQ(index.plaintext_length({blob_type::data, name_of_number(4)}), blob_of(4).plaintext_length());
+  EXPECT_EQ(index.marked()->blobs_in(pack_of_number(3)).size(), 1u);
+}
+
 TEST(blob_index, empty) {
   blob_index index;
   EXPECT_FALSE(index.contains({blob_type::data, id{}}));

@@ -39,6 +39,38 @@ TEST(blob_index_threads, readers_while_packs_are_added) {
   for (auto& reader : readers) reader.join();
 }
 
+/// Packs that are marked for deletion join the index when somebody looks for what they hold: all at the same time here.
+TEST(blob_index_threads, marked_packs_join) {
+  constexpr std::uint64_t packs = 400, per_pack = 20;
+  blob_index index;
+  std::vector<indexed_pack> marked;
+  for (std::uint64_t pack = 0; pack < packs; ++pack) {
+    marked.push_back({pack_of_number(pack), {}});
+    for (std::uint64_t i = 0; i < per_pack; ++i)
+      marked.back().blobs.push_back(
+          blob_of(pack * per_pack + i, blob_type::data, static_cast<std::uint32_t>(i) * 1100));
+  }
+  index.add_marked(marked);
+  EXPECT_EQ(index.size(), 0u);
+  EXPECT_EQ(index.most_entries(), packs * per_pack);
+  std::vector<std::thread> threads;
+  for (unsigned seed = 0; seed < 4; ++seed)
+    threads.emplace_back([&, seed] {
+      std::mt19937 random(seed);
+      for (int i = 0; i < 3000; ++i) {
+        const auto number = random() % (packs * per_pack);
+        const auto found = index.find_numbered({blob_type::data, name_of_number(number)});
+        ASSERT_TRUE(found);
+        EXPECT_LT(found->first, packs * per_pack);
+        EXPECT_EQ(found->second.pack, pack_of_number(number / per_pack));
+        EXPECT_FALSE(index.find({blob_type::data, name_of_number(packs * per_pack + i)}));
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(index.size() % per_pack, 0u) << "a pack joins as a whole, and once";
+  EXPECT_LE(index.size(), packs * per_pack);
+}
+
 /// Each pack comes from two threads, as from two index files, and in batches; others read all the while.
 TEST(blob_index_threads, several_add_the_same) {
   constexpr std::uint64_t packs = 1200, per_pack = 40;

@@ -54,6 +54,72 @@ TEST(index_file, encodes_as_restic_does) {
   EXPECT_EQ(encode_index({}), "{\"packs\":[]}\n");
 }
 
+std::vector<marked_pack> decode_marked(std::string_view json) {
+  std::vector<marked_pack> marked;
+  decode_index(
+      as_bytes(json), [](const indexed_pack&) {}, [&marked](const marked_pack& entry) { marked.push_back(entry); });
+  return marked;
+}
+
+TEST(index_file, marked_packs_come_back) {
+  const std::vector<indexed_pack> packs{{id_with(1), {{{blob_type::data, id_with(2)}, 0, 38, 0}}}};
+  std::vector<marked_pack> marked(3);
+  marked[0].listing = {id_with(3), {{{blob_type::tree, id_with(4)}, 0, 100, 500}}};
+  marked[0].mark.time = timestamp{1'777'777'777, 5'000'000, 7200};
+  marked[0].mark.holders = {{"n\"as", "root", 4711}, {"other", "", 1}};
+  marked[1].listing.pack = id_with(5);
+  marked[1].mark.size = 4'000'000'000;
+  marked[1].mark.holders.emplace();
+  marked[2].listing.pack = id_with(6);
+  const auto json = encode_index(packs, marked);
+  EXPECT_TRUE(json.starts_with(encode_index(packs).substr(0, encode_index(packs).size() - 2))) << "restic's part is first";
+  EXPECT_EQ(encode_index(decode(json)), encode_index(packs));
+  const auto decoded = decode_marked(json);
+  ASSERT_EQ(decoded.size(), 3u);
+  for (std::size_t i = 0; i < marked.size(); ++i) {
+    EXPECT_EQ(decoded[i].listing.pack, marked[i].listing.pack);
+    EXPECT_EQ(decoded[i].listing.blobs.size(), marked[i].listing.blobs.size());
+    EXPECT_EQ(decoded[i].mark.time, marked[i].mark.time);
+    EXPECT_EQ(decoded[i].mark.holders, marked[i].mark.holders);
+    EXPECT_EQ(decoded[i].mark.size, marked[i].mark.size);
+  }
+  EXPECT_EQ(encode_index(packs, decoded), json);
+  EXPECT_EQ(encode_index(packs, {}), encode_index(packs));
+}
+
+TEST(index_file, marks_as_rustic_writes_them) {
+  const auto marked = decode_marked(
+      "{\"packs\":[{\"id\":\"" + hex(1) + "\",\"blobs\":[],\"time\":\"2026-05-06T07:08:09+02:00\"}]," +
+      "\"packs_to_delete\":[{\"id\":\"" + hex(2) + "\",\"blobs\":[{\"id\":\"" + hex(3) +
+      "\",\"type\":\"data\",\"offset\":0,\"length\":38}]," + "\"time\":\"2026-05-06T07:08:09.123456789+02:00\"}," +
+      "{\"id\":\"" + hex(4) + "\",\"blobs\":[],\"time\":\"2026-05-06T05:08:10Z\",\"size\":77}]}");
+  ASSERT_EQ(marked.size(), 2u);
+  EXPECT_EQ(marked[0].listing.blobs.size(), 1u);
+  EXPECT_FALSE(marked[0].mark.holders.has_value()) << "it is not known who may rely on them";
+  EXPECT_EQ(marked[1].mark.size, 77u);
+  EXPECT_EQ(marked[1].mark.time->seconds, marked[0].mark.time->seconds + 1);
+  for (const auto* text :
+       {"{\"packs\":[],\"packs_to_delete\":7}", "{\"packs\":[],\"packs_to_delete\":[{\"blobs\":[]}]}"})
+    expect_error(error_code::damaged, "index", [text] { (void)decode_marked(text); });
+  expect_error(error_code::damaged, "time", [] {
+    (void)decode_marked("{\"packs\":[],\"packs_to_delete\":[{\"id\":\"" + hex(1) + "\",\"time\":\"yesterday\"}]}");
+  });
+}
+
+TEST(index_file, several_marks_of_a_pack_are_believed_with_caution) {
+  const lock_holder a{"a", "u", 1}, b{"b", "u", 2};
+  pack_mark early{timestamp{100, 0, 0}, {{a}}, {}}, late{timestamp{200, 0, 0}, {{b, a}}, 5};
+  for (const auto& both : {merged(early, late), merged(late, early)}) {
+    EXPECT_EQ(both.time->seconds, 200);
+    EXPECT_EQ(both.holders->size(), 2u);
+    EXPECT_EQ(both.size, 5u);
+  }
+  late.holders.reset();
+  EXPECT_FALSE(merged(early, late).holders.has_value());
+  early.time.reset();
+  EXPECT_FALSE(merged(early, late).time.has_value());
+}
+
 TEST(index_file, passes_over_what_others_add) {
   const auto packs =
       decode("{\"supersedes\":[\"" + hex(9) + "\"],\"packs\":[{\"size\":7,\"blobs\":null,\"id\":\"" + hex(1) +

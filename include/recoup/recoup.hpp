@@ -150,6 +150,7 @@
 #include <recoup/ops/open_cached.hpp>
 #include <recoup/ops/prune.hpp>
 
+#include <recoup/ops/prune/marks.hpp>
 #include <recoup/ops/prune/options.hpp>
 #include <recoup/ops/prune/pack_usage.hpp>
 #include <recoup/ops/prune/plan.hpp>
@@ -240,10 +241,13 @@
 #include <recoup/repo/keys.hpp>
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/lock_file.hpp>
+#include <recoup/repo/lock_holders.hpp>
+#include <recoup/repo/marked_packs.hpp>
 #include <recoup/repo/node.hpp>
 #include <recoup/repo/node_json.hpp>
 #include <recoup/repo/pack_builder.hpp>
 #include <recoup/repo/pack_header.hpp>
+#include <recoup/repo/pack_mark.hpp>
 #include <recoup/repo/pack_parts.hpp>
 #include <recoup/repo/pack_reader.hpp>
 #include <recoup/repo/pack_writer.hpp>

@@ -5,6 +5,7 @@ RECOUP_ROUNDS says how many rounds (40; a thousand take some 25 minutes), RECOUP
 
 import os
 import random
+import re
 
 import pytest
 
@@ -19,6 +20,16 @@ CASES = 4  # of which each has its share of the rounds, and can run beside the o
 LOCKED = 11
 
 
+#: restic wants an index file to stay that it has listed, and does not look into packs that are marked for deletion: what a
+#: backup relied on that was under way at the marking is missing to it until recoup prunes again. Then it refuses to prune.
+EXCUSES = re.compile(r"unable to load index|failed to load index|index/[0-9a-f]+.* (does not exist|no such file)|data seems to be missing"
+                     r"|<index/[0-9a-f]+> does not exist|not found in the index")
+
+
+def is_excused(result):
+    return result.code == 1 and bool(EXCUSES.search(result.everything)) and "restic" in str(result.args[0])
+
+
 class Everybody:
     """Several owners of one repository, each with a tree and a host name of its own."""
 
@@ -26,6 +37,7 @@ class Everybody:
         self.programs, self.repo, self.home, self.rng = programs, repo, home, random.Random(repr(seed))
         self.trees = [trees.small_tree(home / f"tree{number}", (seed, number), files=12, bytes_each=30_000) for number in range(3)]
         self.kept: set[str] = set()
+        self.marks = False  # a prune in two phases has been there
 
     def change(self, tree):
         for _ in range(self.rng.randint(1, 5)):
@@ -34,7 +46,7 @@ class Everybody:
 
     def action(self, is_first):
         """One command line, and the exit codes that are right beside others. Each round begins with a backup."""
-        what = "backup" if is_first else self.rng.choice(["backup", "backup", "forget", "prune", "forget and prune", "tag"])
+        what = "backup" if is_first else self.rng.choice(["backup", "backup", "forget", "prune", "forget and prune", "tag", "prune in two phases"])
         wait = [f"--retry-lock={self.rng.choice(['0s', '5s'])}"]
         unused = [f"--max-unused={self.rng.choice(['0', '5%', 'unlimited'])}"]
         if what == "backup":
@@ -45,6 +57,8 @@ class Everybody:
             return ["forget", "--keep-last", str(self.rng.randint(1, 4)), "--group-by=paths", *wait], (0, LOCKED)
         if what == "prune":
             return ["prune", *unused, *wait], (0, LOCKED)
+        if what == "prune in two phases":
+            return ["prune", "--two-phase", "--delete-after=0s", *unused, *wait], (0, LOCKED)
         if what == "tag":
             return ["tag", "--add", f"t{self.rng.randrange(4)}", *wait], (0, LOCKED)
         return ["forget", "--keep-last", str(self.rng.randint(1, 3)), "--group-by=paths", "--prune", *unused, *wait], (0, LOCKED)
@@ -54,13 +68,18 @@ class Everybody:
         for turn in range(self.rng.randint(2, 4)):
             program = self.rng.choice(self.programs)
             command, codes = self.action(turn == 0)
+            if "--two-phase" in command:
+                program = self.programs[0]
             running.append((program.start(*command, "--no-cache", repo=self.repo, cwd=self.home), codes, command))
         made = set()
+        self.marks = self.marks or any("--two-phase" in command for _, _, command in running)
         for each, codes, command in running:
-            result = each.finish(codes, timeout=120)
+            result = each.finish(timeout=120)
+            assert result.code in codes or (self.marks and is_excused(result)), result
             if command[0] == "backup" and result.code in (0, 3):
                 made.add(result.summary["snapshot_id"])
         stored = format.Repo(self.repo.path)
+        stored.reads_marked = True
         assert stored.problems() == [], f"round {number}: {[command for _, _, command in running]}"
         self.kept = set(stored.snapshots())
         return made
@@ -74,9 +93,10 @@ def test_nothing_that_is_needed_goes(recoup, restic, repo, tmp_path, case):
         made += len(everybody.round(number))
     assert made > ROUNDS // CASES // 2
     restic.run("unlock", repo=repo)
-    check_clean(restic, repo)
     check_clean(recoup, repo)
     recoup.run("prune", "--max-unused=0", repo=repo)
+    check_clean(restic, repo)
+    check_clean(recoup, repo)
     assert format.Repo(repo.path).problems() == []
     for program in (restic, recoup):
         for name in everybody.kept:

@@ -46,7 +46,7 @@ using sink = std::function<void(byte_view)>;
 [[nodiscard]] inline blob_handle find_blob(const repository& repo, std::string_view text) {
   if (const auto whole = id::parse(text)) {
     for (const auto type : {blob_type::data, blob_type::tree})
-      if (repo.index().contains({type, *whole})) return {type, *whole};
+      if (repo.index().find({type, *whole})) return {type, *whole};
     throw error(error_code::not_found, "blob not found: " + std::string(text) + " is in no index");
   }
   if (text.empty()) throw error(error_code::invalid_argument, "an empty blob id");

@@ -133,9 +133,38 @@ private:
       }
       stored.erase(found);
     }
-    result_.unreferenced_packs = stored.size();
-    result_.suggest_prune = result_.suggest_prune || !stored.empty();
-    for (const auto& [pack, size] : stored) observer_.on_hint("pack " + pack.hex() + ": not referenced in any index");
+    for (const auto& [pack, size] : stored) {
+      if (const auto mark = repo_.marked().find(pack)) {
+        ++result_.marked_packs;
+        marked_sizes_.emplace(pack, size);
+        observer_.on_hint("pack " + pack.hex() + ": marked for deletion" +
+                          (mark->time ? " since " + to_rfc3339(*mark->time) : ""));
+        continue;
+      }
+      ++result_.unreferenced_packs;
+      observer_.on_hint("pack " + pack.hex() + ": not referenced in any index");
+    }
+    result_.suggest_prune = result_.suggest_prune || result_.unreferenced_packs > 0;
+  }
+
+  /// Snapshots of backups that were under way when a pack was marked may need it: until the next prune only we find that.
+  void check_marked_packs() {
+    for (const auto& [pack, mark] : repo_.marked().all()) {
+      if (pack_sizes_.contains(pack) || !repo_.index().contains_pack(pack)) continue;
+      const auto blobs = repo_.index().blobs_in(pack);
+      if (blobs.empty()) continue;
+      const auto expected = pack_size_of(blobs);
+      ++result_.needed_marked_packs;
+      result_.suggest_prune = true;
+      observer_.on_hint("pack " + pack.hex() + ": marked for deletion, but needed; the next prune keeps it");
+      if (const auto found = marked_sizes_.find(pack); found == marked_sizes_.end() || found->second != expected) {
+        result_.broken_packs.insert(pack);
+        complain("pack " + pack.hex() + ": marked for deletion, but needed; " +
+                 (found == marked_sizes_.end() ? "it does not exist" : "its size is wrong"));
+      } else {
+        pack_sizes_.emplace(pack, expected);
+      }
+    }
   }
 
   void check_trees(const std::vector<found_snapshot>& snapshots) {
@@ -149,6 +178,7 @@ private:
           observer_.on_progress(check_phase::snapshots, ++done, snapshots.size());
         });
     trees.run(snapshots, options_.stop);
+    check_marked_packs();
     if (!options_.snapshots) return;
     repo_.index().for_each_pack([&](const id& pack, std::span<const packed_blob> blobs) {
       if (std::ranges::none_of(blobs, [&](const packed_blob& blob) { return trees.blobs().contains(blob.handle); }))
@@ -233,6 +263,7 @@ private:
   const check_options& options_;
   check_observer& observer_;
   const unsigned threads_;
+  std::unordered_map<id, std::uint64_t> marked_sizes_;  // of packs that are marked for deletion, as stored
   std::map<id, std::uint64_t> pack_sizes_;  // as the index makes them, of the packs to check
   std::set<id> unread_;                     // packs of the wrong length that were not read
   lost_blobs lost_;                         // by what is known so far

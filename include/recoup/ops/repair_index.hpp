@@ -3,6 +3,7 @@
 //   index files that cannot be read                        -> are left out
 //   packs that no index lists, or with another length      -> their headers are read
 //   packs that are not there                               -> are left out
+//   packs that are marked for deletion                     -> stay marked: if a snapshot needs them, `prune` keeps them
 //   new index files, durable                               -> the old ones are removed
 #pragma once
 
@@ -100,12 +101,14 @@ private:
       sizes_.emplace(pack, pack_size_of(blobs));
     });
     for (const auto& pack : repo_.index().packs()) sizes_.try_emplace(pack, 0);  // listed without blobs
+    for (const auto& [pack, mark] : repo_.marked().all()) marks_missing_.insert(pack);
   }
 
   void list_packs() {
     observer_.on_progress(phase::list_packs, 0, 0);
     for (const auto& pack : repo_.list(file_type::pack)) {
       const auto known = sizes_.find(pack.name);
+      if (marks_missing_.erase(pack.name) > 0 && known == sizes_.end()) continue;
       if (known != sizes_.end() && known->second == pack.size) {
         sizes_.erase(known);
         continue;
@@ -119,6 +122,7 @@ private:
       unread_.push_back(pack);
       rewrite_.without_packs.insert(pack.name);
     }
+    rewrite_.without_marks = std::move(marks_missing_);
     for (const auto& [pack, size] : sizes_) {
       observer_.on_missing(pack);
       rewrite_.without_packs.insert(pack);
@@ -143,13 +147,13 @@ private:
         observer_.on_unreadable(pack.name, problem);
         ++result_.packs_unreadable;
       }
-      std::vector<indexed_pack> full;
+      index_contents full;
       {
         const std::lock_guard lock(mutex);
         observer_.on_progress(phase::read_packs, ++done, unread_.size());
         if (blobs.empty()) return;
         ++result_.packs_read;
-        full = files.add({pack.name, std::move(blobs)});
+        full = files.add(indexed_pack{pack.name, std::move(blobs)});
       }
       save_index_file(repo_, full);
     };
@@ -177,6 +181,7 @@ private:
   repair_index_result result_;
   index_rewrite_options rewrite_;
   std::unordered_map<id, std::uint64_t> sizes_;  // of packs, as the index makes them
+  std::unordered_set<id> marks_missing_;         // packs that are marked for deletion, until they are found
   std::vector<listed_file> unread_;              // packs whose headers are to be read
 };
 

@@ -75,6 +75,8 @@ private:
 
   void salvage(const id& name) {
     auto indexed = repo_.index().blobs_in(name);
+    if (const auto* const marked = repo_.index().marked(); indexed.empty() && marked != nullptr)
+      indexed = marked->blobs_in(name);
     const stored_file pack{file_type::pack, name, !indexed.empty() && indexed.front().handle.type == blob_type::tree};
     bytes content;
     try {
@@ -130,6 +132,7 @@ private:
   void forget_packs() {
     index_rewrite_options rewrite;
     rewrite.without_packs.insert(options_.packs.begin(), options_.packs.end());
+    rewrite.without_marks = rewrite.without_packs;
     rewrite.stop = options_.stop;
     index_rewrite_observer told;
     told.on_processed = [this](std::size_t done, std::size_t total) {

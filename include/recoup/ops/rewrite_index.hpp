@@ -6,7 +6,8 @@
 //     else it stays
 //   all new files are durable -> the old ones are removed
 //
-// Killed in between, a pack stands in two files, which is harmless.
+// Killed in between, a pack stands in two files, which is harmless. Packs that are marked for deletion stay so, unless
+// it is asked for the contrary; a file that lists nothing else is left alone then.
 #pragma once
 
 #include <algorithm>
@@ -37,6 +38,8 @@ namespace recoup {
 
 struct index_rewrite_options {
   std::unordered_set<id> without_packs;
+  std::unordered_set<id> without_marks;  ///< packs that shall be marked for deletion no more
+  std::vector<indexed_pack> added;       ///< packs that new files shall list too
   /// Index files that are removed whatever they hold, such as damaged ones: they are not read.
   std::unordered_set<id> obsolete;
   /// Only these files are touched; nothing: all.
@@ -47,6 +50,7 @@ struct index_rewrite_options {
 /// Called from any thread, but only from one at a time.
 struct index_rewrite_observer {
   std::function<void(std::size_t done, std::size_t total)> on_processed;  ///< index files read
+  std::function<void()> on_stored;                                        ///< new files are there, and old ones still
   removal_observer removal;                                               ///< of the old files
 };
 
@@ -64,12 +68,14 @@ public:
       if (!options_.obsolete.contains(file.name) && (!options_.only || options_.only->contains(file.name)))
         files.push_back(file.name);
     obsolete_.assign(options_.obsolete.begin(), options_.obsolete.end());
-    has_changed_ = !obsolete_.empty();
+    has_changed_ = !obsolete_.empty() || !options_.added.empty();
     total_ = files.size();
+    for (const auto& pack : options_.added) write(new_files_.add(pack));
     parallel_for_each(processor_count(), files, [this](const id& file) { process(file); }, options_.stop);
     // One file that only is not full would be written again as it was.
     if (!has_changed_ && obsolete_.size() == 1) return 0;
     write(new_files_.take_rest());
+    if (observer_.on_stored) observer_.on_stored();
     remove_old();
     return obsolete_.size();
   }
@@ -89,12 +95,10 @@ private:
                                          "\nWhat they list is in new ones already: remove the cause and run this again");
   }
 
-  using batch = std::vector<indexed_pack>;
-
-  struct index_content {
-    batch packs;
-    std::vector<id> listings;  ///< names of what the file says of each pack
-    std::size_t blobs = 0;
+  struct file_content {
+    index_contents listed;
+    std::vector<id> listings;  ///< names of what the file says of each pack that counts
+    std::size_t blobs = 0;     ///< in these
   };
 
   void process(const id& file) {
@@ -103,14 +107,17 @@ private:
     if (observer_.on_processed) observer_.on_processed(++done_, total_);
   }
 
-  [[nodiscard]] index_content load(const id& file) {
-    index_content content;
+  [[nodiscard]] file_content load(const id& file) {
+    file_content content;
     try {
-      decode_index(repo_.load_unpacked(file_type::index, file), [&](const indexed_pack& pack) {
-        content.packs.push_back(pack);
-        content.listings.push_back(name_of_listing(pack));
-        content.blobs += pack.blobs.size();
-      });
+      decode_index(
+          repo_.load_unpacked(file_type::index, file),
+          [&](const indexed_pack& pack) {
+            content.listed.packs.push_back(pack);
+            content.listings.push_back(name_of_listing(pack));
+            content.blobs += pack.blobs.size();
+          },
+          [&](const marked_pack& pack) { content.listed.marked.push_back(pack); });
     } catch (const error& problem) {
       throw error(problem.code(), "index " + file.hex() + " cannot be read: " + problem.what() +
                                       "; run `recoup repair index` first");
@@ -119,25 +126,31 @@ private:
   }
 
   /// Decides about a file. Returns what is to be written now.
-  [[nodiscard]] std::vector<batch> take_over(const id& file, index_content content) {
+  [[nodiscard]] std::vector<index_contents> take_over(const id& file, file_content content) {
     const std::lock_guard lock(mutex_);
-    batch rest;
-    for (std::size_t i = 0; i < content.packs.size(); ++i)
-      if (!options_.without_packs.contains(content.packs[i].pack) && listings_.insert(content.listings[i]).second)
-        rest.push_back(std::move(content.packs[i]));
-    const bool has_changed = rest.size() != content.packs.size();
+    auto& [packs, marked] = content.listed;
+    index_contents rest;
+    for (std::size_t i = 0; i < packs.size(); ++i)
+      if (!options_.without_packs.contains(packs[i].pack) && listings_.insert(content.listings[i]).second)
+        rest.packs.push_back(std::move(packs[i]));
+    for (auto& pack : marked)
+      if (!options_.without_marks.contains(pack.listing.pack)) rest.marked.push_back(std::move(pack));
+    const bool has_changed = rest.packs.size() != packs.size() || rest.marked.size() != marked.size();
     const bool has_good_size =
         content.blobs >= most_blobs_per_index_file && content.blobs < 3 * most_blobs_per_index_file;
-    if (!has_changed && has_good_size) return {};
+    const bool has_only_marks = packs.empty() && !marked.empty();
+    if (!has_changed && (has_good_size || has_only_marks)) return {};
     has_changed_ = has_changed_ || has_changed;
     obsolete_.push_back(file);
-    std::vector<batch> full;
-    for (auto& pack : rest) {
+    std::vector<index_contents> full;
+    const auto add = [&](auto& pack) {
       auto file_to_write = new_files_.add(std::move(pack));
-      if (file_to_write.empty()) continue;
+      if (file_to_write.empty()) return;
       full.push_back(std::move(file_to_write));
       has_changed_ = true;
-    }
+    };
+    for (auto& pack : rest.packs) add(pack);
+    for (auto& pack : rest.marked) add(pack);
     return full;
   }
 
@@ -156,9 +169,9 @@ private:
     return sha256(text);
   }
 
-  void write(const batch& packs) {
+  void write(const index_contents& contents) {
     throw_if_stopped(options_.stop);
-    save_index_file(repo_, packs);
+    save_index_file(repo_, contents);
   }
 
   repository& repo_;
@@ -172,7 +185,7 @@ private:
   std::vector<id> obsolete_;
 };
 
-/// See index_rewrite. Whoever calls it holds an exclusive lock.
+/// See index_rewrite. Whoever calls it holds an exclusive lock, or is a two-phase prune and names the files.
 inline std::size_t rewrite_index(repository& repo, const index_rewrite_options& options,
                                  const index_rewrite_observer& observer = {}) {
   return index_rewrite(repo, options, observer).run();

@@ -4,12 +4,16 @@
 //   places  index_places  runs of entries of one pack: offsets and lengths
 //   packs   id_table      the pack of each run; the bit tells that the index has had a part of it before
 //
+// Packs that are marked for deletion lie in an index of their own, which is asked only where nothing was found here.
+//
 // The number of an entry is its position in that order. Per blob, all told, 39 to 40 bytes in packs of 1000 blobs; of 11 it
 // is 44, of which 4 are the pack's own. Measurements and arithmetic: README.md beside this file.
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
@@ -65,13 +69,30 @@ public:
     for (const auto* each : known) add_pack(each->pack, each->blobs);
   }
 
+  /// Adds packs that are marked for deletion. They are no part of the index, lest somebody rely on them who has not done
+  /// so before: contains() does not find what they hold. Whoever reads does find it, by find, find_numbered, find_all and
+  /// plaintext_length: the pack then joins the index as a whole.
+  void add_marked(std::span<const indexed_pack> packs) {
+    blob_index* marked = marked_.load(std::memory_order_acquire);
+    if (marked == nullptr) {
+      const std::lock_guard lock(adding_);
+      if (!marked_owner_) marked_owner_ = std::make_unique<blob_index>();
+      marked_.store(marked = marked_owner_.get(), std::memory_order_release);
+    }
+    marked->add_packs(packs);
+  }
+
+  /// Those packs, also such as have joined the index; null if there are none.
+  [[nodiscard]] const blob_index* marked() const noexcept { return marked_.load(std::memory_order_acquire); }
+
+  /// True if the blob is in a pack that counts: whoever stores something may rely on it.
   [[nodiscard]] bool contains(const blob_handle& handle) const {
     return blobs_.contains(handle.id, bit_of(handle.type));
   }
 
   /// One of the blob's places, or nothing.
   [[nodiscard]] std::optional<blob_location> find(const blob_handle& handle) const {
-    const auto number = blobs_.find(handle.id, bit_of(handle.type));
+    const auto number = find_number(handle);
     if (!number) return std::nullopt;
     return location_of(*number);
   }
@@ -79,7 +100,7 @@ public:
   /// The same with the number of the entry, which stands for this place as long as the index lives: 4 bytes to remember
   /// it by instead of the 80 of a location.
   [[nodiscard]] std::optional<std::pair<std::uint32_t, blob_location>> find_numbered(const blob_handle& handle) const {
-    const auto number = blobs_.find(handle.id, bit_of(handle.type));
+    const auto number = find_number(handle);
     if (!number) return std::nullopt;
     return std::pair(*number, location_of(*number));
   }
@@ -92,10 +113,8 @@ public:
 
   /// All places of a blob, in the order in which they were added.
   [[nodiscard]] std::vector<blob_location> find_all(const blob_handle& handle) const {
-    std::vector<blob_location> places;
-    for (const auto number : blobs_.find_all(handle.id))
-      if (type_of(number) == handle.type) places.push_back(location_of(number));
-    return places;
+    auto places = places_of(handle);
+    return places.empty() && join_marked(handle) ? places_of(handle) : places;
   }
 
   /// Length of the blob itself, bytes, without reading it; nothing if it is unknown.
@@ -107,6 +126,11 @@ public:
 
   /// Number of entries: a blob stored twice counts twice.
   [[nodiscard]] std::size_t size() const noexcept { return blobs_.size(); }
+  /// What size() may become while blobs are looked for and nothing is added.
+  [[nodiscard]] std::size_t most_entries() const noexcept {
+    const auto* const others = marked();
+    return size() + (others == nullptr ? 0 : others->size());
+  }
 
   /// Each once, in the order in which they were added.
   [[nodiscard]] std::vector<id> packs() const {
@@ -183,7 +207,9 @@ public:
 
   /// All memory that the index takes, bytes, itself included. Not while somebody adds.
   [[nodiscard]] std::size_t memory_bytes() const {
-    return sizeof *this + blobs_.memory_bytes() + packs_.memory_bytes() + places_.memory_bytes();
+    const auto* const others = marked();
+    return sizeof *this + blobs_.memory_bytes() + packs_.memory_bytes() + places_.memory_bytes() +
+           (others == nullptr ? 0 : others->memory_bytes());
   }
 
 private:
@@ -200,6 +226,29 @@ private:
     const blob_handle handle{type_of(number), blobs_.at(number)};
     const auto place = places_.place_of(number);
     return {packs_.at(place.run), {handle, place.offset, place.length, place.uncompressed_length}};
+  }
+
+  // --- marked packs ---
+
+  [[nodiscard]] std::optional<std::uint32_t> find_number(const blob_handle& handle) const {
+    const auto number = blobs_.find(handle.id, bit_of(handle.type));
+    return number || !join_marked(handle) ? number : blobs_.find(handle.id, bit_of(handle.type));
+  }
+
+  [[nodiscard]] std::vector<blob_location> places_of(const blob_handle& handle) const {
+    std::vector<blob_location> places;
+    for (const auto number : blobs_.find_all(handle.id))
+      if (type_of(number) == handle.type) places.push_back(location_of(number));
+    return places;
+  }
+
+  /// True if the blob is found now. To those who look it was there all along, so that looking counts as const.
+  [[nodiscard]] bool join_marked(const blob_handle& handle) const {
+    const auto* const others = marked();
+    if (others == nullptr) return false;
+    const auto places = others->places_of(handle);
+    for (const auto& place : places) const_cast<blob_index&>(*this).add_pack(place.pack, others->blobs_in(place.pack));
+    return !places.empty();
   }
 
   // --- runs ---
@@ -228,7 +277,7 @@ private:
   // --- adding ---
 
   [[nodiscard]] bool lists(const id& pack, const packed_blob& blob) const {
-    return std::ranges::any_of(find_all(blob.handle), [&](const blob_location& place) {
+    return std::ranges::any_of(places_of(blob.handle), [&](const blob_location& place) {
       return place.pack == pack && place.blob.offset == blob.offset;
     });
   }
@@ -294,6 +343,8 @@ private:
 
   id_table blobs_, packs_;
   index_places places_;
+  std::unique_ptr<blob_index> marked_owner_;
+  std::atomic<blob_index*> marked_{nullptr};  ///< the same, for those who do not hold adding_
 
   std::mutex adding_;            // one batch is written at a time,
   std::shared_mutex entering_;   // but those written are entered side by side. Taken after adding_, before stripes.

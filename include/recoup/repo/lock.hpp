@@ -7,12 +7,12 @@
 // written less than 200 ms after we first looked: whoever we did not see then wrote a lock later, and looks again when
 // ours is there.
 //
-// A shared lock excludes only exclusive ones. A lock is stale, and `unlock` removes it, when it is 30 minutes old, or
-// when its process is not to be seen on the host that it names. Two containers may share a host's name and not see each
-// other's processes, so a lock is taken away unasked only if nobody has refreshed it either: then nobody has to unlock
-// by hand after a crash. An old lock of another host stays in the way, because its owner may only be asleep. Ours is
-// rewritten every five minutes; when that has not worked for 22.5 minutes, others may soon take us for dead, so the
-// operation is told to stop.
+// A shared lock excludes only exclusive ones; that of a two-phase prune another two-phase prune too. A lock is stale,
+// and `unlock` removes it, when it is 30 minutes old, or when its process is not to be seen on the host that it names.
+// Two containers may share a host's name and not see each other's processes, so a lock is taken away unasked only if
+// nobody has refreshed it either: then nobody has to unlock by hand after a crash. An old lock of another host stays in
+// the way, because its owner may only be asleep. Ours is rewritten every five minutes; when that has not worked for 22.5
+// minutes, others may soon take us for dead, so the operation is told to stop.
 #pragma once
 
 #include <csignal>
@@ -30,6 +30,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <recoup/core/error.hpp>
 #include <recoup/core/interrupt.hpp>
@@ -115,6 +116,7 @@ inline constexpr std::chrono::seconds lock_lost_after{30 * 60 - 5 * 60 * 3 / 2};
 
 struct lock_options {
   bool exclusive = false;
+  bool two_phase_prune = false;  ///< a shared lock that excludes others of its kind, see ops/prune.hpp
   /// Whoever only reads can do that without a lock where writing one is not allowed: on read-only media, with credentials
   /// that may only read. What is read may then be pruned away meanwhile, which is reported, not wrong.
   bool only_reading = false;
@@ -140,6 +142,7 @@ public:
   repository_lock(repository& repo, const lock_options& options)
       : repo_(repo),
         exclusive_(options.exclusive),
+        two_phase_prune_(options.two_phase_prune),
         refresh_every_(options.refresh_every),
         lost_after_(options.lost_after) {
     is_held_ = acquire(options);
@@ -194,6 +197,12 @@ public:
 
   /// False if the storage does not allow a lock and options.only_reading allows to do without.
   [[nodiscard]] bool is_held() const noexcept { return is_held_; }
+
+  /// True if this is the name that the lock has or has had. Any thread may call it.
+  [[nodiscard]] bool has_name(const id& lock) const {
+    const std::lock_guard guard(naming_);
+    return std::ranges::find(own_names_, lock) != own_names_.end();
+  }
 
   /// True if options.read_meanwhile was called.
   [[nodiscard]] bool was_read_meanwhile() const noexcept { return was_read_meanwhile_; }
@@ -297,11 +306,13 @@ private:
         remove_abandoned(file.name, *other, age_of(*other, now));
         continue;
       }
-      if (!exclusive_ && !other->exclusive) continue;
+      if (!exclusive_ && !other->exclusive && !(two_phase_prune_ && other->two_phase_prune)) continue;
       auto conflict = std::string("unable to create lock in backend: repository is already locked ") +
                       (other->exclusive ? "exclusively " : "") + "by " + describe(*other, age_of(*other, now)) +
                       "\nstorage ID " + file.name.short_hex() +
                       "\nthe `unlock` command can be used to remove stale locks";
+      if (!exclusive_ && !other->exclusive)
+        conflict += "\nit is a two-phase prune, as this one is: one at a time; `--retry-lock` waits for the other";
       if (belongs_to_dead_process(*other))
         conflict +=
             "\nno process of this machine has that PID: unless a container or another machine has this host's name "
@@ -338,12 +349,17 @@ private:
     lock_file lock;
     lock.time = current_time();
     lock.exclusive = exclusive_;
+    lock.two_phase_prune = two_phase_prune_;
     lock.hostname = local_hostname();
     lock.username = local_username();
     lock.pid = ::getpid();
     lock.uid = ::geteuid();
     lock.gid = ::getegid();
     const auto sealed = repo_.seal_unpacked(file_type::lock, encode_lock_file(lock));
+    {
+      const std::lock_guard guard(naming_);
+      own_names_.push_back(sealed.file.name);
+    }
     try {
       repo_.storage().save(sealed.file, sealed.content);
     } catch (const error& problem) {
@@ -426,10 +442,12 @@ private:
   }
 
   repository& repo_;
-  const bool exclusive_;
+  const bool exclusive_, two_phase_prune_;
   const std::chrono::milliseconds refresh_every_, lost_after_;
   bool is_held_ = false, was_read_meanwhile_ = false;
   id name_{};
+  mutable std::mutex naming_;  // guards own_names_
+  std::vector<id> own_names_;
   std::optional<std::chrono::steady_clock::time_point> settles_at_;  ///< unset: before the constructor returned
   std::mutex settling_;                                              // guards the next three
   std::condition_variable settled_;

@@ -8,6 +8,7 @@
 #include <recoup/core/time.hpp>
 #include <recoup/json/json_reader.hpp>
 #include <recoup/json/json_writer.hpp>
+#include <recoup/repo/pack_mark.hpp>
 
 namespace recoup {
 
@@ -17,9 +18,12 @@ struct lock_file {
   std::string hostname, username;
   int pid = 0;
   std::uint32_t uid = 0, gid = 0;
+  bool two_phase_prune = false;  ///< ours: keeps other such prunes out, but nobody else
 
   [[nodiscard]] friend bool operator==(const lock_file&, const lock_file&) = default;
 };
+
+[[nodiscard]] inline lock_holder holder_of(const lock_file& lock) { return {lock.hostname, lock.username, lock.pid}; }
 
 /// The body of a lock file. No newline at its end.
 [[nodiscard]] inline std::string encode_lock_file(const lock_file& lock) {
@@ -28,6 +32,7 @@ struct lock_file {
   json.field("hostname", lock.hostname).field("username", lock.username).field("pid", lock.pid);
   if (lock.uid != 0) json.field("uid", lock.uid);
   if (lock.gid != 0) json.field("gid", lock.gid);
+  if (lock.two_phase_prune) json.field("two_phase_prune", true);
   return json.end_object().take();
 }
 
@@ -44,6 +49,7 @@ struct lock_file {
       if (key == "pid") return read(value, lock.pid);
       if (key == "uid") return read(value, lock.uid);
       if (key == "gid") return read(value, lock.gid);
+      if (key == "two_phase_prune") return read(value, lock.two_phase_prune);
     });
   });
   return lock;

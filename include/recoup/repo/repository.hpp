@@ -33,6 +33,7 @@
 #include <recoup/repo/config.hpp>
 #include <recoup/repo/index_file.hpp>
 #include <recoup/repo/keys.hpp>
+#include <recoup/repo/marked_packs.hpp>
 #include <recoup/repo/snapshot.hpp>
 #include <recoup/repo/unpacked.hpp>
 #include <recoup/storage/backend.hpp>
@@ -132,6 +133,13 @@ public:
 
   [[nodiscard]] blob_index& index() noexcept { return index_; }
   [[nodiscard]] const blob_index& index() const noexcept { return index_; }
+  /// Packs that index files mark for deletion.
+  [[nodiscard]] const marked_packs& marked() const noexcept { return marked_; }
+  /// The index files that were read.
+  [[nodiscard]] std::unordered_set<id> loaded_indexes() {
+    const std::lock_guard lock(index_load_mutex_);
+    return loaded_indexes_;
+  }
 
   // --- blobs; load_index() must have been called ---
 
@@ -195,6 +203,8 @@ public:
 
 private:
   static void require_listed(backend& storage, const stored_file& file);
+  [[nodiscard]] bool load_new_indexes(const index_load_observer& observer, bool& is_complete);
+  std::vector<indexed_pack> load_index_file(const id& name);
 
   const std::shared_ptr<backend> storage_;
   const opened_key key_;
@@ -206,6 +216,7 @@ private:
   std::atomic<bool> index_loaded_{false};
   std::unordered_set<id> loaded_indexes_;
   blob_index index_;
+  marked_packs marked_;
 
   blob_saver saver_;  // last: its threads use what is above
 };
@@ -303,11 +314,48 @@ inline void repository::load_index(const index_load_observer& observer) {
 
 inline void repository::refresh_index(const index_load_observer& observer) {
   const std::lock_guard one_at_a_time(index_load_mutex_);
+  bool is_complete = true;
+  while (!load_new_indexes(observer, is_complete)) {
+    // A prune that needs nobody's absence has replaced some of them: what they said is in new ones.
+  }
+  // Only the first time: later, packs that this program stored itself may be in no index yet.
+  if (is_complete && !index_loaded_)
+    storage_->forget_packs_other_than(
+        [this](const id& pack) { return index_.contains_pack(pack) || marked_.contains(pack); });
+  index_loaded_ = true;
+}
+
+/// Returns what counts in the file, and adds what is marked in it.
+inline std::vector<indexed_pack> repository::load_index_file(const id& name) {
+  std::vector<indexed_pack> packs, marked;
+  std::vector<std::pair<id, pack_mark>> marks;
+  const auto require_version = [this](const indexed_pack& pack) {
+    if (config_.version < 2 && std::ranges::any_of(pack.blobs, &packed_blob::is_compressed))
+      throw error(error_code::damaged, "it lists a compressed blob, which a repository of version 1 cannot hold");
+  };
+  decode_index(
+      load_unpacked(file_type::index, name),
+      [&](const indexed_pack& pack) {
+        require_version(pack);
+        packs.push_back(pack);
+      },
+      [&](const marked_pack& pack) {
+        require_version(pack.listing);
+        marked.push_back(pack.listing);
+        marks.emplace_back(pack.listing.pack, pack.mark);
+      });
+  if (!marked.empty()) index_.add_marked(marked);
+  for (const auto& [pack, mark] : marks) marked_.add(pack, mark);
+  return packs;
+}
+
+/// False if files went meanwhile, so that it has to be done again.
+inline bool repository::load_new_indexes(const index_load_observer& observer, bool& is_complete) {
   auto files = list(file_type::index);
   std::erase_if(files, [this](const listed_file& file) { return loaded_indexes_.contains(file.name); });
   std::mutex report;
   std::size_t done = 0;
-  bool is_complete = true;
+  std::vector<id> gone;
   // From the files so far the index learns how large it will be, so that it need not grow again and again.
   std::uint64_t bytes_left = 0, bytes_read = 0, blobs_read = 0;
   for (const auto& file : files) bytes_left += file.size;
@@ -322,14 +370,9 @@ inline void repository::refresh_index(const index_load_observer& observer) {
   // An index of 50,000 blobs takes some 15 MiB while it is read.
   parallel_for_each(working_threads(*storage_, 8), files, [&](const listed_file& file) {
     try {
-      std::vector<indexed_pack> packs;
+      const auto packs = load_index_file(file.name);
       std::size_t blobs = 0;
-      decode_index(load_unpacked(file_type::index, file.name), [&](const indexed_pack& pack) {
-        if (config_.version < 2 && std::ranges::any_of(pack.blobs, &packed_blob::is_compressed))
-          throw error(error_code::damaged, "it lists a compressed blob, which a repository of version 1 cannot hold");
-        packs.push_back(pack);
-        blobs += pack.blobs.size();
-      });
+      for (const auto& pack : packs) blobs += pack.blobs.size();
       index_.add_packs(packs, expected_blobs(file, blobs));
       if (observer.on_pack) {
         const std::lock_guard lock(report);
@@ -337,6 +380,10 @@ inline void repository::refresh_index(const index_load_observer& observer) {
       }
     } catch (const error& problem) {
       const std::lock_guard lock(report);
+      if (problem.code() == error_code::not_found) {
+        gone.push_back(file.name);
+        return;
+      }
       if (!observer.on_damaged)
         throw error(problem.code(), "index " + file.name.hex() + ": " + problem.what() +
                                         "; `restic repair index` rebuilds it from the packs");
@@ -348,10 +395,14 @@ inline void repository::refresh_index(const index_load_observer& observer) {
     if (observer.on_progress) observer.on_progress(done, files.size());
   });
   for (const auto& file : files) loaded_indexes_.insert(file.name);
-  // Only the first time: later, packs that this program stored itself may be in no index yet.
-  if (is_complete && !index_loaded_)
-    storage_->forget_packs_other_than([this](const id& pack) { return index_.contains_pack(pack); });
-  index_loaded_ = true;
+  if (gone.empty()) return true;
+  for (const auto& name : gone) loaded_indexes_.erase(name);
+  const auto listed = list(file_type::index);
+  for (const auto& name : gone)
+    if (std::ranges::any_of(listed, [&](const listed_file& file) { return file.name == name; }))
+      throw error(error_code::failure, "index " + name.hex() + ": the storage lists it but does not have it; " +
+                                           storage_->location() + " seems to be damaged");
+  return false;
 }
 
 template <class Use>

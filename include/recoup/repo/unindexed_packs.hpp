@@ -46,10 +46,13 @@ struct adopted_packs {
 /// A running backup's fresh packs are in no index either, and must stay its own. Whoever writes packs locks first and
 /// indexes them before it unlocks. So if ours is the only lock after the packs were listed, then all that were listed
 /// are either abandoned or in an index by now. Should a lock be taken for a dead one's that lives in a container of the
-/// same host's name, then its packs end up in two indexes, which harms nobody.
+/// same host's name, then its packs end up in two indexes, which harms nobody. Packs that are marked for deletion are left
+/// to the prune that marked them.
 inline adopted_packs adopt_unindexed_packs(repository& repo, const std::stop_token& stop = {}) {
   std::vector<listed_file> unknown;
-  const auto is_known = [&](const listed_file& file) { return repo.index().contains_pack(file.name); };
+  const auto is_known = [&](const listed_file& file) {
+    return repo.index().contains_pack(file.name) || repo.marked().contains(file.name);
+  };
   repo.storage().list(file_type::pack, [&](const listed_file& file) {
     if (!is_known(file)) unknown.push_back(file);
   });

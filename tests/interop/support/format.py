@@ -188,6 +188,7 @@ class Repo:
         self.key, self.key_id = self._unlock(password)
         self.config = json.loads(self.key.open((self.path / "config").read_bytes()))
         self.version = self.config["version"]
+        self.reads_marked = False  #: also what packs that are marked for deletion hold, if no other pack does
         self._index: dict[tuple[str, str], list[Place]] | None = None
 
     def _unlock(self, password: str) -> tuple[Key, str]:
@@ -259,15 +260,29 @@ class Repo:
     def index(self) -> dict[tuple[str, str], list[Place]]:
         """(type, id) -> every place that the indexes give."""
         if self._index is None:
-            found: dict[tuple[str, str], list[Place]] = collections.defaultdict(list)
-            for name in self.names("index"):
-                for pack in self.load("index", name)["packs"]:
-                    for blob in pack["blobs"] or []:
-                        place = Place(pack["id"], blob["offset"], blob["length"], blob.get("uncompressed_length", 0))
-                        if place not in found[blob["type"], blob["id"]]:
-                            found[blob["type"], blob["id"]].append(place)
-            self._index = dict(found)
+            files = [self.load("index", name) for name in self.names("index")]
+            self._index = self._places(pack for file in files for pack in file["packs"])
+            if self.reads_marked:
+                stored = self.pack_sizes()
+                marked = self._places(pack for file in files for pack in file.get("packs_to_delete", []) if pack["id"] in stored)
+                self._index = marked | self._index
         return self._index
+
+    @staticmethod
+    def _places(packs: Iterable[dict]) -> dict[tuple[str, str], list[Place]]:
+        found: dict[tuple[str, str], list[Place]] = collections.defaultdict(list)
+        for pack in packs:
+            for blob in pack["blobs"] or []:
+                place = Place(pack["id"], blob["offset"], blob["length"], blob.get("uncompressed_length", 0))
+                if place not in found[blob["type"], blob["id"]]:
+                    found[blob["type"], blob["id"]].append(place)
+        return dict(found)
+
+    def marks(self) -> dict[str, dict]:
+        """Packs that are marked for deletion and do not count, with what their marks say."""
+        files = [self.load("index", name) for name in self.names("index")]
+        counted = {pack["id"] for file in files for pack in file["packs"]}
+        return {pack["id"]: pack for file in files for pack in file.get("packs_to_delete", []) if pack["id"] not in counted}
 
     def refresh(self) -> "Repo":
         self._index = None

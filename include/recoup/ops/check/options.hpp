@@ -79,6 +79,8 @@ struct check_result {
   std::set<id> broken_snapshots;  ///< files that cannot be read
   std::set<id> damaged_indexes;
   std::uint64_t unreferenced_packs = 0;  ///< in no index: garbage of interrupted runs
+  std::uint64_t marked_packs = 0;         ///< for deletion, by a two-phase prune or by rustic
+  std::uint64_t needed_marked_packs = 0;  ///< of which snapshots need something: the next prune keeps them
   bool suggest_repair_index = false, suggest_prune = false;
   std::optional<affected_items> affected;  ///< what `find_affected` asks for; nothing, if there was no reason to search
 

@@ -95,7 +95,7 @@ private:
       return;
     }
     for (const auto& blob : *entry.content)
-      if (!repo_.index().contains({blob_type::data, blob}))
+      if (!repo_.index().find({blob_type::data, blob}))
         complain("file \"" + entry.name + "\": blob " + blob.hex() + " is in no index");
     if (!collect_blobs_) return;
     const std::lock_guard lock(mutex_);

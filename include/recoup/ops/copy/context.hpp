@@ -27,7 +27,7 @@ struct copy_context {
   copy_context(repository& from, repository& to, const copy_options& chosen, copy_observer& told)
       : source(from), destination(to), options(chosen), observer(told),
         threads(chosen.threads != 0 ? chosen.threads : std::max(processor_count(), from.storage().connections())),
-        seen(from.index().size()) {}
+        seen(from.index().most_entries()) {}
 
   repository& source;
   repository& destination;

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -16,6 +18,7 @@
 #include <recoup/core/id.hpp>
 #include <recoup/fs/parse_size.hpp>
 #include <recoup/fs/pattern_file.hpp>
+#include <recoup/repo/lock_holders.hpp>
 #include <recoup/storage/stored_file.hpp>
 
 namespace recoup {
@@ -62,6 +65,18 @@ private:
   std::uint64_t bytes_ = 0;
 };
 
+/// A prune under a lock that keeps nobody from making backups: see ops/prune.hpp.
+struct two_phase_options {
+  /// How long packs stay marked at least. It protects those who rely on packs without holding a lock: rustic, and readers
+  /// with --no-lock.
+  std::chrono::seconds delete_after{std::chrono::hours{23}};
+  /// The locks that do not keep packs from going: the prune's own. Nothing: none, and no mark without a record of who may
+  /// rely on the pack is ever acted upon.
+  own_lock_test is_own_lock;
+  /// Whoever has begun since may just be reading the old index files: they stay for so long.
+  std::chrono::milliseconds time_to_load{5000};
+};
+
 struct prune_options {
   unused_limit max_unused = unused_limit::parse("5%");
   /// Packs of no more than this many bytes are written again; what is left over is for another time.
@@ -73,6 +88,7 @@ struct prune_options {
   /// For storage without any free space: nothing is repacked, and the index is removed before and written after all
   /// else. Interrupted in between, the repository has to be mended by `repair index`.
   bool recover_no_free_space = false;
+  std::optional<two_phase_options> two_phase;  ///< nothing: packs are removed at once
   /// Snapshots that do not count: what only they need goes.
   std::unordered_set<id> ignored_snapshots;
   unsigned threads = 0;  ///< 0: one per processor, or one per connection of the storage if those are more
@@ -80,8 +96,11 @@ struct prune_options {
 };
 
 /// In which units a phase is counted: index files loaded, snapshots all of whose trees were read, packs looked at, packs
-/// read, index files read, old index files removed, packs removed. `unindexed` removes packs that no index lists.
-enum class prune_phase { index, snapshots, packs, unindexed, repack, rewrite_index, remove_indexes, remove_packs, write_index };
+/// read, packs marked, index files read, old index files removed, packs removed. `unindexed` removes packs that no index
+/// lists.
+enum class prune_phase {
+  index, snapshots, packs, unindexed, repack, mark, rewrite_index, remove_indexes, remove_packs, write_index
+};
 
 /// Called from any thread, but from one at a time.
 class prune_observer {
@@ -98,6 +117,8 @@ public:
   virtual void on_removed(const stored_file& /*file*/) {}
   /// The file stays. For packs that is no error: the next prune removes them.
   virtual void on_not_removed(const stored_file& /*file*/, const error& /*problem*/) {}
+  /// Packs are marked, but it could not be seen who may rely on them: the next two-phase prune looks again.
+  virtual void on_holders_unknown(const error& /*problem*/) {}
 };
 
 /// Sizes in bytes, as stored. Names are those of restic's JSON.
@@ -114,6 +135,11 @@ struct prune_stats {
     std::uint64_t used = 0, unused = 0, partly_used = 0, unreferenced = 0, total = 0;
     std::uint64_t keep = 0, repack = 0, remove = 0, remove_total = 0;
   } packs;
+  /// Of packs that are marked for deletion, or to be. What is removed at once by a prune that is alone counts above.
+  struct mark_counts {
+    std::uint64_t packs_marked = 0, packs_waiting = 0, packs_recovered = 0, packs_removed = 0;
+    std::uint64_t bytes_marked = 0, bytes_waiting = 0, bytes_recovered = 0, bytes_removed = 0;
+  } marks;
 };
 
 }  // namespace recoup

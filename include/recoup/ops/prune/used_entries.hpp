@@ -29,9 +29,10 @@ class used_entries_finder {
 public:
   /// `on_root_done` is called from one thread at a time, once for each root.
   used_entries_finder(repository& repo, unsigned threads, std::function<void()> on_root_done)
-      : repo_(repo), threads_(threads), on_root_done_(std::move(on_root_done)), used_(repo.index().size()) {}
+      : repo_(repo), threads_(threads), on_root_done_(std::move(on_root_done)), used_(repo.index().most_entries()) {}
 
-  /// One entry for each blob that the trees need, the trees included: the one that blob_index::find_numbered gives.
+  /// One entry for each blob that the trees need, the trees included: the one that blob_index::find_numbered gives. A
+  /// pack that is marked for deletion is in the index afterwards if something is needed that lies in no other.
   /// Throws damaged if a tree cannot be read, or if a blob is in no index.
   [[nodiscard]] entry_set run(std::span<const id> roots, const std::stop_token& stop) {
     for (const auto& root : roots) {
