@@ -117,6 +117,19 @@ void backup_progress::on_error(const std::string& path, const error& problem) {
                       .take());
 }
 
+void backup_progress::on_resumed(std::uint64_t files) {
+  call_.out.detail("an interrupted backup has read " + std::to_string(files) +
+                   " files, which are not read again unless they have changed");
+}
+
+void backup_progress::on_noted() {
+  call_.out.info("what was read so far is noted: the next backup of the same goes on from there");
+}
+
+void backup_progress::on_not_noted(const error& reason) {
+  call_.out.detail(std::string("what is read is not noted for the case of an interruption: ") + reason.what());
+}
+
 void backup_progress::report(nanoseconds elapsed, bool final) {
   if (final) {
     if (!call_.options.json && call_.screen.can_update_status()) call_.screen.set_status({});
@@ -227,6 +240,10 @@ void backup_progress::print_summary_json(const backup_result& result) const {
   json.field("total_duration", summary_seconds(result.summary))
       .field("backup_start", result.summary.backup_start)
       .field("backup_end", result.summary.backup_end);
+  if (call_.commands.program != "restic") {
+    field_unless_zero(json, "files_taken_over", result.taken_over.files);
+    field_unless_zero(json, "bytes_taken_over", result.taken_over.bytes);
+  }
   if (result.snapshot_id) json.field("snapshot_id", *result.snapshot_id);
   if (dry_run_) json.field("dry_run", true);
   call_.out.result(json.end_object().take());
@@ -251,6 +268,9 @@ void backup_progress::print_summary(const backup_result& result) const {
   out.info(formatted("processed %llu files, %s in %s", number(summary.total_files_processed),
                      format_bytes(summary.total_bytes_processed).c_str(),
                      format_seconds(static_cast<std::uint64_t>(std::max(seconds, 0.0))).c_str()));
+  if (result.taken_over.bytes != 0 || result.taken_over.files != 0)
+    out.info(formatted("taken over from an interrupted backup, not read again: %llu files, %s",
+                       number(result.taken_over.files), format_bytes(result.taken_over.bytes).c_str()));
   if (dry_run_) return;
   out.info(result.snapshot_id ? "snapshot " + result.snapshot_id->short_hex() + " saved" : "skipped creating snapshot");
 }

@@ -34,6 +34,9 @@ public:
   void on_item_done(const backup_item& item) override;
   void on_excluded(const std::string& path) override;
   void on_error(const std::string& path, const error& problem) override;
+  void on_resumed(std::uint64_t files) override;
+  void on_noted() override;
+  void on_not_noted(const error& reason) override;
 
   /// No more status lines after this.
   void finish() { updater_.reset(); }

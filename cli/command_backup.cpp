@@ -11,6 +11,7 @@
 #include <recoup/fs/files_from.hpp>
 #include <recoup/fs/parse_size.hpp>
 #include <recoup/ops/backup.hpp>
+#include <recoup/ops/cache_directories.hpp>
 #include <recoup/ops/snapshot_groups.hpp>
 
 #include "backup_progress.hpp"
@@ -103,6 +104,17 @@ unsigned read_concurrency(const backup_flags& flags) {
   return value == 0 ? usual : value;
 }
 
+/// Where it is noted what was read: beside the cache. Nowhere if there is none, or nothing to note.
+std::string journal_directory_of(const context& call, const backup_flags& flags) {
+  if (call.options.no_cache || flags.dry_run || flags.is_stream()) return {};
+  if (!call.options.cache_directory.empty()) return call.options.cache_directory;
+  try {
+    return default_cache_directory();
+  } catch (const error&) {
+    return {};
+  }
+}
+
 backup_options engine_options_of(const backup_flags& flags, std::vector<std::string> targets) {
   backup_options options;
   options.targets = std::move(targets);
@@ -123,6 +135,7 @@ backup_options engine_options_of(const backup_flags& flags, std::vector<std::str
   options.ignore_inode = flags.ignore_inode;
   options.skip_if_unchanged = flags.skip_if_unchanged;
   options.read_concurrency = read_concurrency(flags);
+  options.read_all = flags.force;
   return options;
 }
 
@@ -191,6 +204,7 @@ void run(context& call, const backup_flags& flags) {
   check(call, flags);
   const auto targets = flags.is_stream() ? backup_targets{} : collect_targets(call, flags);
   auto options = engine_options_of(flags, targets.present);
+  options.journal_directory = journal_directory_of(call, flags);
   options.device_for_hard_links_only = call.options.features.device_id_for_hardlinks;
   auto exclude = flags.exclude;
   if (!flags.exclude_larger_than.empty()) exclude.larger_than = parse_size(flags.exclude_larger_than);
@@ -314,7 +328,8 @@ void add_backup_command(command_tree& tree) {
                            "Create a new backup of files and/or directories");
   command.details =
       "Creates a new snapshot of the files and directories given as the arguments. Only what the repository does not\n"
-      "hold yet is stored; files that have not changed since the parent snapshot are not even read.\n\n"
+      "hold yet is stored; files that have not changed since the parent snapshot are not even read. Nor are those that\n"
+      "an interrupted backup of the same files has read, which is noted in the cache directory (not with --no-cache).\n\n"
       "Exit status is 0 if everything was saved, 1 if there is no snapshot, 3 if some source data could not be read\n"
       "and the snapshot lacks it, 10 if there is no repository, 11 if it is locked, 12 if the password is wrong.\n";
   const auto flags = std::make_shared<backup_flags>();

@@ -8,13 +8,15 @@
 //   auto result = recoup::backup(*repo, options, nobody);
 //
 // Data blobs and trees are durable and indexed before the snapshot that needs them is written. If the process dies
-// before that, the repository is as it was, plus packs that the next backup finds and uses.
+// before that, the repository is as it was, plus packs that the next backup finds and uses. With
+// backup_options::journal_directory it need not read again what was read either.
 #pragma once
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,6 +25,7 @@
 #include <recoup/core/error.hpp>
 #include <recoup/core/version.hpp>
 #include <recoup/fs/path.hpp>
+#include <recoup/ops/backup/journal.hpp>
 #include <recoup/ops/backup/options.hpp>
 #include <recoup/ops/backup/source_tree.hpp>
 #include <recoup/ops/backup/stream.hpp>
@@ -71,6 +74,7 @@ inline void fill_owner(snapshot& made) {
                                           const timestamp& started) {
   backup_result result;
   result.stats = saver.stats();
+  result.taken_over = saver.taken_over();
   result.errors = saver.errors();
   auto& summary = result.summary;
   summary = saver.counts();
@@ -119,6 +123,34 @@ inline void fill_owner(snapshot& made) {
   return existing;
 }
 
+/// None if there is to be none.
+[[nodiscard]] inline std::unique_ptr<backup_journal> open_journal(repository& repo, const backup_options& options,
+                                                                  const std::vector<std::string>& paths,
+                                                                  backup_observer& observer) {
+  if (options.journal_directory.empty()) return nullptr;
+  auto journal = std::make_unique<backup_journal>(
+      repo, absolute_path(options.journal_directory), journal_subject{repo.config().id, options.hostname, paths},
+      status_rules{!options.ignore_ctime && !options.ignore_inode, !options.ignore_inode},
+      [&observer](const error& problem) { observer.on_not_noted(problem); });
+  journal->load(!options.read_all);
+  if (!journal->noted().empty()) observer.on_resumed(journal->noted().size());
+  return journal;
+}
+
+/// Runs `work`, which ends with a snapshot. If it does not, the journal is kept for the next backup.
+template <class Work>
+[[nodiscard]] backup_result with_journal(const std::unique_ptr<backup_journal>& journal, backup_observer& observer,
+                                         Work&& work) {
+  try {
+    auto result = work();
+    if (journal) journal->remove();
+    return result;
+  } catch (...) {
+    if (journal && journal->keep()) observer.on_noted();
+    throw;
+  }
+}
+
 }  // namespace backup_steps
 
 /// Backs up files and directories. Loads the index if nobody has. Problems with single items are reported and counted;
@@ -131,13 +163,16 @@ inline void fill_owner(snapshot& made) {
   std::uint64_t missing = 0;
   const auto targets = existing_targets(options, observer, missing);
   const auto tree = make_source_tree(targets);
-  tree_saver saver(repo, options, observer);
-  const auto root = save_and_flush(repo, [&] { return saver.save(tree); });
   std::vector<std::string> paths;
   for (const auto& target : targets) paths.push_back(absolute_path(target));
-  auto result = finish(repo, options, std::move(paths), saver, root, started);
-  result.errors += missing;
-  return result;
+  const auto journal = open_journal(repo, options, paths, observer);
+  return with_journal(journal, observer, [&] {
+    tree_saver saver(repo, options, observer, journal.get());
+    const auto root = save_and_flush(repo, [&] { return saver.save(tree); });
+    auto result = finish(repo, options, std::move(paths), saver, root, started);
+    result.errors += missing;
+    return result;
+  });
 }
 
 /// Backs up what a program writes, as one file.

@@ -18,7 +18,9 @@
 #include <recoup/fs/path.hpp>
 #include <recoup/fs/user_names.hpp>
 #include <recoup/ops/backup/chunk_buffers.hpp>
+#include <recoup/ops/backup/journal.hpp>
 #include <recoup/ops/backup/options.hpp>
+#include <recoup/ops/backup/own_files.hpp>
 #include <recoup/ops/backup/small_files.hpp>
 #include <recoup/core/work_stack.hpp>
 #include <recoup/repo/repository.hpp>
@@ -30,6 +32,7 @@ struct backup_worker {
   small_files small;
   item_stats totals;
   snapshot_summary summary;  ///< only the counters are used
+  recoup::taken_over taken_over;
 };
 
 using backup_work_stack = work_stack<backup_worker>;
@@ -38,10 +41,12 @@ class backup_state {
 public:
   using clock = std::chrono::steady_clock;
 
-  backup_state(repository& repository_to_use, const backup_options& chosen, backup_observer& told)
-      : repo(repository_to_use), options(chosen), observer(told), cutter(repo.config().chunker_polynomial),
+  /// `noting` may be none.
+  backup_state(repository& repository_to_use, const backup_options& chosen, backup_observer& told,
+               backup_journal* noting)
+      : repo(repository_to_use), options(chosen), observer(told), journal(noting), cutter(repo.config().chunker_polynomial),
         threads(chosen.threads != 0 ? chosen.threads : std::max(processor_count(), chosen.read_concurrency)),
-        cache_(repo.storage().cache_directory()) {
+        own_files_{repo.storage().cache_directory(), options.journal_directory} {
     metadata_.with_atime = options.with_atime;
     metadata_.device_for_hard_links_only = options.device_for_hard_links_only;
     metadata_.names = &names_;
@@ -60,7 +65,7 @@ public:
 
   /// By the caller's rules, or because it is a copy of what is in the repository.
   [[nodiscard]] bool excludes_path(const std::string& path) const {
-    return (!cache_.empty() && is_at_or_below(path, cache_)) || (options.excludes_path && options.excludes_path(path));
+    return own_files_.contain(path) || (options.excludes_path && options.excludes_path(path));
   }
 
   [[nodiscard]] std::uint64_t errors() const noexcept { return errors_.load(); }
@@ -93,13 +98,14 @@ public:
   repository& repo;
   const backup_options& options;
   backup_observer& observer;
+  backup_journal* const journal;
   const chunker cutter;
   const unsigned threads;
   chunk_buffers buffers;
   backup_work_stack stack;
 
 private:
-  const std::string cache_;
+  const own_files own_files_;
   user_names names_;
   metadata_options metadata_, inner_metadata_;
   std::atomic<std::uint64_t> errors_{0};

@@ -1,5 +1,5 @@
-// From a regular file to its node: unchanged ones by the parent snapshot, small ones some at once, large ones on all
-// threads.
+// From a regular file to its node: unchanged ones by the parent snapshot, those that an interrupted backup has read by its
+// journal, small ones some at once, large ones on all threads.
 #pragma once
 
 #include <sys/stat.h>
@@ -42,18 +42,28 @@ public:
                  const std::string& path, struct stat status) {
     const auto started = backup_state::clock::now();
     const auto* previous = job->find_previous(job->names[slot]);
-    if (previous != nullptr && !content_changed(status, *previous)) {
-      if (all_blobs_known(*previous)) {
-        auto made = state_.node_of_unchanged(directory, name, path, status, *previous);
-        made.name = job->names[slot];
-        made.content = previous->content;
-        state_.observer.on_bytes_done(made.size);
-        finish_file(self, *job, slot, made, item_change::unchanged, {}, started);
-        return;
-      }
+    const bool is_unchanged = previous != nullptr && !content_changed(status, *previous);
+    if (is_unchanged && all_blobs_known(*previous)) {
+      auto made = state_.node_of_unchanged(directory, name, path, status, *previous);
+      made.name = job->names[slot];
+      made.content = previous->content;
+      state_.observer.on_bytes_done(made.size);
+      finish_file(self, *job, slot, made, item_change::unchanged, {}, started);
+      return;
+    }
+    const auto noted_as = state_.journal != nullptr ? state_.journal->hash_of(path) : journal_hash{};
+    if (auto content = noted_content(noted_as, status)) {
+      auto made = state_.read_source_node(directory, name, path, status, -1);
+      made.name = job->names[slot];
+      made.content = std::move(content);
+      self.taken_over += {1, made.size};
+      state_.observer.on_bytes_done(made.size);
+      finish_file(self, *job, slot, made, change_of(previous, made), {}, started);
+      return;
+    }
+    if (is_unchanged)
       state_.report(path, error(error_code::damaged,
                                 "parts of " + path + " are not in the repository's index; it is stored again"));
-    }
     auto opened = open_for_reading(directory, name);
     if (!opened) throw source_error(system_error(errno, "cannot open " + path));
     if (::fstat(opened.get(), &status) != 0) throw source_error(system_error(errno, "cannot stat " + path));
@@ -63,12 +73,15 @@ public:
     made.name = job->names[slot];
     const auto snapshot_path = child_path(job->snapshot_path, made.name);
     state_.observer.on_file_started(snapshot_path);
+    auto beginning = noted_beginning(noted_as, status, opened.get());
     const auto head = read_up_to(opened.get(), room_for_head(self), path);
-    if (head <= min_chunk) {
-      self.small.add({job, slot, previous, std::move(made), head, started});
+    if (head <= min_chunk && beginning.blobs.empty()) {
+      self.small.add({job, slot, previous, std::move(made), head, started, noted_as});
       return;
     }
     auto file = start_large_file(job, slot, previous, std::move(made), started);
+    if (state_.journal != nullptr) file->noted.emplace(noted_as, noted_status::of(status));
+    go_on_behind(self, *file, std::move(beginning));
     file->read = [opened = std::make_shared<file_descriptor>(std::move(opened)), path](byte_span into) {
       return read_up_to(opened->get(), into, path);
     };
@@ -88,6 +101,7 @@ public:
       state_.repo.save_blobs(blob_type::data, std::span(contents).first(blobs), std::span(saved).first(blobs));
     blobs = 0;
     for (auto& file : waiting) {
+      const auto status = noted_status::of(file.made);
       file.made.size = file.length;
       file.made.content.emplace();
       item_stats stats;
@@ -95,6 +109,8 @@ public:
         file.made.content->push_back(saved[blobs].id);
         add(stats, saved[blobs++], file.length);
       }
+      if (state_.journal != nullptr && status.size == file.length)
+        state_.journal->note({file.noted_as, status, 0, true, *file.made.content});
       state_.observer.on_bytes_done(file.length);
       finish_file(self, *file.directory, file.slot, file.made, change_of(file.previous, file.made), stats, file.started);
     }
@@ -140,6 +156,8 @@ private:
     std::function<std::size_t(byte_span)> read;  // fills the span as far as there are bytes
     chunk_buffers::buffer next;                  // begins with what was read behind the last chunk
 
+    std::optional<std::pair<journal_hash, noted_status>> noted;  // as what; nothing: it is not noted
+
     std::atomic<std::size_t> unstored{1};  // groups of chunks, and one more for the reader
     std::atomic<bool> failed{false};       // reading failed: the chunks that were stored stay without a file
     std::mutex mutex;                      // guards the two below
@@ -168,6 +186,32 @@ private:
     return std::ranges::all_of(*before.content, [this](const id& blob) {
       return state_.repo.index().contains({blob_type::data, blob});
     });
+  }
+
+  [[nodiscard]] std::optional<std::vector<id>> noted_content(const journal_hash& path,
+                                                             const struct stat& status) const {
+    if (state_.journal == nullptr) return std::nullopt;
+    return state_.journal->noted().find(path, noted_status::of(status));
+  }
+
+  /// What an interrupted backup has stored of a large file; the next byte to be read is then the one behind it.
+  [[nodiscard]] noted_files::beginning noted_beginning(const journal_hash& path, const struct stat& status,
+                                                       int fd) const {
+    if (state_.journal == nullptr) return {};
+    auto found = state_.journal->noted().find_beginning(path, noted_status::of(status));
+    if (found.blobs.empty()) return {};
+    if (::lseek(fd, static_cast<off_t>(found.bytes), SEEK_SET) == static_cast<off_t>(found.bytes)) return found;
+    if (::lseek(fd, 0, SEEK_SET) != 0) throw source_error(system_error(errno, "cannot read from the beginning"));
+    return {};
+  }
+
+  /// Chunks do not depend on what is before them, so the rest is cut as if all of the file had been read.
+  void go_on_behind(worker& self, large_file& file, noted_files::beginning beginning) {
+    if (beginning.blobs.empty()) return;
+    file.content = std::move(beginning.blobs);
+    file.made.size = beginning.bytes;
+    self.taken_over += {0, beginning.bytes};
+    state_.observer.on_bytes_done(beginning.bytes);
   }
 
   /// Where the beginning of a file is read to; small_files::rest() until another file is added.
@@ -310,10 +354,15 @@ private:
       }
       lengths = lengths.subspan(count);
       state_.repo.save_blobs(blob_type::data, std::span(contents).first(count), std::span(saved).first(count));
+      std::array<id, blob_saver::most_at_once> ids;
+      std::ranges::transform(std::span(saved).first(count), ids.begin(), &saved_blob::id);
+      if (file.noted)
+        state_.journal->note({file.noted->first, file.noted->second, static_cast<std::uint32_t>(number), false,
+                              std::span(ids).first(count)});
       {
         const std::lock_guard lock(file.mutex);
         for (std::size_t i = 0; i < count; ++i) {
-          file.content[number++] = saved[i].id;
+          file.content[number++] = ids[i];
           add(file.stats, saved[i], contents[i].size());
         }
       }
@@ -326,6 +375,9 @@ private:
   void one_group_less(worker& self, large_file& file) {
     if (file.unstored.fetch_sub(1) != 1) return;
     if (!file.failed) {
+      if (file.noted && file.noted->second.size == file.made.size)
+        state_.journal->note(
+            {file.noted->first, file.noted->second, static_cast<std::uint32_t>(file.content.size()), true, {}});
       file.made.content = std::move(file.content);
       finish_file(self, *file.directory, file.slot, file.made,
                   change_of(file.previous ? &*file.previous : nullptr, file.made), file.stats, file.started);

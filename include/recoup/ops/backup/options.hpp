@@ -53,6 +53,13 @@ struct backup_options {
   /// lock.
   bool adopt_unindexed_packs = false;
 
+  /// The base directory of caches, see default_cache_directory(). There it is noted, encrypted, what was read, until there is
+  /// a snapshot of it: after an interruption the next backup of the same host and targets goes on from there. The backup
+  /// leaves the directory out. Empty: nothing is noted.
+  std::string journal_directory;
+  /// Every file is read, also what an interrupted backup has read. Without a parent that is then all there is.
+  bool read_all = false;
+
   unsigned threads = 0;  ///< 0: one per processor, at least as many as `read_concurrency`
   unsigned read_concurrency = 2;
   std::stop_token stop{};
@@ -66,6 +73,16 @@ struct item_stats {
   item_stats& operator+=(const item_stats& other) noexcept {
     data_blobs += other.data_blobs, data_size += other.data_size, data_size_in_repo += other.data_size_in_repo;
     tree_blobs += other.tree_blobs, tree_size += other.tree_size, tree_size_in_repo += other.tree_size_in_repo;
+    return *this;
+  }
+};
+
+/// Files, and beginnings of large files, that an interrupted backup had read, so that they were not read again.
+struct taken_over {
+  std::uint64_t files = 0, bytes = 0;
+
+  taken_over& operator+=(const taken_over& other) noexcept {
+    files += other.files, bytes += other.bytes;
     return *this;
   }
 };
@@ -95,6 +112,13 @@ public:
   virtual void on_excluded(const std::string& /*path*/) {}
   /// The item is left out of the snapshot, or stored with incomplete metadata; the backup goes on.
   virtual void on_error(const std::string& /*path*/, const error& /*problem*/) {}
+  /// An interrupted backup of the same has read so many files that need not be read again, unless they have changed, and
+  /// perhaps the beginnings of others.
+  virtual void on_resumed(std::uint64_t /*files*/) {}
+  /// The backup ends without a snapshot, but the next one can go on from what was read.
+  virtual void on_noted() {}
+  /// What is read cannot be noted, or not any more: after an interruption all of it will be read again.
+  virtual void on_not_noted(const error& /*reason*/) {}
 };
 
 struct backup_result {
@@ -102,6 +126,7 @@ struct backup_result {
   recoup::snapshot snapshot;
   snapshot_summary summary;
   item_stats stats;
+  recoup::taken_over taken_over;
   std::uint64_t errors = 0;  ///< items that could not be read; the exit code is then 3
 };
 

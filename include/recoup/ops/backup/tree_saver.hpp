@@ -36,8 +36,9 @@ namespace recoup {
 
 class tree_saver {
 public:
-  tree_saver(repository& repo, const backup_options& options, backup_observer& observer)
-      : state_(repo, options, observer),
+  tree_saver(repository& repo, const backup_options& options, backup_observer& observer,
+             backup_journal* journal = nullptr)
+      : state_(repo, options, observer, journal),
         files_(state_, [this](worker& self, const std::shared_ptr<directory_job>& job) { one_less(self, job); }) {}
 
   /// Saves all of `tree`; returns the id of the root tree. Throws if the repository fails or nothing at all was saved.
@@ -74,6 +75,7 @@ public:
 
   [[nodiscard]] const item_stats& stats() const noexcept { return totals_; }
   [[nodiscard]] const snapshot_summary& counts() const noexcept { return summary_; }
+  [[nodiscard]] const recoup::taken_over& taken_over() const noexcept { return taken_over_; }
   [[nodiscard]] std::uint64_t errors() const noexcept { return state_.errors(); }
 
 private:
@@ -99,6 +101,7 @@ private:
       state_.stack.run(self, stop);
       const std::lock_guard lock(totals_mutex_);
       totals_ += self.totals;
+      taken_over_ += self.taken_over;
       add_counts(self.summary);
     };
     group.add(state_.threads - 1, work);
@@ -348,8 +351,9 @@ private:
   backup_state state_;
   file_saver files_;
 
-  std::mutex totals_mutex_;  // guards the two below
+  std::mutex totals_mutex_;  // guards the three below
   item_stats totals_;
+  recoup::taken_over taken_over_;
   snapshot_summary summary_;
   id root_{};
   bool root_is_empty_ = true;
