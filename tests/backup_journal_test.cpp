@@ -34,7 +34,8 @@ std::string content_of(const fs::path& file) {
 }
 
 void replace(const fs::path& file, std::string_view content) {
-  std::ofstream(file, std::ios::binary | std::ios::trunc).write(content.data(), static_cast<std::streamsize>(content.size()));
+  std::ofstream stream(file, std::ios::binary | std::ios::trunc);
+  stream.write(content.data(), static_cast<std::streamsize>(content.size()));
 }
 
 class observing_backup : public recording_backup {
@@ -78,7 +79,9 @@ protected:
   ~backup_journal_test() override { fs::current_path("/"); }
 
   static std::string name(int i) { return (i < 10 ? "f0" : "f") + std::to_string(i); }
-  std::string write(const std::string& file, std::string_view content) const { return source_.write("s/" + file, content); }
+  std::string write(const std::string& file, std::string_view content) const {
+    return source_.write("s/" + file, content);
+  }
 
   using change = std::function<void(backup_options&, observing_backup&)>;
 
@@ -363,7 +366,6 @@ TEST_F(backup_journal_test, whatever_became_of_the_journal) {
     replace(path, bad);
     interrupt_after(1 + any(5));
     EXPECT_TRUE(observed_->noted) << round;
-    for (const auto& snapshot : repo_->list(file_type::snapshot)) storage_->remove({file_type::snapshot, snapshot.name});
     const auto made = run();
     ASSERT_EQ(made.snapshot.tree, whole.snapshot.tree) << round;
     EXPECT_FALSE(fs::exists(path)) << round;
@@ -449,7 +451,9 @@ TEST_F(backup_journal_test, nothing_secret_is_in_it) {
 
 TEST_F(backup_journal_test, it_is_not_backed_up_itself) {
   fs::create_directories(source_ / "s/cache");
-  const change inside = [this](backup_options& chosen, observing_backup&) { chosen.journal_directory = source_ / "s/cache"; };
+  const change inside = [this](backup_options& chosen, observing_backup&) {
+    chosen.journal_directory = source_ / "s/cache";
+  };
   interrupt_after(25, inside);
   const auto made = run(inside);
   EXPECT_EQ(made.taken_over.files, 25u);

@@ -1,5 +1,5 @@
-// A backup's journal: what is inside its records. The box around them is another target's business, and as long as the key
-// is secret nobody makes one; what damages the file is tried in backup_journal_test.
+// A backup's journal: what is inside its records. The box around them is another target's business, and as long as the
+// key is secret nobody makes one; what damages the file is tried in backup_journal_test.
 #include <algorithm>
 
 #include <recoup/ops/backup/journal_entry.hpp>

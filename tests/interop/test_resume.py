@@ -316,6 +316,23 @@ def test_restic_shares_the_directory(recoup, restic, repo, tmp_path):
     backup(recoup, repo, "source", cwd=tmp_path)
 
 
+@pytest.mark.local_only
+def test_the_cache_is_left_out(recoup, restic, new_repo, tmp_path):
+    """As restic leaves its own out, for a local repository too; in a dry run as well, which notes nothing."""
+    top = tmp_path / "top"
+    make_source(top / "source", (SEED, "left out"), files=50, large=0)
+    cache = top / "cache"
+    repos = new_repo("one"), new_repo("two")
+    for program, repo in zip((restic, recoup), repos):
+        cache.mkdir()
+        os.utime(top, ns=(1_700_000_000_000_000_000,) * 2)
+        dry = program.run("backup", "--json", "--dry-run", "--cache-dir", cache, "top", repo=repo, cwd=tmp_path).summary
+        assert dry["total_files_processed"] == 50
+        assert backup(program, repo, "--cache-dir", cache, "top", cwd=tmp_path).summary["total_files_processed"] == 50
+        assert journals(recoup) == []
+        shutil.rmtree(cache)
+
+
 def test_two_at_once(recoup, restic, repo, tmp_path):
     """The second of two equal backups has no journal; both are right."""
     source = make_source(tmp_path / "source", (SEED, "two"), large=0)

@@ -1,5 +1,5 @@
-// From a regular file to its node: unchanged ones by the parent snapshot, those that an interrupted backup has read by its
-// journal, small ones some at once, large ones on all threads.
+// From a regular file to its node: unchanged ones by the parent snapshot, those that an interrupted backup has read by
+// its journal, small ones some at once, large ones on all threads.
 #pragma once
 
 #include <sys/stat.h>
@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <functional>
 #include <memory>
@@ -15,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,6 +24,7 @@
 #include <recoup/fs/open_for_reading.hpp>
 #include <recoup/ops/backup/backup_state.hpp>
 #include <recoup/ops/backup/directory_job.hpp>
+#include <recoup/ops/backup/large_file.hpp>
 #include <recoup/ops/backup/stream.hpp>
 #include <recoup/repo/tree.hpp>
 
@@ -41,14 +42,14 @@ public:
   void save(worker& self, const std::shared_ptr<directory_job>& job, std::size_t slot, int directory, const char* name,
                  const std::string& path, struct stat status) {
     const auto started = backup_state::clock::now();
-    const auto* previous = job->find_previous(job->names[slot]);
-    const bool is_unchanged = previous != nullptr && !content_changed(status, *previous);
-    if (is_unchanged && all_blobs_known(*previous)) {
-      auto made = state_.node_of_unchanged(directory, name, path, status, *previous);
+    const auto* previous = job->previous.front().find(job->names[slot]);
+    const auto same = find_unchanged(*job, job->names[slot], status);
+    if (same.found != nullptr) {
+      auto made = state_.node_of_unchanged(directory, name, path, status, *same.found);
       made.name = job->names[slot];
-      made.content = previous->content;
+      made.content = same.found->content;
       state_.observer.on_bytes_done(made.size);
-      finish_file(self, *job, slot, made, item_change::unchanged, {}, started);
+      finish_file(self, *job, slot, made, previous, content_is::kept, {}, started);
       return;
     }
     const auto noted_as = state_.journal != nullptr ? state_.journal->hash_of(path) : journal_hash{};
@@ -58,10 +59,10 @@ public:
       made.content = std::move(content);
       self.taken_over += {1, made.size};
       state_.observer.on_bytes_done(made.size);
-      finish_file(self, *job, slot, made, change_of(previous, made), {}, started);
+      finish_file(self, *job, slot, made, previous, content_is::read, {}, started);
       return;
     }
-    if (is_unchanged)
+    if (same.is_incomplete)
       state_.report(path, error(error_code::damaged,
                                 "parts of " + path + " are not in the repository's index; it is stored again"));
     auto opened = open_for_reading(directory, name);
@@ -98,7 +99,7 @@ public:
     for (const auto& file : waiting)
       if (file.length != 0) contents[blobs++] = self.small.content(file);
     if (blobs != 0)
-      state_.repo.save_blobs(blob_type::data, std::span(contents).first(blobs), std::span(saved).first(blobs));
+      state_.destinations.save(blob_type::data, std::span(contents).first(blobs), std::span(saved).first(blobs));
     blobs = 0;
     for (auto& file : waiting) {
       const auto status = noted_status::of(file.made);
@@ -112,7 +113,7 @@ public:
       if (state_.journal != nullptr && status.size == file.length)
         state_.journal->note({file.noted_as, status, 0, true, *file.made.content});
       state_.observer.on_bytes_done(file.length);
-      finish_file(self, *file.directory, file.slot, file.made, change_of(file.previous, file.made), stats, file.started);
+      finish_file(self, *file.directory, file.slot, file.made, file.previous, content_is::read, stats, file.started);
     }
     self.small.clear();
   }
@@ -120,7 +121,7 @@ public:
   /// The same for what a program writes; `made` has all but size and content.
   void save_stream(worker& self, const std::shared_ptr<directory_job>& job, std::size_t slot, node made,
                    const backup_stream& stream) {
-    const auto* previous = job->find_previous(made.name);
+    const auto* previous = job->previous.front().find(made.name);
     state_.observer.on_file_started(stream.path);
     const auto read = [&](byte_span into) {
       std::size_t filled = 0;
@@ -143,35 +144,6 @@ public:
 private:
   using clock = backup_state::clock;
 
-  /// A file that threads take turns to read, and store at the same time.
-  struct large_file {
-    std::shared_ptr<directory_job> directory;
-    std::size_t slot = 0;
-    std::optional<node> previous;
-    node made;
-    clock::time_point started;
-    std::string path;
-
-    // One thread at a time: whoever has the turn.
-    std::function<std::size_t(byte_span)> read;  // fills the span as far as there are bytes
-    chunk_buffers::buffer next;                  // begins with what was read behind the last chunk
-
-    std::optional<std::pair<journal_hash, noted_status>> noted;  // as what; nothing: it is not noted
-
-    std::atomic<std::size_t> unstored{1};  // groups of chunks, and one more for the reader
-    std::atomic<bool> failed{false};       // reading failed: the chunks that were stored stay without a file
-    std::mutex mutex;                      // guards the two below
-    std::vector<id> content;
-    item_stats stats;
-  };
-
-  /// Chunks that lie behind one another in a buffer.
-  struct chunk_group {
-    chunk_buffers::buffer buffer;
-    std::vector<std::size_t> lengths;
-    std::size_t first = 0;  ///< number of the first in the file
-  };
-
   [[nodiscard]] bool content_changed(const struct stat& status, const node& before) const {
     const auto same_time = [](const timestamp& stamp, const std::timespec& time) {
       return same_instant(stamp, local_timestamp(time));
@@ -182,10 +154,23 @@ private:
            (!state_.options.ignore_inode && before.inode != status.st_ino) || !before.content;
   }
 
-  [[nodiscard]] bool all_blobs_known(const node& before) const {
-    return std::ranges::all_of(*before.content, [this](const id& blob) {
-      return state_.repo.index().contains({blob_type::data, blob});
-    });
+  struct unchanged_file {
+    const node* found = nullptr;  ///< in some repository's parent snapshot, and all repositories have its blobs
+    bool is_incomplete = false;   ///< a repository lacks blobs of what is unchanged since its own parent snapshot
+  };
+
+  [[nodiscard]] unchanged_file find_unchanged(const directory_job& job, std::string_view name,
+                                              const struct stat& status) const {
+    unchanged_file result;
+    const auto& all = state_.destinations;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (!all[i].works()) continue;
+      const auto* before = job.previous[i].find(name);
+      if (before == nullptr || content_changed(status, *before)) continue;
+      if (all.contain(*before->content)) return {before, false};
+      result.is_incomplete = result.is_incomplete || !all.contains(all[i].repo, *before->content);
+    }
+    return result;
   }
 
   [[nodiscard]] std::optional<std::vector<id>> noted_content(const journal_hash& path,
@@ -233,10 +218,19 @@ private:
     return filled;
   }
 
-  [[nodiscard]] static item_change change_of(const node* previous, const node& made) {
-    return previous == nullptr ? item_change::added
-           : *previous == made ? item_change::unchanged
-                               : item_change::modified;
+  enum class content_is : std::uint8_t { kept, read };
+
+  [[nodiscard]] static item_change change_of(const node* previous, const node& made, content_is content) {
+    if (previous == nullptr) return item_change::added;
+    const bool is_kept = content == content_is::kept && previous->content == made.content;
+    return is_kept || *previous == made ? item_change::unchanged : item_change::modified;
+  }
+
+  static void count(snapshot_summary& counts, item_change change, std::uint64_t size) {
+    counts.total_bytes_processed += size;
+    ++(change == item_change::added       ? counts.files_new
+       : change == item_change::unchanged ? counts.files_unmodified
+                                          : counts.files_changed);
   }
 
   static void add(item_stats& stats, const saved_blob& saved, std::size_t length) {
@@ -246,13 +240,14 @@ private:
     stats.data_size_in_repo += saved.stored_length;
   }
 
-  void finish_file(worker& self, directory_job& job, std::size_t slot, const node& made, item_change change,
-                   const item_stats& stats, clock::time_point started) {
+  /// `previous` is what the first repository's parent snapshot has of it.
+  void finish_file(worker& self, directory_job& job, std::size_t slot, const node& made, const node* previous,
+                   content_is content, const item_stats& stats, clock::time_point started) {
     self.totals += stats;
-    self.summary.total_bytes_processed += made.size;
-    ++(change == item_change::added       ? self.summary.files_new
-       : change == item_change::unchanged ? self.summary.files_unmodified
-                                          : self.summary.files_changed);
+    const auto change = change_of(previous, made, content);
+    count(self.summaries.front(), change, made.size);
+    for (std::size_t i = 1; i < self.summaries.size(); ++i)
+      count(self.summaries[i], change_of(job.previous[i].find(made.name), made, content), made.size);
     append_node_json(job.encoded[slot], made);
     state_.observer.on_item_done({child_path(job.snapshot_path, made.name), node_type::file, change, made.size, stats,
                             clock::now() - started});
@@ -353,7 +348,7 @@ private:
         total += lengths[i];
       }
       lengths = lengths.subspan(count);
-      state_.repo.save_blobs(blob_type::data, std::span(contents).first(count), std::span(saved).first(count));
+      state_.destinations.save(blob_type::data, std::span(contents).first(count), std::span(saved).first(count));
       std::array<id, blob_saver::most_at_once> ids;
       std::ranges::transform(std::span(saved).first(count), ids.begin(), &saved_blob::id);
       if (file.noted)
@@ -380,7 +375,7 @@ private:
             {file.noted->first, file.noted->second, static_cast<std::uint32_t>(file.content.size()), true, {}});
       file.made.content = std::move(file.content);
       finish_file(self, *file.directory, file.slot, file.made,
-                  change_of(file.previous ? &*file.previous : nullptr, file.made), file.stats, file.started);
+                  file.previous ? &*file.previous : nullptr, content_is::read, file.stats, file.started);
     }
     entry_done_(self, file.directory);
   }

@@ -1,5 +1,5 @@
-// Notes which files a backup has read, so that the next backup of the same need not read them again if this one ends without
-// a snapshot.
+// Notes which files a backup has read, so that the next backup of the same need not read them again if this one ends
+// without a snapshot.
 //
 //   a file is stored, or a group of a large one's chunks -> an entry                          journal_entry.hpp
 //   entries -> every 64 KiB or two seconds a sealed record                                    journal_file.hpp
@@ -7,10 +7,10 @@
 //     -> taken over without reading                                                           noted_files.hpp
 //   there is a snapshot -> the journal goes
 //
-// An entry promises nothing: a blob of it may have been in a pack that was lost with the process. It counts only with what the
-// index says when it is loaded. The journal lies in the cache's directory of the repository, one for each host and set of
-// targets, and is encrypted, with a key of its own made from the repository's, so nothing that is in the repository can pass for
-// a part of it, nor another journal. Paths are not in it, only keyed hashes of them.
+// An entry promises nothing: a blob of it may have been in a pack that was lost with the process. It counts only with
+// what the index says when it is loaded. The journal lies in the cache's directory of the repository, one for each host
+// and set of targets, and is encrypted, with a key of its own made from the repository's, so nothing that is in the
+// repository can pass for a part of it, nor another journal. Paths are not in it, only keyed hashes of them.
 #pragma once
 
 #include <sodium.h>
@@ -56,8 +56,8 @@ class backup_journal {
 public:
   using known_elsewhere = std::function<bool(const id& blob)>;
 
-  /// `base` is the directory of all caches. `on_trouble` is told once if the journal cannot be used, or not be written to. `repo`
-  /// must outlive this.
+  /// `base` is the directory of all caches. `on_trouble` is told once if the journal cannot be used, or not be written
+  /// to. `repo` must outlive this.
   backup_journal(repository& repo, std::string base, journal_subject subject, status_rules rules,
                  std::function<void(const error&)> on_trouble)
       : base_(std::move(base)), repository_id_(subject.repository_id), on_trouble_(std::move(on_trouble)),
@@ -71,8 +71,8 @@ public:
     }
   }
 
-  /// Learns what was noted before; only files whose blobs all are in the index, and taken by `is_known`, count. `use` false:
-  /// they are kept for later, but none counts.
+  /// Learns what was noted before; only files whose blobs all are in the index, and taken by `is_known`, count. `use`
+  /// false: they are kept for later, but none counts.
   void load(bool use, const known_elsewhere& is_known = [](const id&) { return true; }) {
     if (!file_) return;
     if (use) noted_.expect(file_->length() / (journal_format::entry_size + id::size));
@@ -142,8 +142,8 @@ private:
       static_assert(box_key::size == crypto_generichash_BYTES_MAX && box_key::size == crypto_generichash_KEYBYTES_MAX);
       const auto message = "recoup backup journal " + text;
       const auto key = master.raw();
-      if (::crypto_generichash(result.span().data(), result.size(), as_bytes(message).data(), message.size(), key.data(),
-                               key.size()) != 0)
+      if (::crypto_generichash(result.span().data(), result.size(), as_bytes(message).data(), message.size(),
+                               key.data(), key.size()) != 0)
         throw error(error_code::failure, "no key can be derived for the journal");
       return result;
     }

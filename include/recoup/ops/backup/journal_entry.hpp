@@ -12,8 +12,9 @@
 //       60      4   how many follow; the highest bit is set if the file ends with them
 //       64   32 n   their ids
 //
-// A record holds such entries one behind the other. All numbers are little-endian. A small file is one entry; of a large one
-// each group of chunks is an entry as soon as it is stored, in any order, and the last, without blobs, says that it is all.
+// A record holds such entries one behind the other. All numbers are little-endian. A small file is one entry; of a
+// large one each group of chunks is an entry as soon as it is stored, in any order, and the last, without blobs, says
+// that it is all.
 #pragma once
 
 #include <sys/stat.h>
@@ -99,8 +100,8 @@ inline void append_journal_entry(bytes& to, const journal_entry& entry) {
   }
 }
 
-/// Calls `visit(const journal_entry&)` for each entry; its blobs are good until it returns. Throws damaged at the first that
-/// is cut off, or that counts more blobs than can be numbered.
+/// Calls `visit(const journal_entry&)` for each entry; its blobs are good until it returns. Throws damaged at the first
+/// that is cut off, or that counts more blobs than can be numbered.
 template <class Visit>
 void decode_journal_entries(byte_view from, Visit&& visit) {
   using namespace journal_format;

@@ -2,8 +2,8 @@
 //
 //   "recoup journal 1"   then, any number of times:   length of the box, 4 bytes, little-endian   box
 //
-// Nothing is synced. Whatever a crash, a full disk or anybody else leaves, the records up to the first that does not open
-// are used, and what is appended takes the place of the rest: a journal only ever saves reading.
+// Nothing is synced. Whatever a crash, a full disk or anybody else leaves, the records up to the first that does not
+// open are used, and what is appended takes the place of the rest: a journal only ever saves reading.
 #pragma once
 
 #include <fcntl.h>
@@ -51,8 +51,8 @@ inline constexpr std::uint32_t longest_box = std::uint32_t{1} << 20;
 /// Of one process at a time: a lock of the system is held on the file for as long as it is used. One thread at a time.
 class journal_file {
 public:
-  /// Opens the file if there is one; otherwise the first append() makes it. Throws locked if another process uses it, io if
-  /// it cannot be opened.
+  /// Opens the file if there is one; otherwise the first append() makes it. Throws locked if another process uses it,
+  /// io if it cannot be opened.
   journal_file(std::string path, const box_key& key) : path_(std::move(path)), sealer_(key) {
     file_descriptor opened(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!opened) {

@@ -1,8 +1,8 @@
 // What earlier, interrupted backups have read: made of a journal, asked for each file that would have to be read.
 //
-// A file costs 24 bytes and, if it has more than one blob, 4 for each: its path and all of its status that counts are one
-// keyed hash, a blob is the number of its entry in the index. Two files with equal hashes of 128 bits under a key that
-// nobody knows are not to be expected.
+// A file costs 24 bytes and, if it has more than one blob, 4 for each: its path and all of its status that counts are
+// one keyed hash, a blob is the number of its entry in the index. Two files with equal hashes of 128 bits under a key
+// that nobody knows are not to be expected.
 #pragma once
 
 #include <sodium.h>

@@ -16,11 +16,13 @@ class own_files {
 public:
   /// Empty names stand for nothing; relative ones are below the working directory.
   own_files(std::initializer_list<std::string_view> directories) {
-    for (const auto directory : directories) {
-      if (directory.empty()) continue;
-      auto path = absolute_path(directory);
-      if (std::ranges::find(directories_, path) == directories_.end()) directories_.push_back(std::move(path));
-    }
+    for (const auto directory : directories) add(directory);
+  }
+
+  void add(std::string_view directory) {
+    if (directory.empty()) return;
+    auto path = absolute_path(directory);
+    if (std::ranges::find(directories_, path) == directories_.end()) directories_.push_back(std::move(path));
   }
 
   [[nodiscard]] bool contain(const std::string& absolute_path) const {

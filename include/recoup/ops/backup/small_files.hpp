@@ -19,7 +19,7 @@ namespace recoup {
 struct small_file {
   std::shared_ptr<directory_job> directory;
   std::size_t slot = 0;
-  const node* previous = nullptr;  ///< among the directory's
+  const node* previous = nullptr;  ///< in the first repository's parent snapshot
   node made;                       ///< all but content; its size is what stat said
   std::size_t length = 0;          ///< bytes
   std::chrono::steady_clock::time_point started{};
