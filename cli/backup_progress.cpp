@@ -117,6 +117,37 @@ void backup_progress::on_error(const std::string& path, const error& problem) {
                       .take());
 }
 
+void backup_progress::on_resumed(std::uint64_t files) {
+  call_.out.detail("an interrupted backup has read " + std::to_string(files) +
+                   " files, which are not read again unless they have changed");
+}
+
+void backup_progress::on_noted() {
+  call_.out.info("what was read so far is noted: the next backup of the same goes on from there");
+}
+
+void backup_progress::on_repository_failed(const std::string& location, const error& problem) {
+  ++failed_repositories_;
+  const auto text = "the backup into " + location + " has failed, and goes on without it: " + problem.what() +
+                    "; once it works again, back up into it, or `recoup copy` the snapshot from another repository";
+  if (!call_.options.json) return call_.out.error("error: " + text);
+  call_.out.error(json_writer{}
+                      .begin_object()
+                      .field("message_type", "error")
+                      .key("error")
+                      .begin_object()
+                      .field("message", text)
+                      .end_object()
+                      .field("during", "archival")
+                      .field("item", location)
+                      .end_object()
+                      .take());
+}
+
+void backup_progress::on_not_noted(const error& reason) {
+  call_.out.detail(std::string("what is read is not noted for the case of an interruption: ") + reason.what());
+}
+
 void backup_progress::report(nanoseconds elapsed, bool final) {
   if (final) {
     if (!call_.options.json && call_.screen.can_update_status()) call_.screen.set_status({});
@@ -220,20 +251,47 @@ void backup_progress::print_item_json(const backup_item& item) const {
                        .take());
 }
 
-void backup_progress::print_summary_json(const backup_result& result) const {
+void backup_progress::print_summary(const backup_result& result, const backup_options& options) const {
+  if (!result.failure)
+    call_.options.json ? print_summary_json(result, result.taken_over, {}) : print_summary_text(result);
+  for (std::size_t i = 0; i < result.also.size(); ++i) {
+    const auto location = options.also[i].repo->storage().location();
+    if (result.also[i].failure) continue;
+    if (!call_.options.json)
+      print_also(result.also[i], location);
+    else if (call_.commands.program != "restic")  // which knows one summary only
+      print_summary_json(result.also[i], {}, location);
+  }
+}
+
+void backup_progress::print_also(const repository_result& result, const std::string& location) const {
+  const auto& summary = result.summary;
+  const auto size = format_bytes(summary.data_added) + " (" + format_bytes(summary.data_added_packed) + " stored)";
+  if (dry_run_) return call_.out.info("Would add " + size + " to " + location);
+  call_.out.info((result.snapshot_id ? "snapshot " + result.snapshot_id->short_hex() + " saved"
+                                     : std::string("skipped creating snapshot")) +
+                 " in " + location + ", added " + size);
+}
+
+void backup_progress::print_summary_json(const repository_result& result, const taken_over& taken,
+                                         const std::string& location) const {
   json_writer json;
   json.begin_object().field("message_type", "summary");
+  field_unless_empty(json, "repository", location);
   for (const auto& [name, counter] : snapshot_json::counters) json.field(name, result.summary.*counter);
   json.field("total_duration", summary_seconds(result.summary))
       .field("backup_start", result.summary.backup_start)
       .field("backup_end", result.summary.backup_end);
+  if (call_.commands.program != "restic") {
+    field_unless_zero(json, "files_taken_over", taken.files);
+    field_unless_zero(json, "bytes_taken_over", taken.bytes);
+  }
   if (result.snapshot_id) json.field("snapshot_id", *result.snapshot_id);
   if (dry_run_) json.field("dry_run", true);
   call_.out.result(json.end_object().take());
 }
 
-void backup_progress::print_summary(const backup_result& result) const {
-  if (call_.options.json) return print_summary_json(result);
+void backup_progress::print_summary_text(const backup_result& result) const {
   const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
   const auto& out = call_.out;
   const auto& summary = result.summary;
@@ -251,6 +309,9 @@ void backup_progress::print_summary(const backup_result& result) const {
   out.info(formatted("processed %llu files, %s in %s", number(summary.total_files_processed),
                      format_bytes(summary.total_bytes_processed).c_str(),
                      format_seconds(static_cast<std::uint64_t>(std::max(seconds, 0.0))).c_str()));
+  if (result.taken_over.bytes != 0 || result.taken_over.files != 0)
+    out.info(formatted("taken over from an interrupted backup, not read again: %llu files, %s",
+                       number(result.taken_over.files), format_bytes(result.taken_over.bytes).c_str()));
   if (dry_run_) return;
   out.info(result.snapshot_id ? "snapshot " + result.snapshot_id->short_hex() + " saved" : "skipped creating snapshot");
 }

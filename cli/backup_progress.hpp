@@ -34,10 +34,16 @@ public:
   void on_item_done(const backup_item& item) override;
   void on_excluded(const std::string& path) override;
   void on_error(const std::string& path, const error& problem) override;
+  void on_resumed(std::uint64_t files) override;
+  void on_noted() override;
+  void on_not_noted(const error& reason) override;
+  void on_repository_failed(const std::string& location, const error& problem) override;
 
   /// No more status lines after this.
   void finish() { updater_.reset(); }
-  void print_summary(const backup_result& result) const;
+  /// For the first repository, and then for each of `options.also`.
+  void print_summary(const backup_result& result, const backup_options& options) const;
+  [[nodiscard]] unsigned failed_repositories() const noexcept { return failed_repositories_; }
 
 private:
   struct figures {
@@ -52,13 +58,16 @@ private:
   [[nodiscard]] static std::string status_json(const figures& at, std::chrono::nanoseconds elapsed);
   void print_item(const backup_item& item) const;
   void print_item_json(const backup_item& item) const;
-  void print_summary_json(const backup_result& result) const;
+  void print_summary_text(const backup_result& result) const;
+  void print_summary_json(const repository_result& result, const taken_over& taken, const std::string& location) const;
+  void print_also(const repository_result& result, const std::string& location) const;
 
   context& call_;
   const bool dry_run_;
   const std::chrono::nanoseconds interval_;
   const steady_time start_ = std::chrono::steady_clock::now();
   std::atomic<std::uint64_t> files_done_{0}, bytes_done_{0}, errors_{0};
+  std::atomic<unsigned> failed_repositories_{0};
   std::atomic<bool> started_{false}, scanned_{false};
   std::mutex mutex_;
   scan_totals totals_;

@@ -11,8 +11,10 @@
 #include <recoup/fs/files_from.hpp>
 #include <recoup/fs/parse_size.hpp>
 #include <recoup/ops/backup.hpp>
+#include <recoup/ops/cache_directories.hpp>
 #include <recoup/ops/snapshot_groups.hpp>
 
+#include "additional_repositories.hpp"
 #include "backup_progress.hpp"
 #include "child_process.hpp"
 #include "command.hpp"
@@ -39,6 +41,7 @@ struct backup_flags {
   bool with_atime = false, ignore_inode = false, ignore_ctime = false;
   bool dry_run = false, no_scan = false, skip_if_unchanged = false;
   unsigned read_concurrency = 0;
+  additional_repository_flags also;
 
   [[nodiscard]] bool is_stream() const noexcept { return from_stdin || from_command; }
 };
@@ -103,6 +106,17 @@ unsigned read_concurrency(const backup_flags& flags) {
   return value == 0 ? usual : value;
 }
 
+/// Where it is noted what was read: beside the cache. Nowhere if there is none, or nothing to note.
+std::string journal_directory_of(const context& call, const backup_flags& flags) {
+  if (call.options.no_cache || flags.is_stream()) return {};
+  if (!call.options.cache_directory.empty()) return call.options.cache_directory;
+  try {
+    return default_cache_directory();
+  } catch (const error&) {
+    return {};
+  }
+}
+
 backup_options engine_options_of(const backup_flags& flags, std::vector<std::string> targets) {
   backup_options options;
   options.targets = std::move(targets);
@@ -123,6 +137,8 @@ backup_options engine_options_of(const backup_flags& flags, std::vector<std::str
   options.ignore_inode = flags.ignore_inode;
   options.skip_if_unchanged = flags.skip_if_unchanged;
   options.read_concurrency = read_concurrency(flags);
+  options.read_all = flags.force;
+  options.keep_journal = !flags.dry_run;
   return options;
 }
 
@@ -133,6 +149,35 @@ std::optional<parent_snapshot> choose_parent(repository& repo, const backup_flag
     return find_parent(repo, options, {flags.group_by.host, flags.group_by.paths, flags.group_by.tags});
   auto found = find_snapshot(repo, flags.parent);
   return parent_snapshot{found.id, std::move(found.snapshot)};
+}
+
+/// Opens a repository of --also, which then is among `options.also`.
+std::unique_ptr<additional_session> open_additional(context& call, const global_options& opens,
+                                                    const backup_flags& flags, backup_options& options) {
+  additional_repository added;
+  const auto location = location_without_secrets(opens.repository);
+  const auto read = [&](session& opened) {
+    added.repo = &opened.repo();
+    if (!flags.from_stdin) {
+      auto any_parent = flags;
+      any_parent.parent.clear();  // an id names a snapshot of the first repository
+      added.parent = choose_parent(opened.repo(), any_parent, options);
+      const auto parent = added.parent ? "using parent snapshot " + added.parent->id.short_hex()
+                                       : std::string("no parent snapshot found");
+      call.out.info(parent + " in " + location);
+    }
+    opened.load_index();
+  };
+  try {
+    auto opened = std::make_unique<additional_session>(call, opens, lock_mode::shared, read, flags.dry_run);
+    added.adopt_unindexed_packs = opened->open().is_locked();
+    added.stop = opened->open().token();
+    options.also.push_back(std::move(added));
+    return opened;
+  } catch (const error& problem) {
+    if (problem.code() == error_code::interrupted) throw;
+    throw error(problem.code(), "--also " + location + ": " + problem.what());
+  }
 }
 
 /// Reads until the end of the program's output, then makes sure that it did not fail: half an output is no backup.
@@ -191,6 +236,7 @@ void run(context& call, const backup_flags& flags) {
   check(call, flags);
   const auto targets = flags.is_stream() ? backup_targets{} : collect_targets(call, flags);
   auto options = engine_options_of(flags, targets.present);
+  options.journal_directory = journal_directory_of(call, flags);
   options.device_for_hard_links_only = call.options.features.device_id_for_hardlinks;
   auto exclude = flags.exclude;
   if (!flags.exclude_larger_than.empty()) exclude.larger_than = parse_size(flags.exclude_larger_than);
@@ -202,6 +248,7 @@ void run(context& call, const backup_flags& flags) {
     return filter.excludes_entry(path, status);
   };
 
+  const auto also = options_of_additional(call.options, flags.also);
   call.out.detail("open repository");
   const auto read = [&](session& opened) {
     if (!flags.from_stdin) {
@@ -212,10 +259,14 @@ void run(context& call, const backup_flags& flags) {
     call.out.detail("load index files");
     opened.load_index();
   };
-  session open(call, settling_meanwhile(lock_mode::shared), read, flags.dry_run);
+  // What one of several repositories does not take must not come as late as a lock that settles meanwhile would let it.
+  session open(call, also.empty() ? settling_meanwhile(lock_mode::shared) : lock_request(lock_mode::shared), read,
+               flags.dry_run);
   auto& repo = open.repo();
   options.stop = open.token();
   options.adopt_unindexed_packs = open.is_locked();
+  std::vector<std::unique_ptr<additional_session>> others;
+  for (const auto& each : also) others.push_back(open_additional(call, each, flags, options));
 
   backup_progress progress(call, flags.dry_run);
   backup_result result;
@@ -230,7 +281,10 @@ void run(context& call, const backup_flags& flags) {
     throw error(problem.code(), std::string("unable to save snapshot: ") + problem.what());
   }
   progress.finish();
-  progress.print_summary(result);
+  progress.print_summary(result, options);
+  if (progress.failed_repositories() != 0)
+    throw error(error_code::failure, std::to_string(progress.failed_repositories()) + " of " +
+                                         std::to_string(1 + also.size()) + " repositories got no snapshot");
   if (result.errors != 0 || targets.any_missing)
     throw error(error_code::incomplete, "at least one source file could not be read");
 }
@@ -314,13 +368,18 @@ void add_backup_command(command_tree& tree) {
                            "Create a new backup of files and/or directories");
   command.details =
       "Creates a new snapshot of the files and directories given as the arguments. Only what the repository does not\n"
-      "hold yet is stored; files that have not changed since the parent snapshot are not even read.\n\n"
+      "hold yet is stored; files that have not changed since the parent snapshot are not even read. Nor are those that\n"
+      "an interrupted backup of the same files has read, which is noted in the cache directory (not with --no-cache).\n\n"
+      "With --also, one reading fills several repositories, which must have the same chunker parameters: see\n"
+      "`recoup init --from-repo FIRST --copy-chunker-params`. Each gets a snapshot; if one fails meanwhile, the others\n"
+      "get theirs, and the exit status is 1.\n\n"
       "Exit status is 0 if everything was saved, 1 if there is no snapshot, 3 if some source data could not be read\n"
       "and the snapshot lacks it, 10 if there is no repository, 11 if it is locked, 12 if the password is wrong.\n";
   const auto flags = std::make_shared<backup_flags>();
   add_selection_flags(*command.app, *flags);
   add_reading_flags(*command.app, *flags);
   add_snapshot_making_flags(*command.app, *flags);
+  add_additional_repository_flags(*command.app, flags->also);
   command.run = [flags](context& call) { run(call, *flags); };
 }
 

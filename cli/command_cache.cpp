@@ -1,5 +1,6 @@
 #include <memory>
 
+#include <recoup/ops/backup/journal_file.hpp>
 #include <recoup/ops/cache_directories.hpp>
 
 #include "command.hpp"
@@ -26,6 +27,8 @@ void run(context& call, const cache_flags& flags) {
   if (flags.cleanup || call.options.cleanup_cache) {
     const auto old = remove_old_cache_directories(
         base, max_age, [&](const cache_directory&, const error& problem) { out.error(problem.what()); });
+    for (const auto& kept : list_cache_directories(base, false))
+      remove_old_journals(journal_directory(base, kept.name), max_age);
     if (!quiet)
       out.result(old.empty() ? "no old cache dirs found"
                              : "remove " + std::to_string(old.size()) + " old cache directories");

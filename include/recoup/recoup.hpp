@@ -78,9 +78,16 @@
 
 #include <recoup/ops/backup/backup_state.hpp>
 #include <recoup/ops/backup/chunk_buffers.hpp>
+#include <recoup/ops/backup/destinations.hpp>
 #include <recoup/ops/backup/directory_job.hpp>
 #include <recoup/ops/backup/file_saver.hpp>
+#include <recoup/ops/backup/journal.hpp>
+#include <recoup/ops/backup/journal_entry.hpp>
+#include <recoup/ops/backup/journal_file.hpp>
+#include <recoup/ops/backup/large_file.hpp>
+#include <recoup/ops/backup/noted_files.hpp>
 #include <recoup/ops/backup/options.hpp>
+#include <recoup/ops/backup/own_files.hpp>
 #include <recoup/ops/backup/scan.hpp>
 #include <recoup/ops/backup/small_files.hpp>
 #include <recoup/ops/backup/source_tree.hpp>

@@ -8,13 +8,18 @@
 //   auto result = recoup::backup(*repo, options, nobody);
 //
 // Data blobs and trees are durable and indexed before the snapshot that needs them is written. If the process dies
-// before that, the repository is as it was, plus packs that the next backup finds and uses.
+// before that, the repository is as it was, plus packs that the next backup finds and uses. With
+// backup_options::journal_directory it need not read again what was read either.
+//
+// With backup_options::also one reading fills several repositories.
 #pragma once
 
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,11 +28,12 @@
 #include <recoup/core/error.hpp>
 #include <recoup/core/version.hpp>
 #include <recoup/fs/path.hpp>
+#include <recoup/ops/backup/destinations.hpp>
+#include <recoup/ops/backup/journal.hpp>
 #include <recoup/ops/backup/options.hpp>
 #include <recoup/ops/backup/source_tree.hpp>
 #include <recoup/ops/backup/stream.hpp>
 #include <recoup/ops/backup/tree_saver.hpp>
-#include <recoup/ops/save_and_flush.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/repository.hpp>
@@ -66,14 +72,12 @@ inline void fill_owner(snapshot& made) {
   made.gid = ::getegid();
 }
 
-[[nodiscard]] inline backup_result finish(repository& repo, const backup_options& options,
-                                          std::vector<std::string> paths, const tree_saver& saver, const id& tree,
-                                          const timestamp& started) {
-  backup_result result;
-  result.stats = saver.stats();
-  result.errors = saver.errors();
+/// What the repository of this number gets. Stores nothing if it is skipped as unchanged.
+inline void save_snapshot(repository_result& result, const backup_destination& to, const snapshot_summary& counts,
+                          const backup_options& options, const std::vector<std::string>& paths, const id& tree,
+                          const timestamp& started) {
   auto& summary = result.summary;
-  summary = saver.counts();
+  summary = counts;
   summary.backup_start = started;
   summary.backup_end = current_time();
   summary.data_blobs = result.stats.data_blobs;
@@ -85,19 +89,48 @@ inline void fill_owner(snapshot& made) {
   auto& made = result.snapshot;
   made.time = options.time;
   made.tree = tree;
-  made.paths = std::move(paths);
+  made.paths = paths;
   made.hostname = options.hostname;
   fill_owner(made);
   made.excludes = options.excludes;
   made.tags = options.tags;
-  if (options.parent) made.parent = options.parent->id;
+  if (to.parent) made.parent = to.parent->id;
   made.program_version = options.program_version.empty() ? std::string(program_version_prefix).append(library_version)
                                                          : options.program_version;
   made.summary = summary;
-  if (options.skip_if_unchanged && options.parent && options.parent->snapshot.tree == tree) return result;
+  if (options.skip_if_unchanged && to.parent && to.parent->snapshot.tree == tree) return;
   throw_if_stopped(options.stop);
-  result.snapshot_id = repo.save_snapshot(made);
+  result.snapshot_id = to.repo.save_snapshot(made);
+}
+
+/// All blobs are durable and indexed: each repository gets its snapshot.
+[[nodiscard]] inline backup_result finish(backup_destinations& to, const backup_options& options,
+                                          const std::vector<std::string>& paths, const tree_saver& saver,
+                                          const id& tree, const timestamp& started) {
+  backup_result result;
+  result.also.resize(to.size() - 1);
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    auto& each = i == 0 ? static_cast<repository_result&>(result) : result.also[i - 1];
+    each.stats = i == 0 ? saver.stats() : to[i].added();
+    (void)to.attempt(to[i], [&](repository&) {
+      save_snapshot(each, to[i], saver.counts(i), options, paths, tree, started);
+    });
+    each.failure = to[i].failure();
+  }
+  result.taken_over = saver.taken_over();
+  result.errors = saver.errors();
   return result;
+}
+
+/// Loads what says which blobs there are. A repository that cannot even be read is no failure that others survive:
+/// nothing was backed up yet.
+inline void load_indexes(repository& repo, const backup_options& options) {
+  repo.load_index();
+  if (options.adopt_unindexed_packs) (void)adopt_unindexed_packs(repo, options.stop);
+  for (const auto& each : options.also) {
+    each.repo->load_index();
+    if (each.adopt_unindexed_packs) (void)adopt_unindexed_packs(*each.repo, options.stop);
+  }
 }
 
 /// Targets that exist; the others are reported. Throws if none does.
@@ -119,6 +152,41 @@ inline void fill_owner(snapshot& made) {
   return existing;
 }
 
+/// None if there is to be none.
+[[nodiscard]] inline std::unique_ptr<backup_journal> open_journal(repository& repo, const backup_options& options,
+                                                                  const std::vector<std::string>& paths,
+                                                                  backup_observer& observer) {
+  if (options.journal_directory.empty() || !options.keep_journal) return nullptr;
+  auto journal = std::make_unique<backup_journal>(
+      repo, absolute_path(options.journal_directory), journal_subject{repo.config().id, options.hostname, paths},
+      status_rules{!options.ignore_ctime && !options.ignore_inode, !options.ignore_inode},
+      [&observer](const error& problem) { observer.on_not_noted(problem); });
+  const auto has = [](const id& blob) {
+    return [&blob](const additional_repository& each) { return each.repo->index().contains({blob_type::data, blob}); };
+  };
+  journal->load(!options.read_all, [&](const id& blob) { return std::ranges::all_of(options.also, has(blob)); });
+  if (!journal->noted().empty()) observer.on_resumed(journal->noted().size());
+  return journal;
+}
+
+/// Runs `work`, which ends with a snapshot. If it does not, the journal is kept for the next backup; likewise if the
+/// first of several repositories, whose journal it is, has got none.
+template <class Work>
+[[nodiscard]] backup_result with_journal(const std::unique_ptr<backup_journal>& journal, backup_observer& observer,
+                                         Work&& work) {
+  try {
+    auto result = work();
+    if (journal && !result.failure)
+      journal->remove();
+    else if (journal && journal->keep())
+      observer.on_noted();
+    return result;
+  } catch (...) {
+    if (journal && journal->keep()) observer.on_noted();
+    throw;
+  }
+}
+
 }  // namespace backup_steps
 
 /// Backs up files and directories. Loads the index if nobody has. Problems with single items are reported and counted;
@@ -126,18 +194,21 @@ inline void fill_owner(snapshot& made) {
 [[nodiscard]] inline backup_result backup(repository& repo, const backup_options& options, backup_observer& observer) {
   using namespace backup_steps;
   const auto started = current_time();
-  repo.load_index();
-  if (options.adopt_unindexed_packs) (void)adopt_unindexed_packs(repo, options.stop);
+  backup_destinations to(repo, options, observer);
+  load_indexes(repo, options);
   std::uint64_t missing = 0;
   const auto targets = existing_targets(options, observer, missing);
   const auto tree = make_source_tree(targets);
-  tree_saver saver(repo, options, observer);
-  const auto root = save_and_flush(repo, [&] { return saver.save(tree); });
   std::vector<std::string> paths;
   for (const auto& target : targets) paths.push_back(absolute_path(target));
-  auto result = finish(repo, options, std::move(paths), saver, root, started);
-  result.errors += missing;
-  return result;
+  const auto journal = open_journal(repo, options, paths, observer);
+  return with_journal(journal, observer, [&] {
+    tree_saver saver(to, options, observer, journal.get());
+    const auto root = to.save_and_flush([&] { return saver.save(tree); });
+    auto result = finish(to, options, paths, saver, root, started);
+    result.errors += missing;
+    return result;
+  });
 }
 
 /// Backs up what a program writes, as one file.
@@ -145,11 +216,11 @@ inline void fill_owner(snapshot& made) {
                                           backup_observer& observer) {
   using namespace backup_steps;
   const auto started = current_time();
-  repo.load_index();
-  if (options.adopt_unindexed_packs) (void)adopt_unindexed_packs(repo, options.stop);
-  tree_saver saver(repo, options, observer);
-  const auto root = save_and_flush(repo, [&] { return saver.save(stream); });
-  return finish(repo, options, {clean_path("/" + stream.path)}, saver, root, started);
+  backup_destinations to(repo, options, observer);
+  load_indexes(repo, options);
+  tree_saver saver(to, options, observer);
+  const auto root = to.save_and_flush([&] { return saver.save(stream); });
+  return finish(to, options, {clean_path("/" + stream.path)}, saver, root, started);
 }
 
 }  // namespace recoup

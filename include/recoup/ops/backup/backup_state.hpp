@@ -10,6 +10,7 @@
 #include <stop_token>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <recoup/chunker/chunker.hpp>
 #include <recoup/core/bytes.hpp>
@@ -18,7 +19,10 @@
 #include <recoup/fs/path.hpp>
 #include <recoup/fs/user_names.hpp>
 #include <recoup/ops/backup/chunk_buffers.hpp>
+#include <recoup/ops/backup/destinations.hpp>
+#include <recoup/ops/backup/journal.hpp>
 #include <recoup/ops/backup/options.hpp>
+#include <recoup/ops/backup/own_files.hpp>
 #include <recoup/ops/backup/small_files.hpp>
 #include <recoup/core/work_stack.hpp>
 #include <recoup/repo/repository.hpp>
@@ -29,7 +33,8 @@ struct backup_worker {
   std::stop_token stop;
   small_files small;
   item_stats totals;
-  snapshot_summary summary;  ///< only the counters are used
+  std::vector<snapshot_summary> summaries;  ///< of each repository; only the counters are used
+  recoup::taken_over taken_over;
 };
 
 using backup_work_stack = work_stack<backup_worker>;
@@ -38,10 +43,13 @@ class backup_state {
 public:
   using clock = std::chrono::steady_clock;
 
-  backup_state(repository& repository_to_use, const backup_options& chosen, backup_observer& told)
-      : repo(repository_to_use), options(chosen), observer(told), cutter(repo.config().chunker_polynomial),
+  /// `noting` may be none.
+  backup_state(backup_destinations& to, const backup_options& chosen, backup_observer& told, backup_journal* noting)
+      : destinations(to), options(chosen), observer(told), journal(noting),
+        cutter(to.first().repo.config().chunker_polynomial),
         threads(chosen.threads != 0 ? chosen.threads : std::max(processor_count(), chosen.read_concurrency)),
-        cache_(repo.storage().cache_directory()) {
+        own_files_{options.journal_directory} {
+    for (std::size_t i = 0; i < to.size(); ++i) own_files_.add(to[i].repo.storage().cache_directory());
     metadata_.with_atime = options.with_atime;
     metadata_.device_for_hard_links_only = options.device_for_hard_links_only;
     metadata_.names = &names_;
@@ -60,7 +68,7 @@ public:
 
   /// By the caller's rules, or because it is a copy of what is in the repository.
   [[nodiscard]] bool excludes_path(const std::string& path) const {
-    return (!cache_.empty() && is_at_or_below(path, cache_)) || (options.excludes_path && options.excludes_path(path));
+    return own_files_.contain(path) || (options.excludes_path && options.excludes_path(path));
   }
 
   [[nodiscard]] std::uint64_t errors() const noexcept { return errors_.load(); }
@@ -75,8 +83,8 @@ public:
     }
   }
 
-  /// The same for a file whose times, size and inode are those of its node in the parent snapshot. Whoever changes extended
-  /// attributes changes ctime, so where that was compared they need not be read again.
+  /// The same for a file whose times, size and inode are those of its node in the parent snapshot. Whoever changes
+  /// extended attributes changes ctime, so where that was compared they need not be read again.
   [[nodiscard]] node node_of_unchanged(int directory, const char* name, const std::string& path,
                                        const struct stat& status, const node& before) {
     if (options.ignore_ctime || options.ignore_inode) return read_source_node(directory, name, path, status, -1);
@@ -90,16 +98,17 @@ public:
     return read_node(AT_FDCWD, path.c_str(), path, status, inner_metadata_, fd);
   }
 
-  repository& repo;
+  backup_destinations& destinations;
   const backup_options& options;
   backup_observer& observer;
+  backup_journal* const journal;
   const chunker cutter;
   const unsigned threads;
   chunk_buffers buffers;
   backup_work_stack stack;
 
 private:
-  const std::string cache_;
+  own_files own_files_;
   user_names names_;
   metadata_options metadata_, inner_metadata_;
   std::atomic<std::uint64_t> errors_{0};

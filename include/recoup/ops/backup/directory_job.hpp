@@ -22,6 +22,19 @@ namespace recoup {
 
 struct source_tree;
 
+/// A directory in the parent snapshot of a repository.
+struct previous_directory {
+  std::optional<node> own;
+  std::shared_ptr<const std::vector<node>> nodes;  ///< its entries, by name; several repositories may share them
+
+  [[nodiscard]] const node* find(std::string_view name) const {
+    if (!nodes) return nullptr;
+    const auto at =
+        std::ranges::lower_bound(*nodes, name, {}, [](const node& each) -> std::string_view { return each.name; });
+    return at != nodes->end() && at->name == name ? &*at : nullptr;
+  }
+};
+
 /// Created when its parent is listed, opened when its turn comes, finished when its last entry is, which may be much
 /// later and on another thread. Entries are kept as the JSON they will be in the tree: smaller than nodes, and encoded
 /// by whichever thread made them.
@@ -35,8 +48,7 @@ struct directory_job {
   /// Set if this only leads to targets: its entries are those, not what is on disk.
   const source_tree* inner = nullptr;
 
-  std::optional<node> previous;       ///< this directory in the parent snapshot
-  std::vector<node> previous_nodes;   ///< its entries there, by name
+  std::vector<previous_directory> previous;  ///< this directory in the parent snapshot of each repository
   node own;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
@@ -50,13 +62,6 @@ struct directory_job {
   std::vector<std::shared_ptr<directory_job>> children;  ///< wait until the parts are done
 
   [[nodiscard]] bool is_root() const noexcept { return parent == nullptr; }
-
-  [[nodiscard]] const node* find_previous(std::string_view name) const {
-    const auto at = std::ranges::lower_bound(previous_nodes, name, {}, [](const node& each) -> std::string_view {
-      return each.name;
-    });
-    return at != previous_nodes.end() && at->name == name ? &*at : nullptr;
-  }
 
   void add_child(std::shared_ptr<directory_job> child) {
     unfinished.fetch_add(1);

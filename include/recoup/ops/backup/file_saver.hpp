@@ -1,5 +1,5 @@
-// From a regular file to its node: unchanged ones by the parent snapshot, small ones some at once, large ones on all
-// threads.
+// From a regular file to its node: unchanged ones by the parent snapshot, those that an interrupted backup has read by
+// its journal, small ones some at once, large ones on all threads.
 #pragma once
 
 #include <sys/stat.h>
@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <functional>
 #include <memory>
@@ -15,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,6 +24,7 @@
 #include <recoup/fs/open_for_reading.hpp>
 #include <recoup/ops/backup/backup_state.hpp>
 #include <recoup/ops/backup/directory_job.hpp>
+#include <recoup/ops/backup/large_file.hpp>
 #include <recoup/ops/backup/stream.hpp>
 #include <recoup/repo/tree.hpp>
 
@@ -41,19 +42,29 @@ public:
   void save(worker& self, const std::shared_ptr<directory_job>& job, std::size_t slot, int directory, const char* name,
                  const std::string& path, struct stat status) {
     const auto started = backup_state::clock::now();
-    const auto* previous = job->find_previous(job->names[slot]);
-    if (previous != nullptr && !content_changed(status, *previous)) {
-      if (all_blobs_known(*previous)) {
-        auto made = state_.node_of_unchanged(directory, name, path, status, *previous);
-        made.name = job->names[slot];
-        made.content = previous->content;
-        state_.observer.on_bytes_done(made.size);
-        finish_file(self, *job, slot, made, item_change::unchanged, {}, started);
-        return;
-      }
+    const auto* previous = job->previous.front().find(job->names[slot]);
+    const auto same = find_unchanged(*job, job->names[slot], status);
+    if (same.found != nullptr) {
+      auto made = state_.node_of_unchanged(directory, name, path, status, *same.found);
+      made.name = job->names[slot];
+      made.content = same.found->content;
+      state_.observer.on_bytes_done(made.size);
+      finish_file(self, *job, slot, made, previous, content_is::kept, {}, started);
+      return;
+    }
+    const auto noted_as = state_.journal != nullptr ? state_.journal->hash_of(path) : journal_hash{};
+    if (auto content = noted_content(noted_as, status)) {
+      auto made = state_.read_source_node(directory, name, path, status, -1);
+      made.name = job->names[slot];
+      made.content = std::move(content);
+      self.taken_over += {1, made.size};
+      state_.observer.on_bytes_done(made.size);
+      finish_file(self, *job, slot, made, previous, content_is::read, {}, started);
+      return;
+    }
+    if (same.is_incomplete)
       state_.report(path, error(error_code::damaged,
                                 "parts of " + path + " are not in the repository's index; it is stored again"));
-    }
     auto opened = open_for_reading(directory, name);
     if (!opened) throw source_error(system_error(errno, "cannot open " + path));
     if (::fstat(opened.get(), &status) != 0) throw source_error(system_error(errno, "cannot stat " + path));
@@ -63,12 +74,15 @@ public:
     made.name = job->names[slot];
     const auto snapshot_path = child_path(job->snapshot_path, made.name);
     state_.observer.on_file_started(snapshot_path);
+    auto beginning = noted_beginning(noted_as, status, opened.get());
     const auto head = read_up_to(opened.get(), room_for_head(self), path);
-    if (head <= min_chunk) {
-      self.small.add({job, slot, previous, std::move(made), head, started});
+    if (head <= min_chunk && beginning.blobs.empty()) {
+      self.small.add({job, slot, previous, std::move(made), head, started, noted_as});
       return;
     }
     auto file = start_large_file(job, slot, previous, std::move(made), started);
+    if (state_.journal != nullptr) file->noted.emplace(noted_as, noted_status::of(status));
+    go_on_behind(self, *file, std::move(beginning));
     file->read = [opened = std::make_shared<file_descriptor>(std::move(opened)), path](byte_span into) {
       return read_up_to(opened->get(), into, path);
     };
@@ -85,9 +99,10 @@ public:
     for (const auto& file : waiting)
       if (file.length != 0) contents[blobs++] = self.small.content(file);
     if (blobs != 0)
-      state_.repo.save_blobs(blob_type::data, std::span(contents).first(blobs), std::span(saved).first(blobs));
+      state_.destinations.save(blob_type::data, std::span(contents).first(blobs), std::span(saved).first(blobs));
     blobs = 0;
     for (auto& file : waiting) {
+      const auto status = noted_status::of(file.made);
       file.made.size = file.length;
       file.made.content.emplace();
       item_stats stats;
@@ -95,8 +110,10 @@ public:
         file.made.content->push_back(saved[blobs].id);
         add(stats, saved[blobs++], file.length);
       }
+      if (state_.journal != nullptr && status.size == file.length)
+        state_.journal->note({file.noted_as, status, 0, true, *file.made.content});
       state_.observer.on_bytes_done(file.length);
-      finish_file(self, *file.directory, file.slot, file.made, change_of(file.previous, file.made), stats, file.started);
+      finish_file(self, *file.directory, file.slot, file.made, file.previous, content_is::read, stats, file.started);
     }
     self.small.clear();
   }
@@ -104,7 +121,7 @@ public:
   /// The same for what a program writes; `made` has all but size and content.
   void save_stream(worker& self, const std::shared_ptr<directory_job>& job, std::size_t slot, node made,
                    const backup_stream& stream) {
-    const auto* previous = job->find_previous(made.name);
+    const auto* previous = job->previous.front().find(made.name);
     state_.observer.on_file_started(stream.path);
     const auto read = [&](byte_span into) {
       std::size_t filled = 0;
@@ -127,33 +144,6 @@ public:
 private:
   using clock = backup_state::clock;
 
-  /// A file that threads take turns to read, and store at the same time.
-  struct large_file {
-    std::shared_ptr<directory_job> directory;
-    std::size_t slot = 0;
-    std::optional<node> previous;
-    node made;
-    clock::time_point started;
-    std::string path;
-
-    // One thread at a time: whoever has the turn.
-    std::function<std::size_t(byte_span)> read;  // fills the span as far as there are bytes
-    chunk_buffers::buffer next;                  // begins with what was read behind the last chunk
-
-    std::atomic<std::size_t> unstored{1};  // groups of chunks, and one more for the reader
-    std::atomic<bool> failed{false};       // reading failed: the chunks that were stored stay without a file
-    std::mutex mutex;                      // guards the two below
-    std::vector<id> content;
-    item_stats stats;
-  };
-
-  /// Chunks that lie behind one another in a buffer.
-  struct chunk_group {
-    chunk_buffers::buffer buffer;
-    std::vector<std::size_t> lengths;
-    std::size_t first = 0;  ///< number of the first in the file
-  };
-
   [[nodiscard]] bool content_changed(const struct stat& status, const node& before) const {
     const auto same_time = [](const timestamp& stamp, const std::timespec& time) {
       return same_instant(stamp, local_timestamp(time));
@@ -164,10 +154,49 @@ private:
            (!state_.options.ignore_inode && before.inode != status.st_ino) || !before.content;
   }
 
-  [[nodiscard]] bool all_blobs_known(const node& before) const {
-    return std::ranges::all_of(*before.content, [this](const id& blob) {
-      return state_.repo.index().contains({blob_type::data, blob});
-    });
+  struct unchanged_file {
+    const node* found = nullptr;  ///< in some repository's parent snapshot, and all repositories have its blobs
+    bool is_incomplete = false;   ///< a repository lacks blobs of what is unchanged since its own parent snapshot
+  };
+
+  [[nodiscard]] unchanged_file find_unchanged(const directory_job& job, std::string_view name,
+                                              const struct stat& status) const {
+    unchanged_file result;
+    const auto& all = state_.destinations;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (!all[i].works()) continue;
+      const auto* before = job.previous[i].find(name);
+      if (before == nullptr || content_changed(status, *before)) continue;
+      if (all.contain(*before->content)) return {before, false};
+      result.is_incomplete = result.is_incomplete || !all.contains(all[i].repo, *before->content);
+    }
+    return result;
+  }
+
+  [[nodiscard]] std::optional<std::vector<id>> noted_content(const journal_hash& path,
+                                                             const struct stat& status) const {
+    if (state_.journal == nullptr) return std::nullopt;
+    return state_.journal->noted().find(path, noted_status::of(status));
+  }
+
+  /// What an interrupted backup has stored of a large file; the next byte to be read is then the one behind it.
+  [[nodiscard]] noted_files::beginning noted_beginning(const journal_hash& path, const struct stat& status,
+                                                       int fd) const {
+    if (state_.journal == nullptr) return {};
+    auto found = state_.journal->noted().find_beginning(path, noted_status::of(status));
+    if (found.blobs.empty()) return {};
+    if (::lseek(fd, static_cast<off_t>(found.bytes), SEEK_SET) == static_cast<off_t>(found.bytes)) return found;
+    if (::lseek(fd, 0, SEEK_SET) != 0) throw source_error(system_error(errno, "cannot read from the beginning"));
+    return {};
+  }
+
+  /// Chunks do not depend on what is before them, so the rest is cut as if all of the file had been read.
+  void go_on_behind(worker& self, large_file& file, noted_files::beginning beginning) {
+    if (beginning.blobs.empty()) return;
+    file.content = std::move(beginning.blobs);
+    file.made.size = beginning.bytes;
+    self.taken_over += {0, beginning.bytes};
+    state_.observer.on_bytes_done(beginning.bytes);
   }
 
   /// Where the beginning of a file is read to; small_files::rest() until another file is added.
@@ -189,10 +218,19 @@ private:
     return filled;
   }
 
-  [[nodiscard]] static item_change change_of(const node* previous, const node& made) {
-    return previous == nullptr ? item_change::added
-           : *previous == made ? item_change::unchanged
-                               : item_change::modified;
+  enum class content_is : std::uint8_t { kept, read };
+
+  [[nodiscard]] static item_change change_of(const node* previous, const node& made, content_is content) {
+    if (previous == nullptr) return item_change::added;
+    const bool is_kept = content == content_is::kept && previous->content == made.content;
+    return is_kept || *previous == made ? item_change::unchanged : item_change::modified;
+  }
+
+  static void count(snapshot_summary& counts, item_change change, std::uint64_t size) {
+    counts.total_bytes_processed += size;
+    ++(change == item_change::added       ? counts.files_new
+       : change == item_change::unchanged ? counts.files_unmodified
+                                          : counts.files_changed);
   }
 
   static void add(item_stats& stats, const saved_blob& saved, std::size_t length) {
@@ -202,13 +240,14 @@ private:
     stats.data_size_in_repo += saved.stored_length;
   }
 
-  void finish_file(worker& self, directory_job& job, std::size_t slot, const node& made, item_change change,
-                   const item_stats& stats, clock::time_point started) {
+  /// `previous` is what the first repository's parent snapshot has of it.
+  void finish_file(worker& self, directory_job& job, std::size_t slot, const node& made, const node* previous,
+                   content_is content, const item_stats& stats, clock::time_point started) {
     self.totals += stats;
-    self.summary.total_bytes_processed += made.size;
-    ++(change == item_change::added       ? self.summary.files_new
-       : change == item_change::unchanged ? self.summary.files_unmodified
-                                          : self.summary.files_changed);
+    const auto change = change_of(previous, made, content);
+    count(self.summaries.front(), change, made.size);
+    for (std::size_t i = 1; i < self.summaries.size(); ++i)
+      count(self.summaries[i], change_of(job.previous[i].find(made.name), made, content), made.size);
     append_node_json(job.encoded[slot], made);
     state_.observer.on_item_done({child_path(job.snapshot_path, made.name), node_type::file, change, made.size, stats,
                             clock::now() - started});
@@ -309,11 +348,16 @@ private:
         total += lengths[i];
       }
       lengths = lengths.subspan(count);
-      state_.repo.save_blobs(blob_type::data, std::span(contents).first(count), std::span(saved).first(count));
+      state_.destinations.save(blob_type::data, std::span(contents).first(count), std::span(saved).first(count));
+      std::array<id, blob_saver::most_at_once> ids;
+      std::ranges::transform(std::span(saved).first(count), ids.begin(), &saved_blob::id);
+      if (file.noted)
+        state_.journal->note({file.noted->first, file.noted->second, static_cast<std::uint32_t>(number), false,
+                              std::span(ids).first(count)});
       {
         const std::lock_guard lock(file.mutex);
         for (std::size_t i = 0; i < count; ++i) {
-          file.content[number++] = saved[i].id;
+          file.content[number++] = ids[i];
           add(file.stats, saved[i], contents[i].size());
         }
       }
@@ -326,9 +370,12 @@ private:
   void one_group_less(worker& self, large_file& file) {
     if (file.unstored.fetch_sub(1) != 1) return;
     if (!file.failed) {
+      if (file.noted && file.noted->second.size == file.made.size)
+        state_.journal->note(
+            {file.noted->first, file.noted->second, static_cast<std::uint32_t>(file.content.size()), true, {}});
       file.made.content = std::move(file.content);
       finish_file(self, *file.directory, file.slot, file.made,
-                  change_of(file.previous ? &*file.previous : nullptr, file.made), file.stats, file.started);
+                  file.previous ? &*file.previous : nullptr, content_is::read, file.stats, file.started);
     }
     entry_done_(self, file.directory);
   }

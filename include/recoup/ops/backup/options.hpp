@@ -27,6 +27,16 @@ struct parent_snapshot {
   recoup::snapshot snapshot;
 };
 
+class repository;
+
+/// A repository besides the first that gets the same snapshot. It must cut files as the first does.
+struct additional_repository {
+  repository* repo = nullptr;
+  std::optional<parent_snapshot> parent;
+  bool adopt_unindexed_packs = false;  ///< see backup_options
+  std::stop_token stop{};  ///< requested once it must not be written to any more: its lock could not be kept
+};
+
 struct backup_options {
   /// Files and directories, absolute or relative to the working directory, as restic takes them: "." and ".." stand for
   /// what is in them.
@@ -53,6 +63,18 @@ struct backup_options {
   /// lock.
   bool adopt_unindexed_packs = false;
 
+  /// Every blob goes into each of these that lacks it, read and cut once, and each gets a snapshot. Should one fail, or
+  /// the first, the others get theirs all the same.
+  std::vector<additional_repository> also;
+
+  /// The base directory of caches, see default_cache_directory(). There it is noted, encrypted, what was read, until
+  /// there is a snapshot of it: after an interruption the next backup of the same host and targets goes on from there.
+  /// The backup leaves the directory out. Empty: nothing is noted.
+  std::string journal_directory;
+  bool keep_journal = true;  ///< false: the directory is only left out (a dry run)
+  /// Every file is read, also what an interrupted backup has read. Without a parent that is then all there is.
+  bool read_all = false;
+
   unsigned threads = 0;  ///< 0: one per processor, at least as many as `read_concurrency`
   unsigned read_concurrency = 2;
   std::stop_token stop{};
@@ -66,6 +88,16 @@ struct item_stats {
   item_stats& operator+=(const item_stats& other) noexcept {
     data_blobs += other.data_blobs, data_size += other.data_size, data_size_in_repo += other.data_size_in_repo;
     tree_blobs += other.tree_blobs, tree_size += other.tree_size, tree_size_in_repo += other.tree_size_in_repo;
+    return *this;
+  }
+};
+
+/// Files, and beginnings of large files, that an interrupted backup had read, so that they were not read again.
+struct taken_over {
+  std::uint64_t files = 0, bytes = 0;
+
+  taken_over& operator+=(const taken_over& other) noexcept {
+    files += other.files, bytes += other.bytes;
     return *this;
   }
 };
@@ -95,13 +127,29 @@ public:
   virtual void on_excluded(const std::string& /*path*/) {}
   /// The item is left out of the snapshot, or stored with incomplete metadata; the backup goes on.
   virtual void on_error(const std::string& /*path*/, const error& /*problem*/) {}
+  /// An interrupted backup of the same has read so many files that need not be read again, unless they have changed,
+  /// and perhaps the beginnings of others.
+  virtual void on_resumed(std::uint64_t /*files*/) {}
+  /// One of several repositories; the others go on. Told once for each.
+  virtual void on_repository_failed(const std::string& /*location*/, const error& /*problem*/) {}
+  /// The backup ends without a snapshot, but the next one can go on from what was read.
+  virtual void on_noted() {}
+  /// What is read cannot be noted, or not any more: after an interruption all of it will be read again.
+  virtual void on_not_noted(const error& /*reason*/) {}
 };
 
-struct backup_result {
+/// What one repository got.
+struct repository_result {
   std::optional<id> snapshot_id;  ///< nothing if it was skipped as unchanged
   recoup::snapshot snapshot;
   snapshot_summary summary;
   item_stats stats;
+  std::optional<error> failure;  ///< then it got no snapshot; only where there are several repositories
+};
+
+struct backup_result : repository_result {
+  std::vector<repository_result> also;  ///< as in the options
+  recoup::taken_over taken_over;
   std::uint64_t errors = 0;  ///< items that could not be read; the exit code is then 3
 };
 

@@ -15,6 +15,7 @@
 #include <recoup/fs/directory.hpp>
 #include <recoup/fs/path.hpp>
 #include <recoup/ops/backup/options.hpp>
+#include <recoup/ops/backup/own_files.hpp>
 #include <recoup/ops/backup/source_tree.hpp>
 
 namespace recoup {
@@ -33,6 +34,7 @@ struct scan_totals {
     bool is_explicit;
   };
   scan_totals totals;
+  const own_files own{cache_directory, options.journal_directory};
   std::vector<place> waiting;
   try {
     for (auto& target : resolve_targets(options.targets))
@@ -43,7 +45,7 @@ struct scan_totals {
   while (!waiting.empty() && !stop.stop_requested()) {
     const auto at = std::move(waiting.back());
     waiting.pop_back();
-    if (!at.is_explicit && !cache_directory.empty() && is_at_or_below(at.path, cache_directory)) continue;
+    if (!at.is_explicit && own.contain(at.path)) continue;
     if (!at.is_explicit && options.excludes_path && options.excludes_path(at.path)) continue;
     struct stat status{};
     if (::lstat(at.path.c_str(), &status) != 0) continue;

@@ -10,6 +10,7 @@
 #include <recoup/chunker/rabin.hpp>
 #include <recoup/core/bytes.hpp>
 #include <recoup/ops/backup/directory_job.hpp>
+#include <recoup/ops/backup/journal_entry.hpp>
 #include <recoup/repo/blob_saver.hpp>
 #include <recoup/repo/node.hpp>
 
@@ -18,10 +19,11 @@ namespace recoup {
 struct small_file {
   std::shared_ptr<directory_job> directory;
   std::size_t slot = 0;
-  const node* previous = nullptr;  ///< among the directory's
-  node made;                       ///< all but size and content
+  const node* previous = nullptr;  ///< in the first repository's parent snapshot
+  node made;                       ///< all but content; its size is what stat said
   std::size_t length = 0;          ///< bytes
   std::chrono::steady_clock::time_point started{};
+  journal_hash noted_as{};
   std::size_t begin = 0;  ///< in the memory of all
 };
 

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,8 +37,9 @@ namespace recoup {
 
 class tree_saver {
 public:
-  tree_saver(repository& repo, const backup_options& options, backup_observer& observer)
-      : state_(repo, options, observer),
+  tree_saver(backup_destinations& to, const backup_options& options, backup_observer& observer,
+             backup_journal* journal = nullptr)
+      : summaries_(to.size()), state_(to, options, observer, journal),
         files_(state_, [this](worker& self, const std::shared_ptr<directory_job>& job) { one_less(self, job); }) {}
 
   /// Saves all of `tree`; returns the id of the root tree. Throws if the repository fails or nothing at all was saved.
@@ -73,7 +75,9 @@ public:
   }
 
   [[nodiscard]] const item_stats& stats() const noexcept { return totals_; }
-  [[nodiscard]] const snapshot_summary& counts() const noexcept { return summary_; }
+  /// For the repository of this number: what is new, changed and unmodified since its parent snapshot.
+  [[nodiscard]] const snapshot_summary& counts(std::size_t repository) const noexcept { return summaries_[repository]; }
+  [[nodiscard]] const recoup::taken_over& taken_over() const noexcept { return taken_over_; }
   [[nodiscard]] std::uint64_t errors() const noexcept { return state_.errors(); }
 
 private:
@@ -85,8 +89,11 @@ private:
   [[nodiscard]] std::shared_ptr<directory_job> make_root() {
     auto root = std::make_shared<directory_job>();
     root->snapshot_path = "/";
-    const auto& parent = state_.options.parent;
-    if (parent) root->previous_nodes = load_previous(parent->snapshot.tree, "/");
+    const auto& all = state_.destinations;
+    root->previous.resize(all.size());
+    load_previous(*root, "/", [&](std::size_t i) {
+      return all[i].parent ? std::optional(all[i].parent->snapshot.tree) : std::nullopt;
+    });
     return root;
   }
 
@@ -96,10 +103,12 @@ private:
     const auto work = [this](const std::stop_token& stop) {
       worker self;
       self.stop = stop;
+      self.summaries.resize(state_.destinations.size());
       state_.stack.run(self, stop);
       const std::lock_guard lock(totals_mutex_);
       totals_ += self.totals;
-      add_counts(self.summary);
+      taken_over_ += self.taken_over;
+      for (std::size_t i = 0; i < summaries_.size(); ++i) add_counts(summaries_[i], self.summaries[i]);
     };
     group.add(state_.threads - 1, work);
     group.work_here(work);
@@ -126,8 +135,8 @@ private:
     job->parent = parent;
     job->snapshot_path = child_path(parent->snapshot_path, name);
     job->encoded.resize(1);
-    if (const auto* before = parent->find_previous(name)) job->previous = *before;
-    if (job->previous) job->previous_nodes = load_previous(job->previous->subtree, job->snapshot_path);
+    find_previous(*job, *parent, name);
+    load_previous(*job, job->snapshot_path, [&](std::size_t i) { return subtree_of(job->previous[i]); });
     job->own = stream_node(std::move(name), node_type::dir, 0755);
     return job;
   }
@@ -176,7 +185,7 @@ private:
     }
     if (!job.is_root()) {
       job.own.name = base_name(job.snapshot_path);
-      if (job.previous) job.previous_nodes = load_previous(job.previous->subtree, job.absolute_path);
+      load_previous(job, job.absolute_path, [&](std::size_t i) { return subtree_of(job.previous[i]); });
     }
   }
 
@@ -191,10 +200,33 @@ private:
 
   [[nodiscard]] static std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-  [[nodiscard]] std::vector<node> load_previous(const std::optional<id>& tree, const std::string& path) {
-    if (!tree) return {};
+  [[nodiscard]] static std::optional<id> subtree_of(const previous_directory& before) {
+    return before.own ? before.own->subtree : std::nullopt;
+  }
+
+  static void find_previous(directory_job& job, const directory_job& parent, std::string_view name) {
+    job.previous.resize(parent.previous.size());
+    for (std::size_t i = 0; i < job.previous.size(); ++i)
+      if (const auto* before = parent.previous[i].find(name)) job.previous[i].own = *before;
+  }
+
+  /// `tree_of(i)` is the tree of the directory in repository i, if it has one. What several have is loaded once.
+  template <class TreeOf>
+  void load_previous(directory_job& job, const std::string& path, const TreeOf& tree_of) {
+    for (std::size_t i = 0; i < job.previous.size(); ++i) {
+      const auto tree = tree_of(i);
+      auto& to = state_.destinations[i];
+      if (!tree || !to.works()) continue;
+      for (std::size_t other = 0; other < i && !job.previous[i].nodes; ++other)
+        if (tree_of(other) == tree) job.previous[i].nodes = job.previous[other].nodes;
+      if (!job.previous[i].nodes)
+        job.previous[i].nodes = std::make_shared<const std::vector<node>>(load_nodes(to.repo, *tree, path));
+    }
+  }
+
+  [[nodiscard]] std::vector<node> load_nodes(repository& repo, const id& tree, const std::string& path) {
     try {
-      auto nodes = decode_tree(state_.repo.load_blob(blob_type::tree, *tree));
+      auto nodes = decode_tree(repo.load_blob(blob_type::tree, tree));
       if (!std::ranges::is_sorted(nodes, {}, &node::name)) std::ranges::sort(nodes, {}, &node::name);
       return nodes;
     } catch (const error& problem) {
@@ -247,7 +279,7 @@ private:
   /// Stores the tree. False at the root.
   bool finish(worker& self, directory_job& job) {
     const auto tree = join_encoded_nodes(job.encoded);
-    const auto saved = state_.repo.save_blob(blob_type::tree, as_bytes(tree));
+    const auto saved = state_.destinations.save(blob_type::tree, as_bytes(tree));
     item_stats stats;
     if (saved.is_new)
       stats.tree_blobs = 1, stats.tree_size = tree.size(), stats.tree_size_in_repo = saved.stored_length;
@@ -262,17 +294,24 @@ private:
     count_directory(self, job, stats);
     append_node_json(job.parent->encoded[job.slot], job.own);
     std::vector<std::string>().swap(job.encoded);
-    std::vector<node>().swap(job.previous_nodes);
+    std::vector<previous_directory>().swap(job.previous);
     return true;
   }
 
   void count_directory(worker& self, const directory_job& job, const item_stats& stats) {
-    const auto change = !job.previous             ? item_change::added
-                        : *job.previous == job.own ? item_change::unchanged
-                                                   : item_change::modified;
-    ++(change == item_change::added       ? self.summary.dirs_new
-       : change == item_change::unchanged ? self.summary.dirs_unmodified
-                                          : self.summary.dirs_changed);
+    const auto change_in = [&](std::size_t repository) {
+      const auto& before = job.previous[repository].own;
+      return !before             ? item_change::added
+             : *before == job.own ? item_change::unchanged
+                                  : item_change::modified;
+    };
+    const auto change = change_in(0);
+    for (std::size_t i = 0; i < self.summaries.size(); ++i) {
+      const auto each = i == 0 ? change : change_in(i);
+      ++(each == item_change::added       ? self.summaries[i].dirs_new
+         : each == item_change::unchanged ? self.summaries[i].dirs_unmodified
+                                          : self.summaries[i].dirs_changed);
+    }
     state_.observer.on_item_done(
         {job.snapshot_path + "/", node_type::dir, change, 0, stats, clock::now() - job.started});
   }
@@ -333,24 +372,26 @@ private:
     child->source_path = std::move(source_path);
     child->absolute_path = std::move(absolute);
     child->inner = inner;
-    if (const auto* before = job->find_previous(job->names[slot])) child->previous = *before;
+    find_previous(*child, *job, job->names[slot]);
     job->add_child(std::move(child));
   }
 
-  void add_counts(const snapshot_summary& more) {
-    summary_.files_new += more.files_new, summary_.files_changed += more.files_changed;
-    summary_.files_unmodified += more.files_unmodified;
-    summary_.dirs_new += more.dirs_new, summary_.dirs_changed += more.dirs_changed;
-    summary_.dirs_unmodified += more.dirs_unmodified;
-    summary_.total_bytes_processed += more.total_bytes_processed;
+  static void add_counts(snapshot_summary& to, const snapshot_summary& more) {
+    to.files_new += more.files_new, to.files_changed += more.files_changed;
+    to.files_unmodified += more.files_unmodified;
+    to.dirs_new += more.dirs_new, to.dirs_changed += more.dirs_changed;
+    to.dirs_unmodified += more.dirs_unmodified;
+    to.total_bytes_processed += more.total_bytes_processed;
   }
+
+  std::mutex totals_mutex_;  // guards the three below
+  item_stats totals_;
+  recoup::taken_over taken_over_;
+  std::vector<snapshot_summary> summaries_;  ///< of each repository
 
   backup_state state_;
   file_saver files_;
 
-  std::mutex totals_mutex_;  // guards the two below
-  item_stats totals_;
-  snapshot_summary summary_;
   id root_{};
   bool root_is_empty_ = true;
 };
