@@ -85,14 +85,20 @@ namespace recoup {
   return prune_planner(repo, options, observer).run();
 }
 
-/// Executes a plan that was made with the same options. Afterwards the repository's index in memory is out of date: open
-/// the repository anew to go on.
+/// Executes a plan that was made with the same options. Afterwards the index is not loaded; if it throws, the repository has
+/// to be opened anew to go on.
 class prune_execution {
 public:
   prune_execution(repository& repo, const prune_plan& plan, const prune_options& options, prune_observer& observer)
       : repo_(repo), plan_(plan), options_(options), observer_(observer) {}
 
   void run() {
+    execute();
+    repo_.drop_index();
+  }
+
+private:
+  void execute() {
     remove_packs(plan_.unindexed, prune_phase::unindexed);
     throw_if_stopped(options_.stop);
     if (!plan_.repack.empty()) repacking(repo_, plan_, options_, observer_).run();
@@ -105,7 +111,6 @@ public:
       remove(old);
   }
 
-private:
   void remove(const std::vector<id>& packs) {
     index_rewrite_options rewrite;
     rewrite.without_packs.insert(packs.begin(), packs.end());

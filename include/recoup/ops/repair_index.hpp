@@ -185,7 +185,7 @@ private:
   std::vector<listed_file> unread_;              // packs whose headers are to be read
 };
 
-/// See index_repair. The index in memory is out of date afterwards: open the repository anew to go on.
+/// See index_repair. Afterwards the index is not loaded.
 inline repair_index_result repair_index(repository& repo, const repair_index_options& options,
                                         repair_index_observer& observer) {
   return index_repair(repo, options, observer).run();

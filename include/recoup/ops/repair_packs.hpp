@@ -51,7 +51,7 @@ struct repair_packs_result {
   std::uint64_t saved_blobs = 0, lost_blobs = 0;  ///< of those lost, other packs may hold copies
 };
 
-/// The index must be loaded, and is out of date afterwards. Whoever calls this holds an exclusive lock.
+/// The index must be loaded, and is not any more afterwards. Whoever calls this holds an exclusive lock.
 class pack_repair {
 public:
   pack_repair(repository& repo, const repair_packs_options& options, repair_packs_observer& observer)

@@ -54,7 +54,7 @@ struct index_rewrite_observer {
   removal_observer removal;                                               ///< of the old files
 };
 
-/// The index in memory stays as it was.
+/// The index in memory is dropped: it will not be right any more, and its memory is needed.
 class index_rewrite {
 public:
   index_rewrite(repository& repo, const index_rewrite_options& options, const index_rewrite_observer& observer)
@@ -63,6 +63,7 @@ public:
   /// Returns the number of files that were replaced. Throws what reading or storing threw, with all old files in place;
   /// throws failure if old files could not be removed.
   std::size_t run() {
+    repo_.drop_index();
     std::vector<id> files;
     for (const auto& file : repo_.list(file_type::index))
       if (!options_.obsolete.contains(file.name) && (!options_.only || options_.only->contains(file.name)))

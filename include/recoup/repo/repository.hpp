@@ -131,6 +131,10 @@ public:
   /// Reads index files that came since.
   void refresh_index(const index_load_observer& observer = {});
 
+  /// Gives back the index's memory. load_index() then reads all files, as if they had not been read. Nobody else may use
+  /// the index meanwhile, and what was saved must have been flushed.
+  void drop_index();
+
   [[nodiscard]] blob_index& index() noexcept { return index_; }
   [[nodiscard]] const blob_index& index() const noexcept { return index_; }
   /// Packs that index files mark for deletion.
@@ -310,6 +314,17 @@ inline std::shared_ptr<repository> repository::open(std::shared_ptr<backend> sto
 
 inline void repository::load_index(const index_load_observer& observer) {
   if (!index_loaded_) refresh_index(observer);
+}
+
+inline void repository::drop_index() {
+  const std::lock_guard one_at_a_time(index_load_mutex_);
+  index_loaded_ = false;
+  loaded_indexes_.clear();
+  // In place, because others have references to both.
+  std::destroy_at(&index_);
+  std::construct_at(&index_);
+  std::destroy_at(&marked_);
+  std::construct_at(&marked_);
 }
 
 inline void repository::refresh_index(const index_load_observer& observer) {
