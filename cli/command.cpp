@@ -6,8 +6,6 @@
 
 namespace recoup::cli {
 
-void add_verify_command(command_tree& tree);
-
 command_tree::command_tree(std::string program_name)
     : owned_root(
           std::make_unique<CLI::App>("Back up files into a restic repository, and get them back", program_name)),

@@ -101,6 +101,7 @@ void add_snapshots_command(command_tree& tree);
 void add_stats_command(command_tree& tree);
 void add_tag_command(command_tree& tree);
 void add_unlock_command(command_tree& tree);
+void add_verify_command(command_tree& tree);
 void add_version_command(command_tree& tree);
 
 /// Throws if there are arguments.

@@ -473,6 +473,34 @@ TEST_F(backup_journal_test, short_backups_leave_no_trace) {
   EXPECT_TRUE(fs::is_empty(cache_.path()));
 }
 
+TEST(noted_files_test, rely_on_nothing_that_is_marked_for_deletion) {
+  blob_index index;
+  const auto pack_of = [](std::uint8_t number) {
+    packed_blob blob;
+    blob.handle = {blob_type::data, id{}};
+    blob.handle.id.value[0] = number;
+    blob.length = 100;
+    id name{};
+    name.value[0] = number;
+    return indexed_pack{name, {blob}};
+  };
+  const auto counts = pack_of(1), marked = pack_of(2);
+  index.add_packs(std::span(&counts, 1));
+  index.add_marked(std::span(&marked, 1));
+  const std::array<std::uint8_t, 16> key{};
+  noted_files noted(index, journal_hasher(key), {});
+  for (const auto* pack : {&counts, &marked}) {
+    journal_entry entry;
+    entry.path[0] = pack->pack.value[0];
+    entry.is_end = true;
+    entry.blobs = std::span(&pack->blobs.front().handle.id, 1);
+    noted.add(entry, [](const id&) { return true; });
+  }
+  noted.finish();
+  EXPECT_EQ(noted.size(), 1u);
+  EXPECT_FALSE(index.contains(marked.blobs.front().handle)) << "asking would have made it count";
+}
+
 TEST(noted_files_test, memory_for_each_file) {
   blob_index index;
   std::vector<packed_blob> blobs(1000);

@@ -72,7 +72,9 @@ public:
     const auto begin = numbers_.size();
     std::uint32_t number = 0;
     for (const auto& blob : entry.blobs) {
-      const auto found = is_known(blob) ? index_.find_numbered({blob_type::data, blob}) : std::nullopt;
+      // A blob that is only in a pack marked for deletion can be found, but not relied upon: no snapshot keeps it.
+      const blob_handle handle{blob_type::data, blob};
+      const auto found = index_.contains(handle) && is_known(blob) ? index_.find_numbered(handle) : std::nullopt;
       if (!found) {
         numbers_.resize(begin);
         return;
