@@ -27,7 +27,7 @@
 #include <recoup/repo/lock.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/repo/snapshot.hpp>
-#include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_reader.hpp>
 #include <recoup/storage/working_threads.hpp>
 
 namespace recoup {
@@ -100,7 +100,7 @@ private:
       std::vector<id> named;
       std::optional<error> problem;
       try {
-        decode_tree(repo_.load_blob(blob_type::tree, tree), [&](const node& entry) {
+        for_each_node(repo_, tree, [&](const node& entry) {
           if (entry.type == node_type::dir && entry.subtree) named.push_back(*entry.subtree);
         });
       } catch (const error& thrown) {

@@ -15,7 +15,7 @@
 #include <recoup/core/worker_group.hpp>
 #include <recoup/repo/blob.hpp>
 #include <recoup/repo/repository.hpp>
-#include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_reader.hpp>
 
 namespace recoup {
 
@@ -62,7 +62,7 @@ private:
   void read(const id& tree) {
     std::vector<id> subtrees, blobs;
     try {
-      decode_tree(repo_.load_blob(blob_type::tree, tree), [&](const node& entry) {
+      for_each_node(repo_, tree, [&](const node& entry) {
         if (entry.type == node_type::file && entry.content)
           blobs.insert(blobs.end(), entry.content->begin(), entry.content->end());
         if (entry.type != node_type::dir) return;

@@ -81,6 +81,19 @@ private:
   std::size_t next_ = 0;
 };
 
+/// Calls `visit(node&)`, which may move the node away, for each node of a tree of any length. Throws as tree_reader does; by then some nodes may
+/// have been visited.
+template <class Visitor>
+void for_each_node(repository& repo, const id& tree, Visitor&& visit) {
+  const blob_handle blob{blob_type::tree, tree};
+  if (const auto length = repo.index().plaintext_length(blob); length && *length > tree_reader::usual_length) {
+    tree_reader reader(repo, tree);
+    while (auto* const entry = reader.next()) visit(*entry);
+  } else {
+    decode_tree(repo.load_blob(blob), [&visit](node& entry) { visit(entry); });
+  }
+}
+
 /// The entry of a directory with this name; of several the first. Throws as tree_reader does.
 [[nodiscard]] inline std::optional<node> find_in_tree(repository& repo, const id& tree, std::string_view name) {
   tree_reader reader(repo, tree);

@@ -28,7 +28,7 @@
 #include <recoup/ops/check/lost_blobs.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/repo/repository.hpp>
-#include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_reader.hpp>
 
 namespace recoup {
 
@@ -89,7 +89,8 @@ private:
     bool affected = false;
     std::uint32_t unreadable = none;
     try {
-      decode_tree(load(tree), [&](const node& entry) {
+      refuse_lost(tree);
+      for_each_node(repo_, tree, [&](const node& entry) {
         if (const auto* subtree = subtree_of(entry)) subtrees.push_back(*subtree);
         affected = affected || is_affected(entry);
       });
@@ -107,9 +108,8 @@ private:
     on_tree_(++read_);
   }
 
-  [[nodiscard]] bytes load(const id& tree) {
+  void refuse_lost(const id& tree) const {
     if (lost_.find({blob_type::tree, tree}) != nullptr) throw error(error_code::damaged, "is lost");
-    return repo_.load_blob(blob_type::tree, tree);
   }
 
   [[nodiscard]] damage_cause cause_of(const id& tree, const error& problem) const {
@@ -185,7 +185,8 @@ private:
   void collect(std::uint32_t number) {
     auto& kept = found_.trees_.at(number);
     try {
-      decode_tree(load(*trees_[number]), [&](node& entry) { keep(kept, entry); });
+      refuse_lost(*trees_[number]);
+      for_each_node(repo_, *trees_[number], [&](node& entry) { keep(kept, entry); });
     } catch (const error& problem) {  // it could be read before
       kept.entries.clear();
       kept.unreadable = note(cause_of(*trees_[number], problem));

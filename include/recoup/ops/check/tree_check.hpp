@@ -14,7 +14,7 @@
 #include <recoup/core/worker_group.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/repo/repository.hpp>
-#include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_reader.hpp>
 
 namespace recoup {
 
@@ -63,8 +63,7 @@ private:
       on_error_("error for tree " + tree.short_hex() + " (" + from + "): " + what);
     };
     try {
-      const auto content = repo_.load_blob(blob_type::tree, tree);
-      decode_tree(content, [&](const node& entry) { check_node(entry, from, snapshot, complain); });
+      for_each_node(repo_, tree, [&](const node& entry) { check_node(entry, from, snapshot, complain); });
     } catch (const error& problem) {
       complain(problem.what());
     }

@@ -20,7 +20,7 @@
 #include <recoup/repo/blob.hpp>
 #include <recoup/repo/pack_parts.hpp>
 #include <recoup/repo/repository.hpp>
-#include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_reader.hpp>
 
 namespace recoup {
 
@@ -67,8 +67,7 @@ private:
   void read(const blob_location& place, const std::shared_ptr<void>& root, part_reader& reader) {
     std::vector<id> subtrees;
     try {
-      reader.load({file_type::pack, place.pack, true}, place.blob.offset, place.blob.length);
-      decode_tree(reader.open(place.blob).content, [&](const node& entry) {
+      read_nodes(place, reader, [&](const node& entry) {
         if (entry.type == node_type::file && entry.content)
           for (const auto& blob : *entry.content) use({blob_type::data, blob});
         if (entry.type != node_type::dir) return;
@@ -81,6 +80,14 @@ private:
                                       "\nNothing was removed. Run `recoup check` to see which snapshots are affected");
     }
     for (const auto& subtree : subtrees) visit(subtree, root);
+  }
+
+  template <class Visitor>
+  void read_nodes(const blob_location& place, part_reader& reader, const Visitor& visit) {
+    if (place.blob.plaintext_length() > tree_reader::usual_length)
+      return for_each_node(repo_, place.blob.handle.id, visit);
+    reader.load({file_type::pack, place.pack, true}, place.blob.offset, place.blob.length);
+    decode_tree(reader.open(place.blob).content, visit);
   }
 
   void use(const blob_handle& handle) {

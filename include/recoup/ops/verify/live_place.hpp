@@ -13,7 +13,7 @@
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/ops/verify/live_options.hpp>
 #include <recoup/repo/repository.hpp>
-#include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_reader.hpp>
 
 namespace recoup {
 
@@ -21,12 +21,7 @@ namespace recoup {
 [[nodiscard]] inline bool holds_path(repository& repo, id tree, std::string_view path) {
   const auto names = split_path(path);
   for (std::size_t i = 0; i < names.size(); ++i) {
-    std::optional<node> found;
-    decode_tree(repo.load_blob(blob_type::tree, tree), [&](node& entry) {
-      if (entry.name != names[i]) return true;
-      found = std::move(entry);
-      return false;
-    });
+    const auto found = find_in_tree(repo, tree, names[i]);
     if (!found) return false;
     if (i + 1 == names.size()) return true;
     if (!found->subtree) return false;

@@ -19,7 +19,7 @@
 #include <recoup/json/go_quote.hpp>
 #include <recoup/ops/restore/repeated_names.hpp>
 #include <recoup/repo/repository.hpp>
-#include <recoup/repo/tree.hpp>
+#include <recoup/repo/tree_reader.hpp>
 
 namespace recoup {
 
@@ -76,7 +76,7 @@ private:
         below.emplace_back([this, at, subtree](scratch& mine) { read(at, *subtree, mine); });
     };
     try {
-      decode_tree(repo_.load_blob(blob_type::tree, tree), take);
+      for_each_node(repo_, tree, take);
     } catch (const error& problem) {
       if (problem.code() == error_code::interrupted) throw;
       complete = false;
