@@ -155,6 +155,23 @@ TEST_F(prune_two_phase_test, what_a_backup_under_way_has_stored_is_not_marked) {
   EXPECT_EQ(leftovers_in(base_).unused, 0u);
 }
 
+/// It locks when the locks have been listed, and its index is there before index files are looked for again.
+TEST_F(prune_two_phase_test, nor_is_what_one_has_stored_since_the_locks_were_listed) {
+  const auto disturbed = std::make_shared<fault_backend>(base_);
+  std::optional<slow_backup> backup;
+  disturbed->before_each([&](const storage_event& event) {
+    if (event.operation != storage_operation::list || event.file.type != file_type::snapshot || backup) return;
+    backup.emplace(base_, 1, numbers(20, 30));
+    backup->store_some();
+  });
+  const auto stats = prune_tiny(disturbed, two_phases());
+  ASSERT_TRUE(backup);
+  EXPECT_GT(stats.marks.packs_marked, 0u);
+  backup->finish();
+  EXPECT_EQ(missing_for_restic(base_), 0u);
+  expect_whole(base_);
+}
+
 TEST_F(prune_two_phase_test, recovers_what_a_backup_under_way_relied_on) {
   for (const bool is_alone : {false, true}) {
     SCOPED_TRACE(is_alone);
