@@ -24,6 +24,7 @@
 #include <recoup/core/interrupt.hpp>
 #include <recoup/core/parse_setting.hpp>
 #include <recoup/core/read_hex.hpp>
+#include <recoup/core/release_free_memory.hpp>
 #include <recoup/core/release_pages.hpp>
 #include <recoup/core/stable_table.hpp>
 #include <recoup/core/time.hpp>

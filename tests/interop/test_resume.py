@@ -136,7 +136,8 @@ def test_interrupted(recoup, restic, new_repo, tmp_path, version):
     assert made["tree"] == expected.tree, explain(repo, made["tree"], by_restic, expected.tree)
     files = 3003
     assert summary["files_new"] == files and summary["total_bytes_processed"] == total
-    assert summary["bytes_taken_over"] > total * 0.4
+    # Half of it is stored. Of the large file only what is stored without a gap counts, and threads store in any order.
+    assert summary["bytes_taken_over"] > total * 0.15
     # A run reads more than the files, for example what it has written of packs that are joined in the end.
     assert read < usual - summary["bytes_taken_over"] + 4_000_000
     assert summary["files_taken_over"] + len(opened.files) == files

@@ -27,6 +27,7 @@
 
 #include <recoup/core/error.hpp>
 #include <recoup/core/id.hpp>
+#include <recoup/core/release_free_memory.hpp>
 #include <recoup/core/worker_group.hpp>
 #include <recoup/hash/sha256.hpp>
 #include <recoup/ops/full_index_files.hpp>
@@ -64,6 +65,7 @@ public:
   /// throws failure if old files could not be removed.
   std::size_t run() {
     repo_.drop_index();
+    release_free_memory();
     std::vector<id> files;
     for (const auto& file : repo_.list(file_type::index))
       if (!options_.obsolete.contains(file.name) && (!options_.only || options_.only->contains(file.name)))
