@@ -86,7 +86,8 @@ TEST_P(backup_also_test, all_get_the_same) {
   ASSERT_TRUE(again);
   EXPECT_EQ(again->summary.files_unmodified, 31u);
   EXPECT_EQ(again->also[0].summary.files_unmodified, 31u);
-  EXPECT_EQ(again->also[0].summary.data_added, 0u);
+  // Directories above the source may have changed: others use them too.
+  EXPECT_EQ(again->also[0].summary.data_blobs, 0u);
 }
 
 TEST_P(backup_also_test, one_fails_at_every_operation) {
