@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <recoup/core/error.hpp>
+#include <recoup/core/worker_group.hpp>
 
 namespace recoup {
 
@@ -53,6 +54,25 @@ public:
       ++unfinished_;
     }
     changed_.notify_one();
+  }
+
+  /// Works on `threads` threads, of which the caller's is one, until nothing is left. `make()` gives each what it keeps for
+  /// itself. Throws what work threw first, then interrupted if a stop is requested.
+  template <class Make>
+  void run_on_threads(unsigned threads, const std::stop_token& stop, const Make& make) {
+    worker_group group(stop);
+    const auto take_part = [this, &make](const std::stop_token& token) {
+      Worker own = make();
+      run(own, token);
+    };
+    group.add(threads - 1, take_part);
+    group.work_here(take_part);
+    group.join();
+  }
+
+  /// The same for those who keep nothing that has to be made.
+  void run_on_threads(unsigned threads, const std::stop_token& stop) {
+    run_on_threads(threads, stop, [] { return Worker(); });
   }
 
   /// Works until nothing is left or a stop is requested. Called by each thread.

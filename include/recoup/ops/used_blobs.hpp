@@ -36,15 +36,7 @@ public:
 
   [[nodiscard]] blob_set run(std::span<const id> roots) {
     for (const auto& root : roots) visit(root);
-    worker_group group(options_.stop);
-    const auto work = [this](const std::stop_token& token) {
-      nothing none;
-      stack_.run(none, token);
-    };
-    const auto threads = options_.threads != 0 ? options_.threads : processor_count();
-    group.add(threads - 1, work);
-    group.work_here(work);
-    group.join();
+    stack_.run_on_threads(options_.threads != 0 ? options_.threads : processor_count(), options_.stop);
     return std::move(found_);
   }
 

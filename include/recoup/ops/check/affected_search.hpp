@@ -45,7 +45,7 @@ public:
       const std::lock_guard lock(mutex_);
       for (const auto& each : snapshots) roots.push_back(number_of(each.snapshot.tree));
     }
-    walk(stop);
+    stack_.run_on_threads(threads_, stop);
     mark_upwards();
     collect(stop);
     found_.searched_ = snapshots.size();
@@ -71,17 +71,6 @@ private:
       stack_.push([this, number = known->second, tree](nothing&) { read(number, tree); });
     }
     return known->second;
-  }
-
-  void walk(const std::stop_token& stop) {
-    worker_group group(stop);
-    const auto work = [this](const std::stop_token& token) {
-      nothing none_needed;
-      stack_.run(none_needed, token);
-    };
-    group.add(threads_ - 1, work);
-    group.work_here(work);
-    group.join();
   }
 
   void read(std::uint32_t number, const id& tree) {

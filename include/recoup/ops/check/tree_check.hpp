@@ -11,7 +11,6 @@
 
 #include <recoup/core/error.hpp>
 #include <recoup/core/work_stack.hpp>
-#include <recoup/core/worker_group.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/repo/tree_reader.hpp>
@@ -33,14 +32,7 @@ public:
       const std::shared_ptr<void> snapshot(nullptr, [this](void*) { on_snapshot_done_(); });
       visit(each.snapshot.tree, "snapshot " + each.id.short_hex(), snapshot);
     }
-    worker_group group(stop);
-    const auto work = [this](const std::stop_token& token) {
-      nothing none;
-      stack_.run(none, token);
-    };
-    group.add(threads_ - 1, work);
-    group.work_here(work);
-    group.join();
+    stack_.run_on_threads(threads_, stop);
   }
 
   [[nodiscard]] const std::unordered_set<blob_handle, blob_handle_hash>& blobs() const noexcept { return referenced_; }

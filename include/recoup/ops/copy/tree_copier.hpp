@@ -19,7 +19,6 @@
 
 #include <recoup/core/error.hpp>
 #include <recoup/core/work_stack.hpp>
-#include <recoup/core/worker_group.hpp>
 #include <recoup/ops/copy/context.hpp>
 #include <recoup/ops/copy/options.hpp>
 #include <recoup/repo/pack_parts.hpp>
@@ -36,14 +35,7 @@ public:
   /// storing threw.
   void run(const id& root) {
     visit(root);
-    worker_group group(context_.options.stop);
-    const auto work = [this](const std::stop_token& stop) {
-      part_reader reader(context_.source);
-      stack_.run(reader, stop);
-    };
-    group.add(context_.threads - 1, work);
-    group.work_here(work);
-    group.join();
+    stack_.run_on_threads(context_.threads, context_.options.stop, [this] { return part_reader(context_.source); });
   }
 
   [[nodiscard]] std::vector<wanted_blob>& wanted() noexcept { return wanted_; }

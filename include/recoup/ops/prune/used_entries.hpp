@@ -15,7 +15,6 @@
 
 #include <recoup/core/error.hpp>
 #include <recoup/core/work_stack.hpp>
-#include <recoup/core/worker_group.hpp>
 #include <recoup/ops/entry_set.hpp>
 #include <recoup/repo/blob.hpp>
 #include <recoup/repo/pack_parts.hpp>
@@ -43,14 +42,7 @@ public:
       });
       visit(root, done);
     }
-    worker_group group(stop);
-    const auto work = [this](const std::stop_token& token) {
-      part_reader reader(repo_);
-      stack_.run(reader, token);
-    };
-    group.add(threads_ - 1, work);
-    group.work_here(work);
-    group.join();
+    stack_.run_on_threads(threads_, stop, [this] { return part_reader(repo_); });
     if (!missing_.empty()) throw incomplete();
     return std::move(used_);
   }

@@ -15,7 +15,6 @@
 #include <recoup/core/error.hpp>
 #include <recoup/core/interrupt.hpp>
 #include <recoup/core/work_stack.hpp>
-#include <recoup/core/worker_group.hpp>
 #include <recoup/json/go_quote.hpp>
 #include <recoup/ops/restore/repeated_names.hpp>
 #include <recoup/repo/repository.hpp>
@@ -44,14 +43,7 @@ public:
   /// What is below `root`. The index must be loaded. Throws interrupted.
   void run(const id& root) {
     stack_.push([this, root](scratch& own) { read("", root, own); });
-    worker_group group(stop_);
-    const auto take_part = [this](const std::stop_token& stop) {
-      scratch own;
-      stack_.run(own, stop);
-    };
-    group.add(threads_ - 1, take_part);
-    group.work_here(take_part);
-    group.join();
+    stack_.run_on_threads(threads_, stop_);
   }
 
   /// For a visitor: more to do, before any further tree is read.
