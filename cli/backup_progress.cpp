@@ -104,17 +104,7 @@ void backup_progress::on_error(const std::string& path, const error& problem) {
   started_ = true;
   ++errors_;
   if (!call_.options.json) return call_.out.error(std::string("error: ") + problem.what());
-  call_.out.error(json_writer{}
-                      .begin_object()
-                      .field("message_type", "error")
-                      .key("error")
-                      .begin_object()
-                      .field("message", problem.what())
-                      .end_object()
-                      .field("during", "archival")
-                      .field("item", path)
-                      .end_object()
-                      .take());
+  call_.out.error(item_error_json(problem.what(), "archival", path));
 }
 
 void backup_progress::on_resumed(std::uint64_t files) {
@@ -131,17 +121,7 @@ void backup_progress::on_repository_failed(const std::string& location, const er
   const auto text = "the backup into " + location + " has failed, and goes on without it: " + problem.what() +
                     "; once it works again, back up into it, or `recoup copy` the snapshot from another repository";
   if (!call_.options.json) return call_.out.error("error: " + text);
-  call_.out.error(json_writer{}
-                      .begin_object()
-                      .field("message_type", "error")
-                      .key("error")
-                      .begin_object()
-                      .field("message", text)
-                      .end_object()
-                      .field("during", "archival")
-                      .field("item", location)
-                      .end_object()
-                      .take());
+  call_.out.error(item_error_json(text, "archival", location));
 }
 
 void backup_progress::on_not_noted(const error& reason) {

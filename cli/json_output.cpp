@@ -20,6 +20,13 @@ std::uint32_t type_bits(node_type type) {
 
 }  // namespace
 
+std::string item_error_json(std::string_view message, std::string_view during, std::string_view item) {
+  json_writer json;
+  json.begin_object().field("message_type", "error");
+  json.key("error").begin_object().field("message", message).end_object();
+  return json.field("during", during).field("item", item).end_object().take();
+}
+
 std::string node_line(const std::string& path, const node& of, bool long_format, bool human_readable) {
   if (!long_format) return path;
   const auto size = of.type == node_type::file ? of.size : 0;

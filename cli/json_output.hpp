@@ -45,6 +45,9 @@ inline void field_unless_empty(json_writer& json, std::string_view name, std::st
   if (!value.empty()) json.field(name, value);
 }
 
+/// The message "error": what went wrong with one item, and what was being done ("archival", "restore", "verify").
+[[nodiscard]] std::string item_error_json(std::string_view message, std::string_view during, std::string_view item);
+
 /// "-rw-r--r--     0     0      3 2026-11-23 21:10:59 /a", or the path alone.
 [[nodiscard]] std::string node_line(const std::string& path, const node& of, bool long_format, bool human_readable);
 

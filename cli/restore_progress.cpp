@@ -73,17 +73,7 @@ void restore_progress::on_item(restore_action action, const std::string& path, s
 void restore_progress::on_error(const std::string& path, const error& problem) {
   if (!call_.options.json)
     return call_.out.error("ignoring error for " + quoted_if_needed(path) + ": " + problem.what());
-  call_.out.error(json_writer{}
-                      .begin_object()
-                      .field("message_type", "error")
-                      .key("error")
-                      .begin_object()
-                      .field("message", problem.what())
-                      .end_object()
-                      .field("during", "restore")
-                      .field("item", path)
-                      .end_object()
-                      .take());
+  call_.out.error(item_error_json(problem.what(), "restore", path));
 }
 
 void restore_progress::on_warning(const std::string&, const std::string& message) {

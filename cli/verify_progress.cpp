@@ -75,17 +75,7 @@ verify_progress::verify_progress(context& call, bool with_live_files) : call_(ca
 
 void verify_progress::on_damaged(const std::string& path, const error& problem) {
   if (!call_.options.json) return call_.out.error("damaged: " + quoted_if_needed(path) + ": " + problem.what());
-  call_.out.error(json_writer{}
-                      .begin_object()
-                      .field("message_type", "error")
-                      .key("error")
-                      .begin_object()
-                      .field("message", problem.what())
-                      .end_object()
-                      .field("during", "verify")
-                      .field("item", path)
-                      .end_object()
-                      .take());
+  call_.out.error(item_error_json(problem.what(), "verify", path));
 }
 
 void verify_progress::on_difference(const live_difference& found) {
