@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <iostream>
 #include <memory>
 #include <thread>
@@ -19,6 +18,7 @@
 #include "child_process.hpp"
 #include "command.hpp"
 #include "format.hpp"
+#include "parse_number.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
 
@@ -98,12 +98,11 @@ unsigned read_concurrency(const backup_flags& flags) {
   if (flags.read_concurrency != 0) return flags.read_concurrency;
   const auto text = environment("RESTIC_READ_CONCURRENCY");
   if (text.empty()) return usual;
-  unsigned value = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc{} || end != text.data() + text.size())
+  const auto value = parse_number<unsigned>(text);
+  if (!value)
     throw error(error_code::invalid_argument,
                 "invalid value for RESTIC_READ_CONCURRENCY \"" + text + "\": give a whole number");
-  return value == 0 ? usual : value;
+  return *value == 0 ? usual : *value;
 }
 
 /// Where it is noted what was read: beside the cache. Nowhere if there is none, or nothing to note.

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <memory>
 #include <optional>
 
@@ -11,6 +10,7 @@
 #include "command.hpp"
 #include "format.hpp"
 #include "pack_progress.hpp"
+#include "parse_number.hpp"
 #include "phase_counter.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
@@ -25,22 +25,14 @@ struct check_flags {
   std::string subset;
 };
 
-template <class Number>
-std::optional<Number> parse_whole(std::string_view text) {
-  Number value{};
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 /// "n/t", "x%" or a size.
 pack_selection parse_subset(const std::string& text) {
   const auto refuse = [](const std::string& why) { return error(error_code::invalid_argument, why); };
   const auto invalid = refuse("check flag --read-data-subset has invalid value, please see documentation");
   constexpr unsigned most_groups = 256;  // groups go by the first byte of a pack's id
   if (const auto slash = text.find('/'); slash != std::string::npos) {
-    const auto group = parse_whole<unsigned>(std::string_view(text).substr(0, slash));
-    const auto groups = parse_whole<unsigned>(std::string_view(text).substr(slash + 1));
+    const auto group = parse_number<unsigned>(std::string_view(text).substr(0, slash));
+    const auto groups = parse_number<unsigned>(std::string_view(text).substr(slash + 1));
     if (!group || !groups) throw invalid;
     if (*group == 0 || *groups == 0 || *group > *groups)
       throw refuse("check flag --read-data-subset=n/t values must be positive integers, and n <= t, e.g. "
@@ -50,7 +42,7 @@ pack_selection parse_subset(const std::string& text) {
     return pack_group{*group, *groups};
   }
   if (text.ends_with('%')) {
-    const auto percent = parse_whole<double>(std::string_view(text).substr(0, text.size() - 1));
+    const auto percent = parse_number<double>(std::string_view(text).substr(0, text.size() - 1));
     if (!percent) throw invalid;
     if (!(*percent > 0 && *percent <= 100))
       throw refuse("check flag --read-data-subset=x% x must be above 0.0% and at most 100.0%");

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <memory>
 
 #include <recoup/json/json_writer.hpp>
@@ -6,6 +5,7 @@
 #include <recoup/storage/open_backend.hpp>
 
 #include "command.hpp"
+#include "parse_number.hpp"
 #include "second_repository.hpp"
 #include "session.hpp"
 
@@ -23,13 +23,11 @@ constexpr unsigned stable_version = 2;
 
 unsigned parse_version(const std::string& text) {
   if (text == "latest" || text == "stable" || text.empty()) return stable_version;
-  unsigned version = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), version);
-  if (problem != std::errc{} || end != text.data() + text.size())
-    throw error(error_code::invalid_argument, "invalid repository version");
-  if (version < 1 || version > 2)
+  const auto version = parse_number<unsigned>(text);
+  if (!version) throw error(error_code::invalid_argument, "invalid repository version");
+  if (*version < 1 || *version > 2)
     throw error(error_code::invalid_argument, "only repository versions between 1 and 2 are allowed");
-  return version;
+  return *version;
 }
 
 /// The polynomial of the other repository: with the same one, a later `copy` finds the chunks that are there already.

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <memory>
 #include <optional>
 
@@ -14,6 +13,7 @@
 #include "command.hpp"
 #include "format.hpp"
 #include "json_output.hpp"
+#include "parse_number.hpp"
 #include "pattern_flags.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
@@ -35,22 +35,14 @@ struct verify_flags {
 
 error refused(const std::string& why) { return {error_code::invalid_argument, why}; }
 
-template <class Number>
-std::optional<Number> parse_whole(std::string_view text) {
-  Number value{};
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 /// "10%" or "100".
 decltype(file_sample::share) parse_sample(std::string_view text) {
   if (text.ends_with('%')) {
-    const auto percent = parse_whole<double>(text.substr(0, text.size() - 1));
+    const auto percent = parse_number<double>(text.substr(0, text.size() - 1));
     if (!percent || !(*percent > 0 && *percent <= 100)) throw refused("a share must be above 0% and at most 100%");
     return file_percentage{*percent};
   }
-  const auto files = parse_whole<std::uint64_t>(text);
+  const auto files = parse_number<std::uint64_t>(text);
   if (!files || *files == 0) throw refused("give a share of the files such as 10%, or how many: 1 or more");
   return file_count{*files};
 }
@@ -206,7 +198,7 @@ void add_verify_command(command_tree& tree) {
   add_parsed(
       app, "--seed",
       [flags](const std::string& text) {
-        flags->seed = parse_whole<std::uint64_t>(text);
+        flags->seed = parse_number<std::uint64_t>(text);
         if (!flags->seed) throw refused("not a whole number that is 0 or more");
       },
       "choose the sample that an earlier run has printed this seed for", "n");

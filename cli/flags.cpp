@@ -3,12 +3,12 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <recoup/core/error.hpp>
 
 #include "format.hpp"
+#include "parse_number.hpp"
 
 namespace recoup::cli {
 
@@ -62,11 +62,9 @@ CLI::Option* add_count(CLI::App& app, const std::string& names, int& value, cons
       names,
       [&value](const CLI::results_t& results) {
         for (const auto& text : results) {
-          int level = 0;
-          const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), level);
-          const bool number = problem == std::errc{} && end == text.data() + text.size();
-          if (!number && text != "true") throw error(error_code::invalid_argument, "it counts: give a number");
-          value = number ? level : value + 1;
+          const auto level = parse_number<int>(text);
+          if (!level && text != "true") throw error(error_code::invalid_argument, "it counts: give a number");
+          value = level.value_or(value + 1);
         }
         return true;
       },
@@ -78,9 +76,9 @@ CLI::Option* add_count(CLI::App& app, const std::string& names, int& value, cons
 CLI::Option* add_number(CLI::App& app, const std::string& names, unsigned& value, const std::string& description,
                         const std::string& placeholder) {
   const auto accept = [&value](const std::string& text) {
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (problem != std::errc{} || end != text.data() + text.size())
-      throw error(error_code::invalid_argument, "not a whole number that is 0 or more");
+    const auto given = parse_number<unsigned>(text);
+    if (!given) throw error(error_code::invalid_argument, "not a whole number that is 0 or more");
+    value = *given;
   };
   return add_valued(app, names, accept, description, placeholder);
 }

@@ -1,7 +1,6 @@
 #include "global_options.hpp"
 
 #include <cctype>
-#include <charconv>
 #include <cstdlib>
 #include <utility>
 
@@ -10,6 +9,7 @@
 
 #include "flags.hpp"
 #include "format.hpp"
+#include "parse_number.hpp"
 #include "text_file.hpp"
 
 namespace recoup::cli {
@@ -33,13 +33,12 @@ void append_all(std::vector<std::string>& to, const std::string& list) {
   for (auto& part : split(list, ',')) to.push_back(std::move(part));
 }
 
-unsigned parse_number(std::string_view text, const char* what) {
-  unsigned value = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc{} || end != text.data() + text.size())
+unsigned number_of(std::string_view text, const char* what) {
+  const auto value = parse_number<unsigned>(text);
+  if (!value)
     throw error(error_code::invalid_argument,
                 std::string("invalid value for ") + what + " \"" + std::string(text) + "\": give a whole number");
-  return value;
+  return *value;
 }
 
 // Variables come first, so that a flag writes over them. Those that need checking are left to finish(), so that
@@ -90,7 +89,7 @@ void add_storage_options(CLI::App& app, global_options& options) {
   add_parsed(
       app, "--pack-size",
       [&options](const std::string& text) {
-        options.pack_size_mib = parse_number(text, "--pack-size");
+        options.pack_size_mib = number_of(text, "--pack-size");
         options.pack_size_given = true;
       },
       "target pack size in MiB, created packs may be larger (default: $RESTIC_PACK_SIZE or 16)", "size");
@@ -163,7 +162,7 @@ void global_options::finish() {
   if (quiet && verbose > 0)
     throw error(error_code::invalid_argument, "--quiet and --verbose cannot be specified at the same time");
   if (const auto text = environment("RESTIC_PACK_SIZE"); !text.empty() && !pack_size_given)
-    pack_size_mib = parse_number(text, "RESTIC_PACK_SIZE");
+    pack_size_mib = number_of(text, "RESTIC_PACK_SIZE");
   if (const auto text = environment("RESTIC_COMPRESSION"); !text.empty() && !compression_given) {
     try {
       compression_mode = compression_named(text);

@@ -1,13 +1,13 @@
 #include "progress.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <memory>
 #include <string_view>
 #include <utility>
 
 #include "format.hpp"
+#include "parse_number.hpp"
 
 namespace recoup::cli {
 
@@ -18,11 +18,8 @@ using std::chrono::steady_clock;
 nanoseconds progress_interval(bool show, bool json, bool can_update_status) {
   constexpr double most_per_second = 60;
   if (const char* text = std::getenv("RESTIC_PROGRESS_FPS"); text != nullptr) {
-    const std::string_view view(text);
-    double wanted = 0;
-    const auto [end, problem] = std::from_chars(view.data(), view.data() + view.size(), wanted);
-    if (problem == std::errc{} && end == view.data() + view.size() && wanted > 0)
-      return nanoseconds{static_cast<std::int64_t>(1e9 / std::min(wanted, most_per_second))};
+    if (const auto wanted = parse_number<double>(text); wanted && *wanted > 0)
+      return nanoseconds{static_cast<std::int64_t>(1e9 / std::min(*wanted, most_per_second))};
   }
   if (!show || (!json && !can_update_status)) return 0ns;
   return 100ms;
