@@ -1,0 +1,46 @@
+// The machine interface: `recoup engine` reads requests, one JSON object a line, and answers with lines of JSON; the
+// protocol is in docs/engine.md. What it can do is a table of methods; each file cli/engine_<domain>.cpp adds its own.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include <recoup/json/json_reader.hpp>
+
+#include "command.hpp"
+
+namespace recoup::cli {
+
+/// One request while it is served.
+struct engine_call {
+  const simdjson::dom::object& params;
+  context& command;  ///< signals and options; nothing may be printed through it, standard output is the protocol's
+  const std::function<void(std::string_view json)>& progress;  ///< sends a JSON object as a progress message
+};
+
+/// Returns the JSON text of the result. What it throws is sent as an error message.
+using engine_method = std::function<std::string(engine_call&)>;
+
+/// By name, "bucket.get".
+using engine_methods = std::map<std::string, engine_method, std::less<>>;
+
+/// A problem with one parameter: `attribute` is its path in the request, "repository.password".
+class engine_parameter_error : public plain_error {
+public:
+  engine_parameter_error(std::string attribute, const std::string& message)
+      : plain_error(error_code::invalid_argument, message), attribute_(std::move(attribute)) {}
+  [[nodiscard]] const std::string& attribute() const noexcept { return attribute_; }
+
+private:
+  std::string attribute_;
+};
+
+// Each of these is in engine_<name>.cpp.
+void add_calendar_methods(engine_methods& to);
+void add_schedule_methods(engine_methods& to);
+void add_bucket_methods(engine_methods& to);
+void add_repository_methods(engine_methods& to);
+
+}  // namespace recoup::cli
