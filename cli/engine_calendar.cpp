@@ -1,4 +1,5 @@
-// The methods calendar.… of the machine interface: what a calendar expression means, in both syntaxes, and when it is due.
+// The methods calendar.… of the machine interface: what a calendar expression means, in both syntaxes, and when it is
+// due.
 #include <recoup/json/json_writer.hpp>
 #include <recoup/schedule/calendar.hpp>
 
@@ -52,7 +53,8 @@ timestamp start_of(const engine_parameters& parameters) {
   if (!text) return current_time();
   const auto time = parse_rfc3339(*text);
   if (!time)
-    throw parameters.problem("after", "\"" + go_quoted(*text) + "\" is no time of RFC 3339; write it as in 2026-01-31T02:00:00Z");
+    throw parameters.problem(
+        "after", "\"" + go_quoted(*text) + "\" is no time of RFC 3339; write it as in 2026-01-31T02:00:00Z");
   return *time;
 }
 
@@ -65,7 +67,8 @@ std::string next(engine_call& call) {
   const auto zone_name = parameters.text("time_zone");
   const auto zone = zone_name ? blaming(parameters.path_of("time_zone"), [&] { return time_zone::named(*zone_name); })
                               : time_zone::local();
-  const auto times = blaming(parameters.path_of("expression"), [&] { return next_runs(expression, after, count, zone); });
+  const auto times =
+      blaming(parameters.path_of("expression"), [&] { return next_runs(expression, after, count, zone); });
   json_writer result;
   result.begin_object().key("times").begin_array();
   for (const auto& time : times) result.value(time);

@@ -50,7 +50,8 @@ TEST(cron, time_zone) {
   EXPECT_EQ(lines("CRON_TZ=Europe/Berlin 0 2 * * *"), texts{"*-*-* 02:00:00 Europe/Berlin"});
   EXPECT_EQ(lines("TZ=UTC   @daily"), texts{"*-*-* 00:00:00 UTC"});
   EXPECT_EQ(parse_calendar("CRON_TZ=utc 0 2 * * *").time_zone, "UTC");
-  EXPECT_EQ(lines("CRON_TZ=Europe/Berlin 0 0 1 * 1"), (texts{"*-*-01 00:00:00 Europe/Berlin", "Mon *-*-* 00:00:00 Europe/Berlin"}));
+  EXPECT_EQ(lines("CRON_TZ=Europe/Berlin 0 0 1 * 1"),
+            (texts{"*-*-01 00:00:00 Europe/Berlin", "Mon *-*-* 00:00:00 Europe/Berlin"}));
 }
 
 TEST(cron, either_day_field_is_enough_if_none_begins_with_a_star) {
@@ -75,7 +76,8 @@ TEST(cron, normal_form) {
   EXPECT_EQ(normalised("*/15  8-18 * jan-mar mon-fri,sun"), "*/15 8-18 * 1-3 0-5");
   EXPECT_EQ(normalised("0-59/15 0 1-31/2 * 1"), "*/15 0 1-31/2 * 1");  // a star here would mean both days
   EXPECT_EQ(normalised("TZ=UTC 0 0 */2 * 1"), "CRON_TZ=UTC 0 0 */2 * 1");
-  for (const char* text : {"0 0 */31 * 1", "0 0 1-7 * */7", "0 0 1 * */7", "*/60 */24 */31 */12 */7", "7 7 7 7 7", "0 0 1-29/7 * 0"}) {
+  for (const char* text :
+       {"0 0 */31 * 1", "0 0 1-7 * */7", "0 0 1 * */7", "*/60 */24 */31 */12 */7", "7 7 7 7 7", "0 0 1-29/7 * 0"}) {
     const auto once = parse_calendar(text);
     EXPECT_EQ(parse_calendar(normalised_calendar(once)), once) << text << " → " << normalised_calendar(once);
   }

@@ -1,5 +1,5 @@
-// When calendar expressions are due: leap years, the end of months, clocks that change, what never comes. The expected times
-// are systemd 252's; tests/interop/test_calendar.py compares with it on random expressions, zones and times.
+// When calendar expressions are due: leap years, the end of months, clocks that change, what never comes. The expected
+// times are systemd 252's; tests/interop/test_calendar.py compares with it on random expressions, zones and times.
 #include "schedule_calendar_fixture.hpp"
 
 namespace recoup {
@@ -8,22 +8,28 @@ namespace {
 const auto berlin = time_zone::named("Europe/Berlin");
 
 TEST(next_run, is_after_the_given_time) {
-  EXPECT_EQ(shown_runs("02:00", "2026-01-31T01:59:59Z", 2, {}), (texts{"2026-01-31T02:00:00Z", "2026-02-01T02:00:00Z"}));
+  EXPECT_EQ(shown_runs("02:00", "2026-01-31T01:59:59Z", 2, {}),
+            (texts{"2026-01-31T02:00:00Z", "2026-02-01T02:00:00Z"}));
   EXPECT_EQ(shown_runs("02:00", "2026-01-31T02:00:00Z", 1, {}), texts{"2026-02-01T02:00:00Z"});
-  EXPECT_EQ(shown_runs("*:*:0/0.5", "2026-01-31T02:00:00.5Z", 2, {}), (texts{"2026-01-31T02:00:01Z", "2026-01-31T02:00:01.5Z"}));
+  EXPECT_EQ(shown_runs("*:*:0/0.5", "2026-01-31T02:00:00.5Z", 2, {}),
+            (texts{"2026-01-31T02:00:01Z", "2026-01-31T02:00:01.5Z"}));
   EXPECT_EQ(shown_runs("*:*:0/0.5", "2026-01-31T02:00:00.499999999Z", 1, {}), texts{"2026-01-31T02:00:00.5Z"});
 }
 
 TEST(next_run, days_of_months) {
-  EXPECT_EQ(shown_runs("*-2-29", "2026-01-01T00:00:00Z", 2, {}), (texts{"2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"}));
+  EXPECT_EQ(shown_runs("*-2-29", "2026-01-01T00:00:00Z", 2, {}),
+            (texts{"2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"}));
   EXPECT_EQ(shown_runs("*-2-29", "2096-03-01T00:00:00Z", 1, {}), texts{"2104-02-29T00:00:00Z"});
-  EXPECT_EQ(shown_runs("*-*-31", "2026-01-31T00:00:00Z", 2, {}), (texts{"2026-03-31T00:00:00Z", "2026-05-31T00:00:00Z"}));
+  EXPECT_EQ(shown_runs("*-*-31", "2026-01-31T00:00:00Z", 2, {}),
+            (texts{"2026-03-31T00:00:00Z", "2026-05-31T00:00:00Z"}));
   EXPECT_EQ(shown_runs("*-*~1", "2027-12-31T00:00:00Z", 3, {}),
             (texts{"2028-01-31T00:00:00Z", "2028-02-29T00:00:00Z", "2028-03-31T00:00:00Z"}));
   EXPECT_EQ(shown_runs("*-2~1..2", "2026-01-01T00:00:00Z", 3, {}),
             (texts{"2026-02-27T00:00:00Z", "2026-02-28T00:00:00Z", "2027-02-27T00:00:00Z"}));
-  EXPECT_EQ(shown_runs("Mon *-05~07/1", "2026-01-01T00:00:00Z", 2, {}), (texts{"2026-05-25T00:00:00Z", "2027-05-31T00:00:00Z"}));
-  EXPECT_EQ(shown_runs("Fri *-*-13", "2026-01-01T00:00:00Z", 2, {}), (texts{"2026-02-13T00:00:00Z", "2026-03-13T00:00:00Z"}));
+  EXPECT_EQ(shown_runs("Mon *-05~07/1", "2026-01-01T00:00:00Z", 2, {}),
+            (texts{"2026-05-25T00:00:00Z", "2027-05-31T00:00:00Z"}));
+  EXPECT_EQ(shown_runs("Fri *-*-13", "2026-01-01T00:00:00Z", 2, {}),
+            (texts{"2026-02-13T00:00:00Z", "2026-03-13T00:00:00Z"}));
 }
 
 TEST(next_run, what_never_comes_ends) {
@@ -36,8 +42,9 @@ TEST(next_run, what_never_comes_ends) {
 }
 
 TEST(next_run, cron_with_days_of_month_or_week) {
-  EXPECT_EQ(shown_runs("0 0 1 * 1", "2026-05-30T00:00:00Z", 3, {}),
-            (texts{"2026-06-01T00:00:00Z", "2026-06-08T00:00:00Z", "2026-06-15T00:00:00Z"}));  // the first is both, once
+  EXPECT_EQ(
+      shown_runs("0 0 1 * 1", "2026-05-30T00:00:00Z", 3, {}),
+      (texts{"2026-06-01T00:00:00Z", "2026-06-08T00:00:00Z", "2026-06-15T00:00:00Z"}));  // the first is both, once
   EXPECT_EQ(shown_runs("0 0 2 * 1", "2026-05-30T00:00:00Z", 3, {}),
             (texts{"2026-06-01T00:00:00Z", "2026-06-02T00:00:00Z", "2026-06-08T00:00:00Z"}));
 }
@@ -67,9 +74,12 @@ TEST(next_run, a_repeated_time_happens_once) {
 
 // A fault of systemd that schedules have to live with: an open range that overshoots the day takes the rest along.
 TEST(next_run, an_open_range_passes_over_midnight_as_in_systemd) {
-  EXPECT_EQ(shown_runs("*:0/7", "2026-01-01T23:50:00Z", 2, {}), (texts{"2026-01-01T23:56:00Z", "2026-01-02T00:07:00Z"}));
-  EXPECT_EQ(shown_runs("*:0..56/7", "2026-01-01T23:50:00Z", 2, {}), (texts{"2026-01-01T23:56:00Z", "2026-01-02T00:00:00Z"}));
-  EXPECT_EQ(shown_runs("*/7 * * * *", "2026-01-01T23:50:00Z", 2, {}), (texts{"2026-01-01T23:56:00Z", "2026-01-02T00:00:00Z"}));
+  EXPECT_EQ(shown_runs("*:0/7", "2026-01-01T23:50:00Z", 2, {}),
+            (texts{"2026-01-01T23:56:00Z", "2026-01-02T00:07:00Z"}));
+  EXPECT_EQ(shown_runs("*:0..56/7", "2026-01-01T23:50:00Z", 2, {}),
+            (texts{"2026-01-01T23:56:00Z", "2026-01-02T00:00:00Z"}));
+  EXPECT_EQ(shown_runs("*/7 * * * *", "2026-01-01T23:50:00Z", 2, {}),
+            (texts{"2026-01-01T23:56:00Z", "2026-01-02T00:00:00Z"}));
 }
 
 // In Santiago clocks are put forward at midnight.

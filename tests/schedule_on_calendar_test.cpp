@@ -58,18 +58,18 @@ TEST(on_calendar, reads_what_the_manual_shows) {
 
 TEST(on_calendar, one_form_for_what_means_the_same) {
   constexpr normalised_case cases[] = {
-      {"Mon..Sun 10:00", "*-*-* 10:00:00"},         // any weekday
-      {"*-*~*", "*-*-* 00:00:00"},                  // any day, from either end
-      {"*:0..50/20", "*-*-* *:00..40/20:00"},       // the end is reached
-      {"*:5..9/7", "*-*-* *:05:00"},                // nothing is repeated
+      {"Mon..Sun 10:00", "*-*-* 10:00:00"},    // any weekday
+      {"*-*~*", "*-*-* 00:00:00"},             // any day, from either end
+      {"*:0..50/20", "*-*-* *:00..40/20:00"},  // the end is reached
+      {"*:5..9/7", "*-*-* *:05:00"},           // nothing is repeated
       {"*:5..5", "*-*-* *:05:00"},
       {"*:*:*", "*-*-* *:*:*"},
       {"*:*:0/1", "*-*-* *:*:*"},
       {"*:*:42,0/1,20", "*-*-* *:*:*"},
       {"*:*:0..30/1", "*-*-* *:*:00..30"},
       {"*:*:0/0.5", "*-*-* *:*:00/0.500000"},
-      {"*:*:1.9999999", "*-*-* *:*:02"},            // rounded to microseconds
-      {"Mon-Fri", "Mon..Fri *-*-* 00:00:00"},       // the old sign for ranges
+      {"*:*:1.9999999", "*-*-* *:*:02"},       // rounded to microseconds
+      {"Mon-Fri", "Mon..Fri *-*-* 00:00:00"},  // the old sign for ranges
       {"Sat,", "Sat *-*-* 00:00:00"},
       {"@1395716396", "2014-03-25 02:59:56 UTC"},
       {"2020-01-01  10:00", "2020-01-01 10:00:00"},

@@ -1,4 +1,5 @@
-// Time zones from the tz database: the same offsets as the C library's, rules, machines without the files, damaged files.
+// Time zones from the tz database: the same offsets as the C library's, rules, machines without the files, damaged
+// files.
 #include <recoup/schedule/time_zone.hpp>
 
 #include <gtest/gtest.h>
@@ -25,8 +26,9 @@ std::int32_t offset_of_library(std::int64_t at, bool& is_summer_time) {
 TEST(time_zone, offsets_are_those_of_the_library) {
   std::mt19937_64 random(7);
   std::uniform_int_distribution<std::int64_t> times(0, 7258118399);  // 1970 to 2199
-  for (const char* name : {"UTC", "Europe/Berlin", "America/New_York", "Europe/Dublin", "Australia/Lord_Howe", "Africa/Casablanca",
-                           "Asia/Kathmandu", "Pacific/Apia", "Antarctica/Troll", "America/Havana", "Asia/Gaza", "Etc/GMT+5"}) {
+  for (const char* name :
+       {"UTC", "Europe/Berlin", "America/New_York", "Europe/Dublin", "Australia/Lord_Howe", "Africa/Casablanca",
+        "Asia/Kathmandu", "Pacific/Apia", "Antarctica/Troll", "America/Havana", "Asia/Gaza", "Etc/GMT+5"}) {
     scoped_environment environment;
     environment.set("TZ", name);
     ::tzset();
@@ -51,8 +53,8 @@ TEST(time_zone, changes_to_the_second) {
 TEST(time_zone, names) {
   EXPECT_EQ(time_zone::named("UTC").name(), "UTC");
   EXPECT_EQ(time_zone::utc().at(0), zone_offset{});
-  for (const char* wrong : {"", "europe/berlin", "Europe/Berlin/", "/etc/localtime", "../zoneinfo/UTC", "Europe//Berlin", "Europe", "tzdata.zi",
-                            "CEST", "a\nb"})
+  for (const char* wrong : {"", "europe/berlin", "Europe/Berlin/", "/etc/localtime", "../zoneinfo/UTC",
+                            "Europe//Berlin", "Europe", "tzdata.zi", "CEST", "a\nb"})
     EXPECT_THROW((void)time_zone::named(wrong), error) << wrong;
 }
 
@@ -65,7 +67,8 @@ TEST(time_zone, without_files_utc_works_and_the_rest_names_the_package) {
     ADD_FAILURE() << "was found";
   } catch (const error& problem) {
     EXPECT_EQ(problem.code(), error_code::not_found);
-    EXPECT_NE(std::string(problem.what()).find("install the package tzdata, or use UTC"), std::string::npos) << problem.what();
+    EXPECT_NE(std::string(problem.what()).find("install the package tzdata, or use UTC"), std::string::npos)
+        << problem.what();
   }
 }
 
@@ -101,8 +104,9 @@ TEST(time_zone, rules) {
   const auto counted_from_0 = zone_rule::parse("AAA0BBB,59,60");
   ASSERT_TRUE(counted_from_0);
   EXPECT_EQ(counted_from_0->transitions_in(2024)[0].at, 1709172000);  // 29 February 02:00
-  for (const char* wrong : {"", "A-1", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0", "CET-1CEST,M3.6.0,M10.5.0",
-                            "CET-1CEST,M3.5.7,M10.5.0", "CET-1CEST,J0,J1", "CET-999", "<+01-1", "CET-1CEST,M3.5.0,M10.5.0x"})
+  for (const char* wrong :
+       {"", "A-1", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0", "CET-1CEST,M3.6.0,M10.5.0",
+        "CET-1CEST,M3.5.7,M10.5.0", "CET-1CEST,J0,J1", "CET-999", "<+01-1", "CET-1CEST,M3.5.0,M10.5.0x"})
     EXPECT_FALSE(zone_rule::parse(wrong)) << wrong;
 }
 
@@ -128,7 +132,8 @@ TEST(time_zone, damaged_files_are_refused) {
   std::mt19937 random(11);
   for (int i = 0; i < 3000; ++i) {
     auto changed = whole;
-    for (int bytes = 0; bytes < 3; ++bytes) changed[random() % (i % 2 == 0 ? 120 : changed.size())] = static_cast<char>(random());
+    for (int bytes = 0; bytes < 3; ++bytes)
+      changed[random() % (i % 2 == 0 ? 120 : changed.size())] = static_cast<char>(random());
     write(changed);
     try {
       (void)time_zone::named("Broken").at(1774746000);

@@ -36,9 +36,9 @@ struct local_time {
 
   /// Sets a part to its lowest value; of the last one the fraction of a second stays.
   void begin(std::size_t which) noexcept {
-    parts[which] = which == microsecond                ? parts[which] % calendar_parts::microseconds_per_second
+    parts[which] = which == microsecond             ? parts[which] % calendar_parts::microseconds_per_second
                    : which == month || which == day ? 1
-                                                        : 0;
+                                                    : 0;
   }
 
   /// Sets what is smaller than `which` to its lowest value.
@@ -53,14 +53,17 @@ struct local_time {
     begin_after(which);
   }
 
-  [[nodiscard]] std::int64_t second() const noexcept { return parts[microsecond] / calendar_parts::microseconds_per_second; }
+  [[nodiscard]] std::int64_t second() const noexcept {
+    return parts[microsecond] / calendar_parts::microseconds_per_second;
+  }
 
   /// Seconds from 1970 to the minute, as if it were UTC; parts that are out of range carry over.
   [[nodiscard]] std::int64_t seconds_to_minute() const noexcept {
     const auto months = parts[month] - 1;
     const auto carried = months >= 0 ? months / 12 : -((11 - months) / 12);
-    const auto days = civil_time::days_from_civil(parts[year] + carried, static_cast<unsigned>(months - carried * 12 + 1), 1) +
-                      parts[day] - 1;
+    const auto days =
+        civil_time::days_from_civil(parts[year] + carried, static_cast<unsigned>(months - carried * 12 + 1), 1) +
+        parts[day] - 1;
     return days * civil_time::seconds_per_day + parts[hour] * 3600 + parts[minute] * 60;
   }
 
@@ -124,7 +127,8 @@ private:
       if (better == guess) break;
       // The time is skipped: the guesses alternate between the offsets before and after. Summer time's is preferred, or
       // the one that is not asked for.
-      const bool is_preferred = summer_time ? *summer_time != found.is_summer_time : !was_summer_time || found.is_summer_time;
+      const bool is_preferred =
+          summer_time ? *summer_time != found.is_summer_time : !was_summer_time || found.is_summer_time;
       if (guess == before_that && guess != before && is_preferred) break;
       before_that = before;
       before = guess;
@@ -246,19 +250,20 @@ private:
     return clock_.shown(time, summer_time_).time[local_time::day];
   }
 
-  /// Whether there is such a local time. If there is none, but a later one takes its place, goes there, to the beginning of
-  /// the first part that differs.
+  /// Whether there is such a local time. If there is none, but a later one takes its place, goes there, to the
+  /// beginning of the first part that differs.
   [[nodiscard]] bounds check_bounds() noexcept {
     if (time_[local_time::year] > calendar_parts::last_year) return bounds::beyond;
     auto [shown, is_summer_time] = clock_.shown(time_, summer_time_);
     for (std::size_t part = 0; part < shown.parts.size(); ++part) {
       if (shown.parts[part] == time_.parts[part]) continue;
       if (shown.parts[part] < time_.parts[part]) return bounds::beyond;
-      // Only the next smaller part starts anew. That is a fault of systemd 252: the one after it keeps what carried over, and
+      // Only the next smaller part starts anew. That is a fault of systemd 252: the one after it keeps what carried
+      // over, and
       // "*:0/7", coming from 23:63, passes over 00:00 to 00:07.
       if (part + 1 < shown.parts.size()) shown.begin(part + 1);
-      // Another fault: whether it was summer time is remembered, though it may not be at the new time. Where clocks are put
-      // forward at midnight the search then goes round in a circle.
+      // Another fault: whether it was summer time is remembered, though it may not be at the new time. Where clocks are
+      // put forward at midnight the search then goes round in a circle.
       summer_time_ = is_summer_time;
       time_ = shown;
       return bounds::moved_on;
@@ -269,8 +274,9 @@ private:
   [[nodiscard]] bool fits_weekday() noexcept {
     if (event_.weekdays == 0) return true;
     const auto shown = clock_.shown(time_, summer_time_).time;
-    const auto day = civil_time::days_from_civil(shown[local_time::year], static_cast<unsigned>(shown[local_time::month]),
-                                                 static_cast<unsigned>(shown[local_time::day]));
+    const auto day =
+        civil_time::days_from_civil(shown[local_time::year], static_cast<unsigned>(shown[local_time::month]),
+                                    static_cast<unsigned>(shown[local_time::day]));
     const std::chrono::weekday weekday{std::chrono::sys_days{std::chrono::days{day}}};
     return (event_.weekdays >> (weekday.iso_encoding() - 1) & 1) != 0;
   }
@@ -289,28 +295,32 @@ private:
 namespace next_run {
 
 /// As systemd finds it from just after `after` on.
-[[nodiscard]] inline std::optional<timestamp> systemd_answer(const calendar_event& event, const timestamp& after, const time_zone& zone) {
+[[nodiscard]] inline std::optional<timestamp> systemd_answer(const calendar_event& event, const timestamp& after,
+                                                             const time_zone& zone) {
   const auto microsecond = after.nanoseconds / 1000 + 1;
   const auto carry = microsecond / calendar_parts::microseconds_per_second;
   search search(event, zone, after.seconds + carry, microsecond % calendar_parts::microseconds_per_second);
   const auto found = search.find();
   if (search.is_stuck())
-    throw error(error_code::unsupported,
-                "calendar event \"" + to_on_calendar(event) + "\": systemd finds no next time after " + to_rfc3339(after) +
-                    " in the time zone " + zone.name() +
-                    ", its search goes round in a circle (where clocks change at midnight); give each repetition an end, as in "
-                    "04..17/13 for 04/13, or use another time zone, for example UTC");
+    throw error(
+        error_code::unsupported,
+        "calendar event \"" + to_on_calendar(event) + "\": systemd finds no next time after " + to_rfc3339(after) +
+            " in the time zone " + zone.name() +
+            ", its search goes round in a circle (where clocks change at midnight); give each repetition an end, as in "
+            "04..17/13 for 04/13, or use another time zone, for example UTC");
   return found;
 }
 
 }  // namespace next_run
 
-/// The first time after `after` at which the event is due in the zone, to the microsecond; with the zone's offset. Nothing
-/// if there is none until the end of 2199, as for 30 February. Times before 1970 count as the beginning of 1970. Throws
-/// `unsupported` where systemd fails to find it.
-[[nodiscard]] inline std::optional<timestamp> next_run_of(const calendar_event& event, timestamp after, const time_zone& zone) {
+/// The first time after `after` at which the event is due in the zone, to the microsecond; with the zone's offset.
+/// Nothing if there is none until the end of 2199, as for 30 February. Times before 1970 count as the beginning of
+/// 1970. Throws `unsupported` where systemd fails to find it.
+[[nodiscard]] inline std::optional<timestamp> next_run_of(const calendar_event& event, timestamp after,
+                                                          const time_zone& zone) {
   if (after.seconds < 0) after = {};
-  // In a repeated hour systemd now and then answers with a time that has passed. The next one after it is found from later.
+  // In a repeated hour systemd now and then answers with a time that has passed. The next one after it is found from
+  // later.
   for (auto from = after; from.seconds < after.seconds + civil_time::seconds_per_day; from.seconds += 3600) {
     if (from.seconds > civil_time::last_second_of_year_9999) return std::nullopt;
     auto found = next_run::systemd_answer(event, from, zone);
@@ -321,11 +331,12 @@ namespace next_run {
   return std::nullopt;
 }
 
-/// The next `count` times after `after`, in order; fewer if it is not due that often. `zone` is for expressions that name
-/// no zone of their own. Throws as `time_zone::named` does.
-[[nodiscard]] inline std::vector<timestamp> next_runs(const calendar_expression& expression, timestamp after, std::size_t count,
-                                                      const time_zone& zone) {
-  const auto own_zone = expression.time_zone.empty() ? std::nullopt : std::optional(time_zone::named(expression.time_zone));
+/// The next `count` times after `after`, in order; fewer if it is not due that often. `zone` is for expressions that
+/// name no zone of their own. Throws as `time_zone::named` does.
+[[nodiscard]] inline std::vector<timestamp> next_runs(const calendar_expression& expression, timestamp after,
+                                                      std::size_t count, const time_zone& zone) {
+  const auto own_zone =
+      expression.time_zone.empty() ? std::nullopt : std::optional(time_zone::named(expression.time_zone));
   const auto& shown_in = own_zone ? *own_zone : zone;
   std::vector<timestamp> found;
   while (found.size() < count) {
