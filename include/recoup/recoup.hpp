@@ -313,10 +313,19 @@
 #include <recoup/schedule/calendar_reader.hpp>
 #include <recoup/schedule/conversion.hpp>
 #include <recoup/schedule/cron.hpp>
+#include <recoup/schedule/definition.hpp>
+#include <recoup/schedule/definition_check.hpp>
+#include <recoup/schedule/definition_json.hpp>
+#include <recoup/schedule/environment_file.hpp>
+#include <recoup/schedule/hardening.hpp>
 #include <recoup/schedule/next_run.hpp>
 #include <recoup/schedule/on_calendar.hpp>
+#include <recoup/schedule/on_calendar_lines.hpp>
 #include <recoup/schedule/on_calendar_text.hpp>
+#include <recoup/schedule/schedule_files.hpp>
 #include <recoup/schedule/time_zone.hpp>
+#include <recoup/schedule/unit_text.hpp>
+#include <recoup/schedule/units.hpp>
 #include <recoup/schedule/zone_rule.hpp>
 
 #include <recoup/storage/backend.hpp>
