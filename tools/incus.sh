@@ -11,9 +11,11 @@
 #   RECOUP_TEST_INCUS_FINGERPRINT=…  the SHA-256 of the server's own certificate
 #   tools/incus.sh --stop            removes the containers and the bridge and ends the daemon; the image stays
 #
-# Everything is in ${RECOUP_TEST_CACHE:-~/.cache/recoup-test}/incus: an Incus that the machine has for other purposes does
-# not see it. `INCUS_DIR=…/incus INCUS_CONF=…/incus-client incus list` looks into it. Needs root, and Debian 12 or newer:
-# the image is made by debootstrap from the mirror that this machine uses. Two minutes on a new machine, then seconds.
+# Its state is in /var/lib/recoup-test-incus, where an Incus that the machine has for other purposes does not see it, and
+# where the containers' users can reach it (below /root they could not). To look into it:
+#   INCUS_DIR=/var/lib/recoup-test-incus INCUS_CONF=/var/lib/recoup-test-incus/client incus list
+# The image is kept in ${RECOUP_TEST_CACHE:-~/.cache/recoup-test}. Needs root, and Debian 12 or newer: the image is made by
+# debootstrap from the mirror that this machine uses. Two minutes on a new machine, then half a second.
 set -euo pipefail
 . "$(dirname "$0")/private-apt.sh"
 cache=${RECOUP_TEST_CACHE:-$HOME/.cache/recoup-test}
@@ -22,7 +24,7 @@ https=${RECOUP_TEST_INCUS_HTTPS:-127.0.0.1:18443}
 network=recoup0
 image=recoup-test-debian
 incusd=/usr/libexec/incus/incusd
-export INCUS_DIR=$cache/incus INCUS_CONF=$cache/incus-client
+export INCUS_DIR=/var/lib/recoup-test-incus INCUS_CONF=/var/lib/recoup-test-incus/client
 prefix=${subnet%.*}
 
 say() { echo "tools/incus.sh: $*" >&2; }
@@ -96,16 +98,17 @@ start_daemon() {
   # The ids that root may give to the containers' users.
   grep -q '^root:' /etc/subuid 2>/dev/null || echo root:1000000:1000000000 >>/etc/subuid
   grep -q '^root:' /etc/subgid 2>/dev/null || echo root:1000000:1000000000 >>/etc/subgid
-  mkdir -p "$INCUS_DIR" "$INCUS_CONF"
+  mkdir -p -m 711 "$INCUS_DIR"
+  mkdir -p -m 700 "$INCUS_CONF"
   # Without descriptors of this script's: a caller that reads our output would wait for the daemon's end.
-  setsid "$incusd" --group root --logfile "$cache/incusd.log" </dev/null >"$cache/incusd.output" 2>&1 9>&- &
-  echo $! >"$cache/incusd.pid"
+  setsid "$incusd" --group root --logfile "$INCUS_DIR/recoup.log" </dev/null >"$INCUS_DIR/recoup.output" 2>&1 9>&- &
+  echo $! >"$INCUS_DIR/recoup.pid"
   for tries in $(seq 60); do
     ! answers || return 0
-    kill -0 "$(cat "$cache/incusd.pid")" 2>/dev/null || break
+    kill -0 "$(cat "$INCUS_DIR/recoup.pid")" 2>/dev/null || break
     sleep 0.5
   done
-  tail -n 20 "$cache/incusd.log" "$cache/incusd.output" >&2 || true
+  tail -n 20 "$INCUS_DIR/recoup.log" "$INCUS_DIR/recoup.output" >&2 || true
   refuse "incusd does not answer on $INCUS_DIR/unix.socket; its log is above"
 }
 
@@ -135,13 +138,13 @@ profiles:
 PRESEED
   incus image info "$image" >/dev/null 2>&1 ||
     incus image import "$cache/incus-image/metadata.tar.gz" "$cache/incus-image/rootfs.tar.gz" --alias "$image" >&2
-  if [ ! -e "$cache/incus-client/tests.crt" ]; then
+  if [ ! -e "$INCUS_CONF/tests.crt" ]; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=recoup-tests \
-      -keyout "$cache/incus-client/tests.key" -out "$cache/incus-client/tests.new" 2>/dev/null
-    mv "$cache/incus-client/tests.new" "$cache/incus-client/tests.crt"
+      -keyout "$INCUS_CONF/tests.key" -out "$INCUS_CONF/tests.new" 2>/dev/null
+    mv "$INCUS_CONF/tests.new" "$INCUS_CONF/tests.crt"
   fi
   incus config trust list --format csv | grep -q recoup-tests ||
-    incus config trust add-certificate "$cache/incus-client/tests.crt" --name recoup-tests >&2
+    incus config trust add-certificate "$INCUS_CONF/tests.crt" --name recoup-tests >&2
 }
 
 stop() {
@@ -152,19 +155,19 @@ stop() {
     incus network delete "$network" >&2 || true
     incus admin shutdown --timeout 60 >&2 || true
   fi
-  pid=$(cat "$cache/incusd.pid" 2>/dev/null || true)
+  pid=$(cat "$INCUS_DIR/recoup.pid" 2>/dev/null || true)
   if [ -n "$pid" ] && [ "$(readlink "/proc/$pid/exe")" = "$incusd" ]; then
     kill "$pid" 2>/dev/null || true
     for tries in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.25; done
     kill -9 "$pid" 2>/dev/null || true
   fi
-  rm -f "$cache/incusd.pid"
+  rm -f "$INCUS_DIR/recoup.pid"
   # What the daemon leaves mounted would keep the cache from being removed.
   awk -v dir="$INCUS_DIR/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l || true
 }
 
 mkdir -p "$cache"
-exec 9>"$cache/incus.lock"
+exec 9>/run/lock/recoup-test-incus
 flock 9
 case ${1:-} in
   --stop) stop; exit ;;
@@ -189,6 +192,6 @@ print NETWORK "$network"
 print ADDRESS "$prefix.1"
 print SUBNET "$subnet"
 print URL "https://$https"
-print CERTIFICATE "$cache/incus-client/tests.crt"
-print KEY "$cache/incus-client/tests.key"
+print CERTIFICATE "$INCUS_CONF/tests.crt"
+print KEY "$INCUS_CONF/tests.key"
 print FINGERPRINT "$(openssl x509 -in "$INCUS_DIR/server.crt" -noout -fingerprint -sha256 | cut -d= -f2 | tr -d : | tr A-F a-f)"
