@@ -77,6 +77,9 @@ build_image() {
   fi
   # As in the images that people start: a network that asks for an address, no identity of its own.
   printf '[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n' >"$work/rootfs/etc/systemd/network/eth0.network"
+  # Where /sys can be written, networkd waits for udev, which no container has.
+  mkdir -p "$work/rootfs/etc/systemd/system/systemd-networkd.service.d"
+  printf '[Service]\nBindReadOnlyPaths=/sys\n' >"$work/rootfs/etc/systemd/system/systemd-networkd.service.d/container.conf"
   chroot "$work/rootfs" systemctl enable systemd-networkd.service >>"$work/log" 2>&1
   : >"$work/rootfs/etc/machine-id"
   rm -rf "$work/rootfs"/var/{lib/apt/lists,cache/apt}/* "$work/rootfs"/etc/{hostname,resolv.conf}
