@@ -72,6 +72,8 @@ int main(int argc, char **argv) {
   snprintf(certificates, sizeof certificates, "%s/ca-certificates.crt", directory);
   if (!is_set("SSL_CERT_FILE") && !is_set("SSL_CERT_DIR") && !has_certificates())
     setenv("SSL_CERT_FILE", certificates, 1);
+  /* The system's openssl.cnf is for the system's OpenSSL: one that loads that one's modules would leave ours without any. */
+  setenv("OPENSSL_CONF", "/dev/null", 0);
 
   arguments[count++] = loader;
   arguments[count++] = "--library-path";
