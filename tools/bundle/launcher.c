@@ -6,6 +6,8 @@
  *   DIR/lib/libc.so.6, …         what it links to
  *   DIR/ca-certificates.crt      for machines that have no certificates of their own
  *
+ * or these are in DIR/bundle/, as in the Terraform provider's directory, which has files of its own.
+ *
  * The libraries are given to the loader as an argument, not by LD_LIBRARY_PATH: programs that recoup starts must not see
  * them. argv[0] stays what it was, so a link named `restic` is restic's interface. */
 #include <dirent.h>
@@ -61,11 +63,19 @@ static const char *own_directory(char directory[PATH_MAX]) {
   return directory;
 }
 
+static int is_there(const char *directory, const char *file) {
+  char path[PATH_MAX + 32];
+  snprintf(path, sizeof path, "%s/%s", directory, file);
+  return access(path, F_OK) == 0;
+}
+
 int main(int argc, char **argv) {
   char directory[PATH_MAX], loader[PATH_MAX + 32], libraries[PATH_MAX + 32], engine[PATH_MAX + 32], certificates[PATH_MAX + 32];
   char **arguments = calloc((size_t)argc + 7, sizeof *arguments);
   int count = 0;
   if (!arguments || !own_directory(directory)) return fail("cannot find where it lies");
+  if (!is_there(directory, "lib/engine") && strlen(directory) < PATH_MAX - 8 && is_there(directory, "bundle/lib/engine"))
+    strcat(directory, "/bundle");
   snprintf(loader, sizeof loader, "%s/lib/recoup", directory);
   snprintf(libraries, sizeof libraries, "%s/lib", directory);
   snprintf(engine, sizeof engine, "%s/lib/engine", directory);
