@@ -15,7 +15,7 @@ import roots
 from support import s3, tls
 
 REPOSITORY_ROOT = roots.REPOSITORY_ROOT
-_NEEDED = ("RECOUP", "RESTIC", "MINIO", "RECOUP_TEST_INCUS_SOCKET", "RECOUP_TEST_INCUS_IMAGE", "RECOUP_TEST_INCUS_ADDRESS")
+_NEEDED = ("RECOUP", "RESTIC", "MINIO", "TOFU", "RECOUP_TEST_INCUS_SOCKET", "RECOUP_TEST_INCUS_IMAGE", "RECOUP_TEST_INCUS_ADDRESS")
 
 
 def pytest_sessionstart(session):
@@ -29,6 +29,10 @@ def pytest_sessionstart(session):
         pytest.exit("these tests make containers: run them as root", returncode=4)
 
 
+def pytest_report_header(config):
+    return [] if os.environ.get("TERRAFORM") else ["TERRAFORM is not set: what runs with Terraform and OpenTofu runs with OpenTofu only"]
+
+
 @pytest.fixture(scope="session")
 def recoup() -> pathlib.Path:
     return pathlib.Path(os.environ["RECOUP"])
@@ -40,6 +44,15 @@ def bundle(recoup, tmp_path_factory) -> pathlib.Path:
     made = subprocess.run([REPOSITORY_ROOT / "tools/bundle.sh", recoup, tmp_path_factory.mktemp("bundle")], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     return pathlib.Path(made.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def provider(recoup, tmp_path_factory) -> pathlib.Path:
+    """The configuration that makes Terraform and OpenTofu take the provider from what `make provider` makes. No registry is asked."""
+    folder = tmp_path_factory.mktemp("provider")
+    made = subprocess.run([REPOSITORY_ROOT / "tools/provider.sh", recoup, folder], capture_output=True, text=True)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return folder / "cli.tfrc"
 
 
 @pytest.fixture(scope="session")

@@ -32,56 +32,29 @@ def client(*arguments: str, code: int | None = 0, stdin: bytes | None = None, ti
 @dataclasses.dataclass
 class Guest:
     name: str
+    project: str = "default"
+
+    def _client(self, command: str, *arguments: str, **more) -> str:
+        return client("--project", self.project, *command.split(), *arguments, **more)
 
     def run(self, *command: str, code: int | None = 0, env: dict[str, str] | None = None, timeout: float = 180) -> str:
         """What the program wrote. code None: whatever it ends with, and standard error too."""
         variables = [f"--env={name}={value}" for name, value in (env or {}).items()]
-        return client("exec", self.name, *variables, "--", *command, code=code, timeout=timeout)
+        return self._client("exec", self.name, *variables, "--", *command, code=code, timeout=timeout)
 
     def shell(self, script: str, **more) -> str:
         return self.run("sh", "-ec", script, **more)
 
     def read(self, path: str) -> str:
-        return client("file", "pull", f"{self.name}{path}", "-")
+        return self._client("file pull", f"{self.name}{path}", "-")
 
     def push(self, local: os.PathLike | str, path: str) -> None:
-        client("file", "push", "--quiet", "--create-dirs", str(local), f"{self.name}{path}")
+        self._client("file push", "--quiet", "--create-dirs", str(local), f"{self.name}{path}")
 
     def write(self, path: str, content: str, mode: str = "0644") -> None:
-        client("file", "push", "--quiet", "--create-dirs", "--mode", mode, "-", f"{self.name}{path}", stdin=content.encode())
+        self._client("file push", "--quiet", "--create-dirs", "--mode", mode, "-", f"{self.name}{path}", stdin=content.encode())
 
-    def exists(self, path: str) -> bool:
-        return self.run("sh", "-c", f"test -e {path} && echo yes || true").strip() == "yes"
-
-    def unit(self, name: str, *properties: str) -> dict[str, str]:
-        """systemctl show."""
-        said = self.run("systemctl", "show", name, *(f"--property={each}" for each in properties))
-        return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-
-    def start(self) -> None:
-        client("start", self.name)
-
-    def stop(self) -> None:
-        client("stop", self.name, "--force")
-
-    def delete(self) -> None:
-        client("delete", "--force", self.name)
-
-    def wait_running(self, seconds: float = 60) -> None:
-        """Until systemd has started everything."""
-        wait_for(lambda: self.run("systemctl", "is-system-running", code=None).strip() in ("running", "degraded"), seconds,
-                 f"systemd of container {self.name} to be up")
-
-
-def exists(name: str) -> bool:
-    return any(each["name"] == name for each in json.loads(client("list", "--format", "json")))
-
-
-def info(name: str) -> dict:
-    return next(each for each in json.loads(client("list", "--format", "json")) if each["name"] == name)
-
-
-def launch(name: str, address: str | None = None) -> Guest:
+    def launch(name: str, address: str | None = None) -> Guest:
     """A container of the tests' image, up and with its address."""
     client("launch", setting("IMAGE"), name, *(["--device", f"eth0,ipv4.address={address}"] if address else []))
     guest = Guest(name)
