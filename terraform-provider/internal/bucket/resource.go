@@ -161,9 +161,8 @@ func (r *bucketResource) checkKept(ctx context.Context, plan bucketModel, found 
 		switch attribute {
 		case "policy":
 		case "lifecycle":
-			diags.AddAttributeWarning(path.Root("lifecycle_rules"), "Lifecycle Rules Not Kept as Given", fmt.Sprintf("The server took the rules of the "+
-				"bucket %s but gives them back otherwise: %s. MinIO, for one, does not keep abort_incomplete_uploads_after_days, and removes "+
-				"stale uploads after a day by itself. This is not reported as a change later on.", plan.Name.ValueString(), found.Lifecycle))
+			diags.AddAttributeWarning(path.Root("lifecycle_rules"), "Lifecycle Rules Written Otherwise", fmt.Sprintf("The server gives the rules of the bucket "+
+				"%s back otherwise than they were given: %s. This is not reported as a change later on.", plan.Name.ValueString(), found.Lifecycle))
 		default:
 			diags.AddAttributeError(path.Root(attribute), "Unable to Update Bucket", fmt.Sprintf("The server took the %s of the bucket %s without an error, "+
 				"but did not keep it. Does the server have this feature? If not, remove the attribute.", strings.ReplaceAll(attribute, "_", " "), plan.Name.ValueString()))
