@@ -27,7 +27,8 @@ import (
 // Flavor is what differs between the two daemons.
 type Flavor struct {
 	Name         string // as its makers write it
-	attribute    string // the provider's attribute, and the command's name
+	attribute    string // the provider's attribute
+	command      string // its command-line client, for remedies
 	headerPrefix string
 	sockets      []string
 	certificates []string // directories with client.crt and client.key, below the home directory
@@ -35,9 +36,9 @@ type Flavor struct {
 
 // Incus and LXD are the two daemons.
 var (
-	Incus = Flavor{"Incus", "incus", "X-Incus-",
+	Incus = Flavor{"Incus", "incus", "incus", "X-Incus-",
 		[]string{"/run/incus/unix.socket", "/var/lib/incus/unix.socket"}, []string{".config/incus"}}
-	LXD = Flavor{"LXD", "lxd", "X-LXD-",
+	LXD = Flavor{"LXD", "lxd", "lxc", "X-LXD-",
 		[]string{"/var/snap/lxd/common/lxd/unix.socket", "/var/lib/lxd/unix.socket"}, []string{"snap/lxd/common/config", ".config/lxc", ".config/lxd"}}
 )
 
@@ -107,7 +108,7 @@ func tlsConfiguration(flavor Flavor, server settings.LXDServer) (*tls.Config, er
 	certificate, err := tls.LoadX509KeyPair(certificateFile, keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("the client certificate %s with its key %s can't be read: %w. Make one with `%s remote generate-certificate`, and name both "+
-			"files in the provider's %s.client_certificate_file and %s.client_key_file", certificateFile, keyFile, err, flavor.attribute, flavor.attribute, flavor.attribute)
+			"files in the provider's %s.client_certificate_file and %s.client_key_file", certificateFile, keyFile, err, flavor.command, flavor.attribute, flavor.attribute)
 	}
 	configuration.Certificates = []tls.Certificate{certificate}
 	if server.CAFile != "" {
@@ -132,7 +133,7 @@ func pin(configuration *tls.Config, flavor Flavor, fingerprint string) error {
 	pinned := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(fingerprint))
 	if raw, err := hex.DecodeString(pinned); err != nil || len(raw) != sha256.Size {
 		return fmt.Errorf("the provider's %s.server_fingerprint must be a SHA-256 of 64 hexadecimal digits, as `%s info` shows it; this one has %d characters",
-			flavor.attribute, flavor.attribute, len(pinned))
+			flavor.attribute, flavor.command, len(pinned))
 	}
 	configuration.InsecureSkipVerify = true
 	configuration.VerifyConnection = func(state tls.ConnectionState) error {

@@ -73,16 +73,16 @@ func (e *FingerprintError) Error() string {
 }
 
 func (c *Client) explainRefusal(refusal *Error) *Error {
-	attribute := c.flavor.attribute
+	attribute, command := c.flavor.attribute, c.flavor.command
 	switch {
 	case refusal.Code == http.StatusForbidden || refusal.Code == http.StatusUnauthorized:
 		refusal.Remedy = fmt.Sprintf("The client certificate is not trusted by the server, or may not use project %q: add it there with "+
-			"`%s config trust add-certificate client.crt`, or correct the provider's %s.client_certificate_file", c.project, attribute, attribute)
+			"`%s config trust add-certificate client.crt`, or correct the provider's %s.client_certificate_file", c.project, command, attribute)
 		if c.overSocket {
 			refusal.Remedy = fmt.Sprintf("The user that runs Terraform may not use the socket %s for this", c.where)
 		}
 	case strings.Contains(refusal.Message, "Project not found"):
-		refusal.Remedy = fmt.Sprintf("There is no project %q on this server: create it with `%s project create %s`, or correct `project`", c.project, attribute, c.project)
+		refusal.Remedy = fmt.Sprintf("There is no project %q on this server: create it with `%s project create %s`, or correct `project`", c.project, command, c.project)
 	}
 	return refusal
 }
@@ -92,7 +92,7 @@ func (c *Client) explainTransport(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("waiting for %s at %s: %w", c.flavor.Name, c.where, err)
 	}
-	attribute := c.flavor.attribute
+	attribute, command := c.flavor.attribute, c.flavor.command
 	unreachable := &UnreachableError{Server: c.flavor.Name, Where: c.where, Err: err}
 	var fingerprint *FingerprintError
 	var unknownAuthority *tls.CertificateVerificationError
@@ -101,10 +101,10 @@ func (c *Client) explainTransport(err error) error {
 	case errors.As(err, &fingerprint):
 		unreachable.Err = fingerprint
 		unreachable.Remedy = fmt.Sprintf("If the server was set up anew, compare with `%s info` on it (certificate_fingerprint) and correct the provider's "+
-			"%s.server_fingerprint; if not, somebody else answers at this address", attribute, attribute)
+			"%s.server_fingerprint; if not, somebody else answers at this address", command, attribute)
 	case errors.As(err, &unknownAuthority):
 		unreachable.Remedy = fmt.Sprintf("The server's certificate is self-signed unless you changed it: set the provider's %s.server_fingerprint "+
-			"(shown by `%s info` as certificate_fingerprint) or %s.ca_file", attribute, attribute, attribute)
+			"(shown by `%s info` as certificate_fingerprint) or %s.ca_file", attribute, command, attribute)
 	case c.overSocket && errors.Is(err, os.ErrNotExist):
 		unreachable.Remedy = fmt.Sprintf("There is no such socket: start the daemon, or correct the provider's %s.socket (or set %s.address for a remote server)", attribute, attribute)
 	case c.overSocket && errors.Is(err, syscall.EACCES):
@@ -119,7 +119,7 @@ func (c *Client) explainTransport(err error) error {
 		unreachable.Remedy = fmt.Sprintf("The server refused the TLS connection: check the provider's %s.client_certificate_file and %s.client_key_file", attribute, attribute)
 	default:
 		unreachable.Remedy = fmt.Sprintf("Check that the daemon runs, that `%s config get core.https_address` names this address where it is a remote one, and the provider's %s.socket or %s.address",
-			attribute, attribute, attribute)
+			command, attribute, attribute)
 	}
 	return unreachable
 }
