@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
+	"github.com/recoup/terraform-provider-recoup/internal/container"
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
 )
@@ -56,7 +57,9 @@ func (p *recoupProvider) Configure(ctx context.Context, request provider.Configu
 }
 
 func (p *recoupProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{}
+	return []func() resource.Resource{
+		container.NewResource,
+	}
 }
 
 func (p *recoupProvider) DataSources(context.Context) []func() datasource.DataSource {
