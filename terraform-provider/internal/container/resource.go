@@ -103,8 +103,9 @@ func (r *containerResource) Create(ctx context.Context, request resource.CreateR
 	maybe, err := d.create(ctx, &wanted)
 	done := progress{Mark: wanted.nonce}
 	save := func() {
-		plan.record(d, wanted)
-		response.Diagnostics.Append(response.State.Set(ctx, &plan)...)
+		known := plan // a copy: what is unknown now may be known at the next save
+		response.Diagnostics.Append(known.record(ctx, d, wanted)...)
+		response.Diagnostics.Append(response.State.Set(ctx, &known)...)
 		response.Diagnostics.Append(setProgress(ctx, response.Private.SetKey, done)...)
 	}
 	if err != nil {
@@ -143,7 +144,7 @@ func setProgress(ctx context.Context, set func(context.Context, string, []byte) 
 }
 
 // record writes what create decided; what is unknown still becomes null, because a state has nothing unknown.
-func (m *model) record(d driver, wanted spec) {
+func (m *model) record(ctx context.Context, d driver, wanted spec) diag.Diagnostics {
 	address := d.address()
 	m.ID = types.StringValue(address.String())
 	switch address.Kind {
@@ -163,6 +164,18 @@ func (m *model) record(d driver, wanted spec) {
 			*value = types.StringNull()
 		}
 	}
+	files, diags := m.files(ctx)
+	if len(files) == 0 {
+		return diags
+	}
+	for name, entry := range files {
+		if entry.SHA256.IsUnknown() {
+			entry.SHA256 = types.StringNull()
+			files[name] = entry
+		}
+	}
+	diags.Append(m.setFiles(ctx, files)...)
+	return diags
 }
 
 func orNull(text string) types.String {
@@ -297,7 +310,7 @@ func (r *containerResource) Update(ctx context.Context, request resource.UpdateR
 		addError(&response.Diagnostics, summary, path.Root("driver"), err)
 		return
 	}
-	plan.record(d, wanted)
+	response.Diagnostics.Append(plan.record(ctx, d, wanted)...)
 	response.Diagnostics.Append(response.State.Set(ctx, &plan)...)
 }
 
