@@ -191,6 +191,12 @@ func (i *instance) observe(ctx context.Context) (observed, error) {
 	key, nic := findNIC(found.ExpandedDevices)
 	if own := found.Devices[key]; own != nil {
 		result.network, result.bridge, result.address = own["network"], own["parent"], own["ipv4.address"]
+		inherited, err := i.inherited(ctx, found.Profiles)
+		if err != nil {
+			return observed{}, err
+		}
+		_, from := findNIC(inherited)
+		result.placedByProfile = from != nil && from["network"] == own["network"] && from["parent"] == own["parent"]
 	}
 	result.hwaddr = nic["hwaddr"]
 	if result.hwaddr == "" {

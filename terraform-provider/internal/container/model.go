@@ -172,6 +172,7 @@ type observed struct {
 	mounts             map[string]mount
 	mark               string // the nonce of the create that made it
 	name               string
+	placedByProfile    bool   // network and bridge are what the profiles say
 	prefix             string // length of the prefix of ipv4
 	networkd           string // the file that sets a static address
 }

@@ -171,10 +171,10 @@ func (m *model) absorbNetwork(found observed, imported bool) {
 	if found.hwaddr != "" {
 		m.HWAddr = types.StringValue(found.hwaddr)
 	}
-	if imported || !m.Network.IsNull() {
+	if imported && !found.placedByProfile || !m.Network.IsNull() {
 		m.Network = orNull(found.network)
 	}
-	if imported || !m.Bridge.IsNull() {
+	if imported && !found.placedByProfile || !m.Bridge.IsNull() {
 		if found.network == "" || m.Bridge.ValueString() != found.network { // a managed bridge may be named as either
 			m.Bridge = orNull(found.bridge)
 		}
