@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	"github.com/recoup/terraform-provider-recoup/internal/bucket"
+	"github.com/recoup/terraform-provider-recoup/internal/container"
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
 	"github.com/recoup/terraform-provider-recoup/internal/functions"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
@@ -63,6 +64,7 @@ func (p *recoupProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		bucket.NewResource,
 		repository.NewResource,
+		container.NewResource,
 	}
 }
 

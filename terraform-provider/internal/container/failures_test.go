@@ -1,0 +1,237 @@
+// What happens when something goes wrong: creates that fail at each step go on at the next apply, and mistakes are named.
+
+package container_test
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+
+	"github.com/recoup/terraform-provider-recoup/internal/acctest"
+	"github.com/recoup/terraform-provider-recoup/internal/guesttest"
+)
+
+// TestAccContainerFailedCreate breaks the creation at each step, in each way. The next apply, with nothing cleaned up by
+// hand, ends with the container there; a destroy in between leaves nothing.
+func TestAccContainerFailedCreate(t *testing.T) {
+	is := func(method, pattern string) func(*http.Request) bool {
+		path := regexp.MustCompile(pattern)
+		return func(request *http.Request) bool {
+			return request.Method == method && path.MatchString(request.URL.Path+"?"+request.URL.Query().Get("path"))
+		}
+	}
+	created := false
+	for _, step := range []struct {
+		name   string
+		broken func(*http.Request) bool
+		fault  guesttest.Fault
+		leaves bool // an instance, after the failure
+	}{
+		{"create refused", is("POST", `/1.0/instances\?`), guesttest.Refuse, false},
+		{"create cut before", is("POST", `/1.0/instances\?`), guesttest.CutBefore, false},
+		{"create cut after", is("POST", `/1.0/instances\?`), guesttest.CutAfter, true},
+		{"wait for create", is("GET", `/1.0/operations/.*/wait`), guesttest.CutBefore, true},
+		{"network file", is("POST", `/files\?/etc/systemd/network`), guesttest.Refuse, true},
+		{"start refused", is("PUT", `/state\?`), guesttest.Refuse, true},
+		{"start cut after", is("PUT", `/state\?`), guesttest.CutAfter, true},
+		{"wait for system", is("POST", `/exec\?`), guesttest.Refuse, true},
+		{"push of the engine", is("POST", `/files\?/usr/local/lib/.recoup`), guesttest.CutBefore, true},
+		{"push of a file", is("POST", `/files\?/etc/motd`), guesttest.CutBefore, true},
+		{"last look", nil, guesttest.Refuse, true},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			f := start(t)
+			faults := guesttest.StartFaults(t, f.incus.Socket)
+			broken := step.broken
+			if broken == nil {
+				pushed := false
+				broken = func(request *http.Request) bool {
+					pushed = pushed || strings.Contains(request.URL.Query().Get("path"), "/etc/motd") && request.Method == "POST"
+					return pushed && strings.HasSuffix(request.URL.Path, "/state")
+				}
+			}
+			timeouts := `timeouts = { create = "3m" }`
+			if step.name == "wait for system" {
+				timeouts = `timeouts = { create = "20s" }`
+			}
+			config := provider(faults.Socket) + f.resource(fmt.Sprintf(`
+  address = "%s110/24"
+  deletion_protection = true
+  files = { "/etc/motd" = { content = "hello\n" } }
+  engine_bundle = %q
+  %s`, f.incus.Prefix, f.bundle, timeouts))
+			resource.Test(t, resource.TestCase{
+				ProtoV6ProviderFactories: acctest.Factories,
+				CheckDestroy:             f.gone,
+				Steps: []resource.TestStep{
+					{
+						PreConfig: func() {
+							faults.Set(func(request *http.Request) guesttest.Fault {
+								if broken(request) {
+									return step.fault
+								}
+								return guesttest.Pass
+							})
+						},
+						Config: config, ExpectError: regexp.MustCompile(`Unable to Create Container`),
+					},
+					{
+						PreConfig: func() {
+							if faults.Hits() == 0 {
+								t.Error("nothing was broken")
+							}
+							faults.Set(nil)
+							if _, err := f.incus.TryCommand("info", f.name); (err == nil) != step.leaves {
+								t.Errorf("after the failure the instance is there: %t", err == nil)
+							}
+							created = true
+						},
+						Config: config,
+						Check: resource.ComposeAggregateTestCheckFunc(f.inside("hello", "cat", "/etc/motd"), f.inside("recoup 1", "recoup", "version"),
+							resource.TestCheckResourceAttr(address, "ipv4_address", f.incus.Prefix+"110")),
+					},
+					{Config: strings.Replace(config, "deletion_protection = true", "deletion_protection = false", 1)},
+				},
+			})
+		})
+	}
+	if !created {
+		t.Error("no create came to its second apply")
+	}
+}
+
+// TestAccContainerFailedUpdate breaks a change: the next apply makes it.
+func TestAccContainerFailedUpdate(t *testing.T) {
+	f := start(t)
+	faults := guesttest.StartFaults(t, f.incus.Socket)
+	config := func(cpu int, text string) string {
+		return provider(faults.Socket) + f.resource(fmt.Sprintf("  cpu = %d\n  files = { \"/etc/motd\" = { content = %q } }", cpu, text))
+	}
+	breaking := func(pattern string, fault guesttest.Fault) func() {
+		return func() {
+			faults.Set(func(request *http.Request) guesttest.Fault {
+				if request.Method != "GET" && request.Method != "HEAD" && strings.Contains(request.URL.String(), pattern) {
+					return fault
+				}
+				return guesttest.Pass
+			})
+		}
+	}
+	heal := func() { faults.Set(nil) }
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: acctest.Factories,
+		CheckDestroy:             f.gone,
+		Steps: []resource.TestStep{
+			{Config: config(1, "one")},
+			{PreConfig: breaking("/1.0/instances/"+f.name+"?", guesttest.CutAfter), Config: config(2, "two"), ExpectError: regexp.MustCompile(`Unable to Update Container`)},
+			{PreConfig: breaking("etc%2Fmotd", guesttest.Refuse), Config: config(2, "two"), ExpectError: regexp.MustCompile(`Unable to Update Container`)},
+			{PreConfig: heal, Config: config(2, "two"), ConfigPlanChecks: inPlace(), Check: resource.ComposeAggregateTestCheckFunc(f.setting("2", "limits.cpu"), f.inside("two", "cat", "/etc/motd"))},
+		},
+	})
+}
+
+// TestAccContainerNotMine: a create that lost its connection must not remove what somebody else made under the same name.
+func TestAccContainerNotMine(t *testing.T) {
+	f := start(t)
+	faults := guesttest.StartFaults(t, f.incus.Socket)
+	config := provider(faults.Socket) + f.resource("")
+	asked := false
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: acctest.Factories,
+		Steps: []resource.TestStep{
+			{
+				PreConfig: func() {
+					// The server goes away with the create, so that it can't be found out whether it was done.
+					faults.Set(func(request *http.Request) guesttest.Fault {
+						asked = asked || request.Method == "POST" && request.URL.Path == "/1.0/instances"
+						if asked {
+							return guesttest.CutBefore
+						}
+						return guesttest.Pass
+					})
+				},
+				Config: config, ExpectError: regexp.MustCompile(`could not be reached`),
+			},
+			{
+				PreConfig: func() {
+					faults.Set(nil)
+					f.incus.Command(t, "init", f.incus.Image, f.name, "-c", "user.note=theirs")
+				},
+				Config: config, ExpectError: regexp.MustCompile(`(?s)there already.*terraform import`),
+			},
+			{
+				PreConfig: func() {
+					if note := f.incus.Command(t, "config", "get", f.name, "user.note"); strings.TrimSpace(note) != "theirs" {
+						t.Errorf("the other's container was touched: %q", note)
+					}
+					f.incus.Command(t, "delete", f.name)
+				},
+				Config: config,
+			},
+		},
+	})
+}
+
+func TestAccContainerMistakes(t *testing.T) {
+	f := start(t)
+	taken := f.incus.Name(t)
+	f.incus.Command(t, "init", f.incus.Image, taken)
+	f.incus.Command(t, "config", "device", "override", taken, "eth0", "ipv4.address="+f.incus.Prefix+"120")
+	with := func(lines string) string { return f.config(lines) }
+	for name, mistake := range map[string]struct{ config, says string }{
+		"socket":            {provider("/nonexistent/unix.socket") + f.resource(""), `(?s)with recoup_container.this,.*driver\s+=.*no\s+such\s+socket.*incus.socket`},
+		"image":             {strings.Replace(f.config(""), f.incus.Image, "nonexistent", 1), `(?s)image\s+=.*no\s+image\s+with\s+the\s+alias.*incus\s+image\s+list`},
+		"remote":            {strings.Replace(f.config(""), f.incus.Image, "nowhere:x", 1), `(?s)image\s+=.*images:ALIAS`},
+		"name taken":        {strings.Replace(f.config(""), f.name, taken, 1), `(?s)name\s+=.*there\s+already.*terraform\s+import\s+ADDRESS\s+incus:default/` + taken},
+		"bad name":          {strings.Replace(f.config(""), f.name, "bad_name", 1), `(?s)name\s+=.*not\s+a\s+host\s+name`},
+		"network":           {with(`network = "nonexistent"`), `(?s)network\s+=.*incus\s+network\s+list`},
+		"bridge":            {with(`bridge = "lo"`), `(?s)bridge\s+=.*not\s+a\s+bridge`},
+		"network unmanaged": {with(`network = "lo"`), `(?s)network\s+=.*bridge`},
+		"profile":           {with(`profiles = ["nonexistent"]`), `(?s)profiles\s+=.*incus\s+profile\s+create`},
+		"address outside":   {with(`address = "192.168.77.5/24"`), `(?s)address\s+=.*is\s+not\s+in\s+` + regexp.QuoteMeta(f.incus.Prefix)},
+		"address taken":     {with(fmt.Sprintf(`address = "%s120/24"`, f.incus.Prefix)), `(?s)address\s+=.*` + regexp.QuoteMeta(f.incus.Prefix+"120")},
+		"address form":      {with(`address = "10.0.0.5"`), `(?s)address\s+=.*10.10.0.25/24`},
+		"address network":   {with(`address = "10.0.0.0/24"`), `(?s)address\s+=.*network\s+itself`},
+		"gateway alone":     {with(`gateway = "10.0.0.1"`), `(?s)address.*must\s+be\s+specified`},
+		"mount source":      {with(`mounts = { data = { source = "/nonexistent", path = "/srv" } }`), `(?s)mounts\s+=.*nonexistent.*directory\s+on\s+the\s+host`},
+		"mount relative":    {with(`mounts = { data = { source = "x", path = "/srv" } }`), `absolute\s+path`},
+		"config key":        {with(`config = { "limits.nonsense" = "1" }`), `(?s)config\s+=.*limits.nonsense`},
+		"storage pool":      {with(`storage_pool = "nonexistent"`), `(?s)storage_pool\s+=.*nonexistent`},
+		"memory":            {with(`memory = "lots"`), `(?s)memory\s+=.*512MiB`},
+		"file":              {with(`files = { "/etc/x" = { source_path = "/nonexistent" } }`), `(?s)files\s+=.*source_path`},
+		"file both":         {with(`files = { "/etc/x" = { source_path = "/etc/hostname", content = "x" } }`), `source_path`},
+		"file mode":         {with(`files = { "/etc/x" = { content = "x", mode = "rw" } }`), `octal`},
+		"file relative":     {with(`files = { "etc/x" = { content = "x" } }`), `absolute\s+path`},
+		"bundle":            {with(`engine_bundle = "/nonexistent"`), `(?s)engine_bundle\s+=.*nonexistent`},
+		"no bundle":         {with(`engine_bundle = "/etc"`), `(?s)engine_bundle\s+=.*not\s+a\s+bundle.*tools/bundle.sh`},
+		"vmid":              {with(`vmid = 105`), `(?s)vmid\s+=.*driver\s+"incus"\s+has\s+no\s+.vmid.`},
+		"host":              {with(`host = "ssh://root@host"`), `(?s)host\s+=.*set\s+in\s+the\s+provider`},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			resource.Test(t, resource.TestCase{
+				ProtoV6ProviderFactories: acctest.Factories,
+				CheckDestroy:             f.gone,
+				Steps:                    []resource.TestStep{{Config: mistake.config, ExpectError: regexp.MustCompile(mistake.says)}},
+			})
+		})
+	}
+}
+
+// TestAccContainerPlanDialsNothing: server and container in one apply must work, so a plan of what is not there may not ask anyone (C16).
+func TestAccContainerPlanDialsNothing(t *testing.T) {
+	f := start(t)
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: acctest.Factories,
+		Steps: []resource.TestStep{{
+			Config: provider("/nonexistent/unix.socket") + f.resource("  address = \"10.1.2.3/24\"") +
+				"output \"id\" { value = recoup_container.this.id }\n",
+			PlanOnly: true, ExpectNonEmptyPlan: true,
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, plancheck.ResourceActionCreate)}},
+		}},
+	})
+}
