@@ -1,0 +1,122 @@
+// This file has the engine make the files of a schedule, and says its refusals in terms of attributes.
+package schedule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	tfpath "github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/recoup/terraform-provider-recoup/internal/engine"
+)
+
+// Engine is what of engine.Client is used here.
+type Engine interface {
+	Call(ctx context.Context, method string, params any, result any, progress func(json.RawMessage)) error
+}
+
+const definitionDirectory = "/etc/recoup/schedules"
+
+func definitionPath(name string) string { return path.Join(definitionDirectory, name+".json") }
+
+// rendered is what the engine makes of a definition.
+type rendered struct {
+	Files []renderedFile `json:"files"`
+	Units struct {
+		Service string `json:"service"`
+		Timer   string `json:"timer"`
+	} `json:"units"`
+	OnCalendar []string `json:"on_calendar"`
+}
+
+type renderedFile struct {
+	Path    string `json:"path"`
+	Mode    string `json:"mode"` // octal
+	Content string `json:"content"`
+	Secret  bool   `json:"secret"`
+}
+
+func (f renderedFile) permissions() (fs.FileMode, error) {
+	bits, err := strconv.ParseUint(f.Mode, 8, 32)
+	if err != nil {
+		return 0, fmt.Errorf("the engine gave %s the mode %q, which is not octal: %w", f.Path, f.Mode, err)
+	}
+	return fs.FileMode(bits) & fs.ModePerm, nil
+}
+
+// render has the engine make the files. With secrets == nil there is no environment file among them: it is not this schedule's.
+func render(ctx context.Context, client Engine, definition map[string]any, secrets map[string]string) (*rendered, error) {
+	params := map[string]any{"schedule": definition}
+	if secrets != nil {
+		params["secret_environment"] = secrets
+	}
+	var result rendered
+	if err := client.Call(ctx, "schedule.render", params, &result, nil); err != nil {
+		return nil, err
+	}
+	if secrets == nil {
+		own := result.Files[:0]
+		for _, file := range result.Files {
+			if !file.Secret {
+				own = append(own, file)
+			}
+		}
+		result.Files = own
+	}
+	if result.Units.Service == "" || result.Units.Timer == "" || len(result.Files) == 0 {
+		return nil, errors.New("the engine rendered no units for the schedule: it is older or newer than the provider")
+	}
+	return &result, nil
+}
+
+// addEngineError puts an error of the engine at the attribute that is to blame.
+func addEngineError(diags *diag.Diagnostics, summary string, err error) {
+	var refusal *engine.Error
+	if errors.As(err, &refusal) {
+		if attribute, ok := attributePath(refusal.Attribute); ok {
+			diags.AddAttributeError(attribute, summary, refusal.Message)
+			return
+		}
+	}
+	diags.AddError(summary, err.Error())
+}
+
+// attributePath translates the engine's path of a parameter ("schedule.backup.paths[0]") into the attribute's.
+func attributePath(parameter string) (tfpath.Path, bool) {
+	name, below := strings.CutPrefix(parameter, "schedule.")
+	if !below {
+		if strings.HasPrefix(parameter, "secret_environment") {
+			return tfpath.Root("secret_environment_wo"), true
+		}
+		return tfpath.Empty(), false
+	}
+	attribute := tfpath.Empty()
+	for _, step := range strings.Split(name, ".") {
+		member, indexes, _ := strings.Cut(step, "[")
+		if attribute.Equal(tfpath.Empty()) {
+			if _, known := definitionAttributes()[member]; !known && member != "name" && member != "environment" && member != "environment_file" {
+				return tfpath.Empty(), false
+			}
+			attribute = tfpath.Root(member)
+		} else if attribute.Equal(tfpath.Root("environment")) {
+			attribute = attribute.AtMapKey(member)
+		} else {
+			attribute = attribute.AtName(member)
+		}
+		for _, index := range strings.FieldsFunc(indexes, func(r rune) bool { return r == '[' || r == ']' }) {
+			position, err := strconv.Atoi(index)
+			if err != nil {
+				return attribute, true // as near as can be told
+			}
+			attribute = attribute.AtListIndex(position)
+		}
+	}
+	return attribute, true
+}
