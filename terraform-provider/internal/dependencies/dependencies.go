@@ -11,9 +11,9 @@ import (
 	_ "github.com/hashicorp/terraform-plugin-log/tflog"
 	_ "github.com/hashicorp/terraform-plugin-testing/echoprovider"
 	_ "github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	_ "golang.org/x/crypto/scrypt"
 	_ "golang.org/x/crypto/ssh"
 	_ "golang.org/x/crypto/ssh/agent"
 	_ "golang.org/x/crypto/ssh/knownhosts"
-	_ "golang.org/x/crypto/scrypt"
 	_ "golang.org/x/sys/unix"
 )

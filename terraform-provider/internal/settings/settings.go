@@ -4,11 +4,13 @@ package settings
 // Settings is shared by every resource of one provider instance.
 type Settings struct {
 	EnginePath string // "": RECOUP_ENGINE, beside the provider, or PATH
-	S3         S3
-	Incus      LXDServer
-	LXD        LXDServer
-	Proxmox    Proxmox
-	SSH        SSH
+	// EngineEnvironment names the variables that the engine inherits beside those that every program needs.
+	EngineEnvironment []string
+	S3                S3
+	Incus             LXDServer
+	LXD               LXDServer
+	Proxmox           Proxmox
+	SSH               SSH
 }
 
 // S3 is docs/engine.md's parameter "s3".

@@ -1,0 +1,72 @@
+// Package provider is the provider "recoup": what it can be told, and what it serves.
+package provider
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
+	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	"github.com/recoup/terraform-provider-recoup/internal/engine"
+	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
+)
+
+// Address is how configurations name the provider.
+const Address = "registry.terraform.io/recoup/recoup"
+
+type recoupProvider struct {
+	version string
+}
+
+var (
+	_ provider.ProviderWithFunctions          = (*recoupProvider)(nil)
+	_ provider.ProviderWithEphemeralResources = (*recoupProvider)(nil)
+)
+
+// New gives the maker of providers of this version that the framework's servers ask for.
+func New(version string) func() provider.Provider {
+	return func() provider.Provider { return &recoupProvider{version: version} }
+}
+
+func (p *recoupProvider) Metadata(_ context.Context, _ provider.MetadataRequest, response *provider.MetadataResponse) {
+	response.TypeName = "recoup"
+	response.Version = p.version
+}
+
+// Configure reads the configuration and dials nothing: servers that it names may be created by the same apply.
+func (p *recoupProvider) Configure(ctx context.Context, request provider.ConfigureRequest, response *provider.ConfigureResponse) {
+	var model providerModel
+	response.Diagnostics.Append(request.Config.Get(ctx, &model)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	settings, unknown, diags := model.settings(ctx)
+	response.Diagnostics.Append(diags...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	data := &providerdata.Data{Settings: settings, Engine: engine.New(settings), Unknown: unknown}
+	response.ResourceData = data
+	response.DataSourceData = data
+	response.EphemeralResourceData = data
+	response.ActionData = data
+}
+
+func (p *recoupProvider) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{}
+}
+
+func (p *recoupProvider) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{}
+}
+
+func (p *recoupProvider) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
+	return []func() ephemeral.EphemeralResource{}
+}
+
+func (p *recoupProvider) Functions(context.Context) []func() function.Function {
+	return []func() function.Function{}
+}
