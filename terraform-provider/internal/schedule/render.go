@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -90,32 +91,21 @@ func addEngineError(diags *diag.Diagnostics, summary string, err error) {
 
 // attributePath translates the engine's path of a parameter ("schedule.backup.paths[0]") into the attribute's.
 func attributePath(parameter string) (tfpath.Path, bool) {
-	name, below := strings.CutPrefix(parameter, "schedule.")
-	if !below {
-		if strings.HasPrefix(parameter, "secret_environment") {
-			return tfpath.Root("secret_environment_wo"), true
-		}
+	if strings.HasPrefix(parameter, "secret_environment") {
+		return tfpath.Root("secret_environment_wo"), true
+	}
+	steps := strings.FieldsFunc(strings.TrimPrefix(parameter, "schedule."), func(r rune) bool { return r == '.' || r == '[' || r == ']' })
+	if len(steps) == 0 || !slices.Contains(definitionMembers(), steps[0]) {
 		return tfpath.Empty(), false
 	}
-	attribute := tfpath.Empty()
-	for _, step := range strings.Split(name, ".") {
-		member, indexes, _ := strings.Cut(step, "[")
-		if attribute.Equal(tfpath.Empty()) {
-			if _, known := definitionAttributes()[member]; !known && member != "name" && member != "environment" && member != "environment_file" {
-				return tfpath.Empty(), false
-			}
-			attribute = tfpath.Root(member)
-		} else if attribute.Equal(tfpath.Root("environment")) {
-			attribute = attribute.AtMapKey(member)
-		} else {
-			attribute = attribute.AtName(member)
-		}
-		for _, index := range strings.FieldsFunc(indexes, func(r rune) bool { return r == '[' || r == ']' }) {
-			position, err := strconv.Atoi(index)
-			if err != nil {
-				return attribute, true // as near as can be told
-			}
+	attribute := tfpath.Root(steps[0])
+	for _, step := range steps[1:] {
+		if position, err := strconv.Atoi(step); err == nil {
 			attribute = attribute.AtListIndex(position)
+		} else if steps[0] == "environment" {
+			attribute = attribute.AtMapKey(step)
+		} else {
+			attribute = attribute.AtName(step)
 		}
 	}
 	return attribute, true

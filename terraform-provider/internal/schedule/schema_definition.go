@@ -46,6 +46,7 @@ func definitionAttributes() map[string]schema.Attribute {
 		"on_boot": text("One run so long after each boot, too (`15min`). Left out: none. Note that systemd runs the backup at once "+
 			"when such a timer is started on a machine that has been up for longer.", stringvalidator.LengthAtLeast(1)),
 		"randomized_delay":   text("Each run starts up to so much later (`10min`), so that many machines do not start together.", stringvalidator.LengthAtLeast(1)),
+		"retry_lock":         text("How long a run waits for other programs' locks of the repository (`1h`).", stringvalidator.LengthAtLeast(1)),
 		"retention":          retentionAttribute(),
 		"check":              checkAttribute(),
 		"partial_is_failure": flag("Whether a run whose snapshot is there, but without some files that could not be read, is a failure for systemd."),
@@ -91,19 +92,16 @@ func tag() validator.String {
 
 func retentionAttribute() schema.SingleNestedAttribute {
 	attributes := map[string]schema.Attribute{
-		"keep_within": text("Keep all within that time of the newest (`1y5m7d2h`).", stringvalidator.RegexMatches(
-			regexp.MustCompile(`^([0-9]+[ymdh])+$`), "must be numbers with y, m, d or h, as 1y5m7d2h")),
 		"keep_tags": commands("Keep snapshots with any of these sets of tags."),
 		"group_by": text("The policy is applied to each group of snapshots that have these in common: `host`, `paths`, `tags`, parted by commas.",
 			stringvalidator.RegexMatches(regexp.MustCompile(`^((host|paths|tags)(,(host|paths|tags))*)?$`), "must be some of host, paths, tags, parted by commas")),
 		"prune": flag("Whether the data that no snapshot needs any more is removed after each run."),
 	}
-	for name, span := range map[string]string{"last": "snapshots", "hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months", "yearly": "years"} {
-		description := "Keep the last snapshot of each of the last so many " + span + " that have one."
-		if name == "last" {
-			description = "Keep so many of the newest snapshots."
-		}
-		attributes["keep_"+name] = number(description, 0, mostSnapshots)
+	attributes["keep_last"] = number("Keep so many of the newest snapshots. -1: all.", -1, mostSnapshots)
+	attributes["keep_within"] = text("Keep all within that time of the newest (`1y5m7d2h`).", timeBack())
+	for name, span := range map[string]string{"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "yearly": "year"} {
+		attributes["keep_"+name] = number("Keep the last snapshot of each of the last so many "+span+"s that have one. -1: of all.", -1, mostSnapshots)
+		attributes["keep_within_"+name] = text("Keep the last snapshot of each "+span+" within that time of the newest.", timeBack())
 	}
 	return schema.SingleNestedAttribute{
 		Optional: true,
@@ -112,6 +110,10 @@ func retentionAttribute() schema.SingleNestedAttribute {
 		Attributes: attributes,
 		Validators: []validator.Object{keepsSomething{}},
 	}
+}
+
+func timeBack() validator.String {
+	return stringvalidator.RegexMatches(regexp.MustCompile(`^([0-9]+[ymdh])+$`), "must be numbers with y, m, d or h, as 1y5m7d2h")
 }
 
 func checkAttribute() schema.SingleNestedAttribute {
@@ -133,6 +135,7 @@ func limitsAttribute() schema.SingleNestedAttribute {
 			"cpu_quota": text("Processor time: `50%` is half of one processor, `200%` two.", stringvalidator.RegexMatches(quotaSyntax, "must be a share as 50%")),
 			"memory_max": text("Memory: `1G`. A run that needs more is killed.", stringvalidator.RegexMatches(
 				regexp.MustCompile(`^([0-9]+[KMGT]?|[0-9]+%)$`), "must be a number of bytes, one with K, M, G or T after it, or a share as 50%")),
+			"io_class":     text("`idle`: only while nobody else uses the disks; `best-effort`: as others.", stringvalidator.OneOf("idle", "best-effort")),
 			"io_weight":    number("Its share of the disks beside others, whose weight is 100.", 1, 10000),
 			"nice":         number("The priority of its processes, -20 (most) to 19 (least).", -20, 19),
 			"timeout":      text("A run that takes longer is stopped (`12h`).", stringvalidator.LengthAtLeast(1)),

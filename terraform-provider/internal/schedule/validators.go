@@ -73,7 +73,7 @@ func (keepsSomething) ValidateObject(_ context.Context, req validator.ObjectRequ
 			continue
 		}
 		number, isNumber := value.(types.Int64)
-		if value.IsUnknown() || !isNumber || number.ValueInt64() > 0 {
+		if value.IsUnknown() || !isNumber || number.ValueInt64() != 0 {
 			return
 		}
 	}

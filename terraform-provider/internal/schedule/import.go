@@ -1,0 +1,177 @@
+// This file takes over a schedule that is on a machine already: made by `recoup schedule install`, or by a state that was lost.
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/recoup/terraform-provider-recoup/internal/guest"
+)
+
+// ParseID is the other way of ID. Its error says the valid form.
+func ParseID(id string) (target, name string, err error) {
+	at := strings.LastIndex(id, "#")
+	if at <= 0 || !nameSyntax.MatchString(id[at+1:]) {
+		return "", "", fmt.Errorf("%q is not the id of a schedule. Write TARGET#NAME, as ssh://root@10.10.0.25#restic-backup", id)
+	}
+	return id[:at], id[at+1:], nil
+}
+
+// ImportState only notes which schedule it is; the read that follows fetches the rest.
+func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	target, name, err := ParseID(req.ID)
+	if err != nil {
+		resp.Diagnostics.AddError("Invalid Import ID", err.Error())
+		return
+	}
+	for attribute, value := range map[string]string{"id": req.ID, "target": target, "name": name} {
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(attribute), value)...)
+	}
+}
+
+// readImported makes the state from the definition on the machine. What the engine does anyway is left out of it: otherwise the first
+// plan would remove every default that the configuration does not spell out.
+func (r *Resource) readImported(ctx context.Context, machine guest.Guest, declared declaration, req resource.ReadRequest, resp *resource.ReadResponse) {
+	const summary = "Unable to Import Schedule"
+	file := definitionPath(declared.name)
+	found, err := machine.ReadFile(ctx, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		resp.Diagnostics.AddError(summary, fmt.Sprintf("There is no %s on %s: no schedule of recoup's is named %s there. Units that were written "+
+			"by hand cannot be imported; a schedule with `overwrite = true` replaces them.", file, declared.target, declared.name))
+		return
+	}
+	if err != nil {
+		resp.Diagnostics.AddError(summary, err.Error())
+		return
+	}
+	definition, err := parseDefinition(found.Content)
+	if err != nil {
+		resp.Diagnostics.AddError(summary, fmt.Sprintf("%s on %s cannot be understood: %v.", file, declared.target, err))
+		return
+	}
+	made, err := render(ctx, r.engine, definition, nil)
+	if err != nil {
+		addEngineError(&resp.Diagnostics, summary, err)
+		return
+	}
+	r.importDefinition(ctx, definition, summary, req, resp)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if file, isText := definition["environment_file"].(string); isText {
+		declared.environmentFile = file
+	} else {
+		declared.environmentFile = DefaultEnvironmentFile
+	}
+	written, err := importedRecord(ctx, machine, made, declared)
+	if err != nil {
+		resp.Diagnostics.AddError(summary, err.Error())
+		return
+	}
+	saveRecord(ctx, resp.Private, written, &resp.Diagnostics)
+	// A timer that does not run is imported as it is: it may be meant so.
+	enablement, err := systemctlSays(ctx, machine, "is-enabled", declared.timer())
+	if err != nil {
+		resp.Diagnostics.AddError(summary, err.Error())
+		return
+	}
+	drift, err := inspect(ctx, machine, expectation{written: written, rendered: made, timer: declared.timer(), enabled: enablement == "enabled"})
+	if err != nil {
+		resp.Diagnostics.AddError(summary, err.Error())
+		return
+	}
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("enabled"), enablement == "enabled")...)
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("on_calendar"), made.OnCalendar)...)
+	declared.setComputed(ctx, &resp.State, &resp.Diagnostics)
+	setDrift(ctx, &resp.State, drift, &resp.Diagnostics)
+}
+
+func (r *Resource) importDefinition(ctx context.Context, definition map[string]any, summary string, req resource.ReadRequest, resp *resource.ReadResponse) {
+	defaults, err := r.engineDefaults(ctx, definition)
+	if err != nil {
+		resp.Diagnostics.AddError(summary, err.Error())
+		return
+	}
+	kept := withoutDefaults(definition, defaults)
+	for name, standard := range map[string]any{"executable": DefaultExecutable, "environment_file": DefaultEnvironmentFile} {
+		if _, given := definition[name]; !given {
+			definition[name] = standard
+		}
+		kept[name] = definition[name] // the schema has a default of its own for these
+	}
+	kept["name"], kept["calendar"], kept["backup"] = definition["name"], definition["calendar"], kept["backup"]
+	kind, isObject := req.State.Raw.Type().(tftypes.Object)
+	if !isObject {
+		resp.Diagnostics.AddError(summary, "The state is not an object.")
+		return
+	}
+	var values map[string]tftypes.Value
+	if err := req.State.Raw.As(&values); err != nil {
+		resp.Diagnostics.AddError(summary, err.Error())
+		return
+	}
+	for _, name := range definitionMembers() {
+		value, err := valueOf(kind.AttributeTypes[name], kept[name])
+		if err != nil {
+			resp.Diagnostics.AddAttributeError(path.Root(name), summary, fmt.Sprintf("The definition's %s cannot be taken over: %v.", name, err))
+			return
+		}
+		values[name] = value
+	}
+	values["overwrite"] = tftypes.NewValue(tftypes.Bool, false)
+	resp.State.Raw = tftypes.NewValue(kind, values)
+}
+
+// engineDefaults renders a definition that says only what it has to, and reads back what the engine added.
+func (r *Resource) engineDefaults(ctx context.Context, definition map[string]any) (map[string]any, error) {
+	name, _ := definition["name"].(string)
+	// Paths that no definition has, so that those of this one are not taken for a default.
+	least := map[string]any{"v": definitionVersion, "name": name, "calendar": definition["calendar"], "backup": map[string]any{"paths": []string{"/-"}}}
+	for member, says := range map[string]any{"limits": map[string]any{}, "check": map[string]any{},
+		"retention": map[string]any{"keep_last": mostSnapshots}} { // one that keeps nothing is refused
+		if _, given := definition[member].(map[string]any); given {
+			least[member] = says
+		}
+	}
+	made, err := render(ctx, r.engine, least, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the engine for its defaults: %w", err)
+	}
+	for _, file := range made.Files {
+		if file.Path == definitionPath(name) {
+			return parseDefinition([]byte(file.Content))
+		}
+	}
+	return nil, errors.New("the engine rendered no definition")
+}
+
+// importedRecord has what the engine would write for the units; and the environment file as it is, unless another schedule wrote it.
+func importedRecord(ctx context.Context, machine guest.Guest, made *rendered, declared declaration) (record, error) {
+	written, err := recordOf(made.Files)
+	if err != nil {
+		return record{}, err
+	}
+	found, err := machine.ReadFile(ctx, declared.environmentFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return written, nil
+	}
+	if err != nil {
+		return record{}, fmt.Errorf("read %s: %w", declared.environmentFile, err)
+	}
+	if owner := environmentOwner(found.Content); owner != "" && owner != declared.name {
+		return written, nil
+	}
+	print, err := newFingerprint(found.Content, environmentMode, true)
+	if err != nil {
+		return record{}, err
+	}
+	written.Files[declared.environmentFile] = print
+	return written, nil
+}
