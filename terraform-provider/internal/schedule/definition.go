@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"reflect"
 	"sort"
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
@@ -114,27 +113,6 @@ func parseDefinition(content []byte) (map[string]any, error) {
 		return nil, fmt.Errorf("it is not a JSON object: %w", err)
 	}
 	return definition, nil
-}
-
-// withoutDefaults leaves out the members that say what the engine does anyway, so that an import does not bring attributes into the
-// state that no configuration has. defaults is a rendered definition that says nothing but what it has to.
-func withoutDefaults(definition, defaults map[string]any) map[string]any {
-	kept := map[string]any{}
-	for name, member := range definition {
-		standard, isStandard := defaults[name]
-		if isStandard && reflect.DeepEqual(member, standard) {
-			continue
-		}
-		object, isObject := member.(map[string]any)
-		standardObject, wasObject := standard.(map[string]any)
-		if isObject && wasObject {
-			member = withoutDefaults(object, standardObject)
-		}
-		if member != nil {
-			kept[name] = member
-		}
-	}
-	return kept
 }
 
 // valueOf is the other way of plain. What of a definition has no attribute is passed over: it would be refused by the engine first.

@@ -36,10 +36,16 @@ func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequ
 	}
 }
 
-// readImported makes the state from the definition on the machine. What the engine does anyway is left out of it: otherwise the first
-// plan would remove every default that the configuration does not spell out.
-func (r *Resource) readImported(ctx context.Context, machine guest.Guest, declared declaration, req resource.ReadRequest, resp *resource.ReadResponse) {
+// readImported makes the state from the definition on the machine, in the engine's form, which leaves out what is as it would be
+// anyway: otherwise the first plan would remove every default that the configuration does not spell out.
+func (r *Resource) readImported(ctx context.Context, declared declaration, req resource.ReadRequest, resp *resource.ReadResponse) {
 	const summary = "Unable to Import Schedule"
+	machine, err := r.open(ctx, declared.target)
+	if err != nil {
+		resp.Diagnostics.AddError(summary, err.Error())
+		return
+	}
+	defer machine.Close()
 	file := definitionPath(declared.name)
 	found, err := machine.ReadFile(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -61,15 +67,15 @@ func (r *Resource) readImported(ctx context.Context, machine guest.Guest, declar
 		addEngineError(&resp.Diagnostics, summary, err)
 		return
 	}
-	r.importDefinition(ctx, definition, summary, req, resp)
+	if definition, err = made.definition(declared.name); err != nil {
+		resp.Diagnostics.AddError(summary, err.Error())
+		return
+	}
+	importDefinition(definition, summary, req, resp)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if file, isText := definition["environment_file"].(string); isText {
-		declared.environmentFile = file
-	} else {
-		declared.environmentFile = DefaultEnvironmentFile
-	}
+	declared.environmentFile, _ = definition["environment_file"].(string)
 	written, err := importedRecord(ctx, machine, made, declared)
 	if err != nil {
 		resp.Diagnostics.AddError(summary, err.Error())
@@ -82,7 +88,7 @@ func (r *Resource) readImported(ctx context.Context, machine guest.Guest, declar
 		resp.Diagnostics.AddError(summary, err.Error())
 		return
 	}
-	drift, err := inspect(ctx, machine, expectation{written: written, rendered: made, timer: declared.timer(), enabled: enablement == "enabled"})
+	drift, err := inspect(ctx, machine, expectation{written: written, timer: declared.timer(), enabled: enablement == "enabled"})
 	if err != nil {
 		resp.Diagnostics.AddError(summary, err.Error())
 		return
@@ -93,20 +99,12 @@ func (r *Resource) readImported(ctx context.Context, machine guest.Guest, declar
 	setDrift(ctx, &resp.State, drift, &resp.Diagnostics)
 }
 
-func (r *Resource) importDefinition(ctx context.Context, definition map[string]any, summary string, req resource.ReadRequest, resp *resource.ReadResponse) {
-	defaults, err := r.engineDefaults(ctx, definition)
-	if err != nil {
-		resp.Diagnostics.AddError(summary, err.Error())
-		return
-	}
-	kept := withoutDefaults(definition, defaults)
+func importDefinition(definition map[string]any, summary string, req resource.ReadRequest, resp *resource.ReadResponse) {
 	for name, standard := range map[string]any{"executable": DefaultExecutable, "environment_file": DefaultEnvironmentFile} {
 		if _, given := definition[name]; !given {
-			definition[name] = standard
+			definition[name] = standard // the schema has a default of its own for these
 		}
-		kept[name] = definition[name] // the schema has a default of its own for these
 	}
-	kept["name"], kept["calendar"], kept["backup"] = definition["name"], definition["calendar"], kept["backup"]
 	kind, isObject := req.State.Raw.Type().(tftypes.Object)
 	if !isObject {
 		resp.Diagnostics.AddError(summary, "The state is not an object.")
@@ -118,7 +116,7 @@ func (r *Resource) importDefinition(ctx context.Context, definition map[string]a
 		return
 	}
 	for _, name := range definitionMembers() {
-		value, err := valueOf(kind.AttributeTypes[name], kept[name])
+		value, err := valueOf(kind.AttributeTypes[name], definition[name])
 		if err != nil {
 			resp.Diagnostics.AddAttributeError(path.Root(name), summary, fmt.Sprintf("The definition's %s cannot be taken over: %v.", name, err))
 			return
@@ -129,32 +127,9 @@ func (r *Resource) importDefinition(ctx context.Context, definition map[string]a
 	resp.State.Raw = tftypes.NewValue(kind, values)
 }
 
-// engineDefaults renders a definition that says only what it has to, and reads back what the engine added.
-func (r *Resource) engineDefaults(ctx context.Context, definition map[string]any) (map[string]any, error) {
-	name, _ := definition["name"].(string)
-	// Paths that no definition has, so that those of this one are not taken for a default.
-	least := map[string]any{"v": definitionVersion, "name": name, "calendar": definition["calendar"], "backup": map[string]any{"paths": []string{"/-"}}}
-	for member, says := range map[string]any{"limits": map[string]any{}, "check": map[string]any{},
-		"retention": map[string]any{"keep_last": mostSnapshots}} { // one that keeps nothing is refused
-		if _, given := definition[member].(map[string]any); given {
-			least[member] = says
-		}
-	}
-	made, err := render(ctx, r.engine, least, nil)
-	if err != nil {
-		return nil, fmt.Errorf("ask the engine for its defaults: %w", err)
-	}
-	for _, file := range made.Files {
-		if file.Path == definitionPath(name) {
-			return parseDefinition([]byte(file.Content))
-		}
-	}
-	return nil, errors.New("the engine rendered no definition")
-}
-
 // importedRecord has what the engine would write for the units; and the environment file as it is, unless another schedule wrote it.
 func importedRecord(ctx context.Context, machine guest.Guest, made *rendered, declared declaration) (record, error) {
-	written, err := recordOf(made.Files)
+	written, err := recordOf(made.Files, made)
 	if err != nil {
 		return record{}, err
 	}
@@ -168,7 +143,7 @@ func importedRecord(ctx context.Context, machine guest.Guest, made *rendered, de
 	if owner := environmentOwner(found.Content); owner != "" && owner != declared.name {
 		return written, nil
 	}
-	print, err := newFingerprint(found.Content, environmentMode, true)
+	print, err := secretFingerprint(found.Content, environmentMode)
 	if err != nil {
 		return record{}, err
 	}

@@ -2,6 +2,7 @@
 package schedule
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,34 +14,24 @@ import (
 	"github.com/recoup/terraform-provider-recoup/internal/guest"
 )
 
-// expectation is what a machine should be like. A file of which only the fingerprint is known can be told from another one, but
-// not where they differ.
+// expectation is what a machine should be like.
 type expectation struct {
-	written  record
-	rendered *rendered // nil where the engine is not there
-	timer    string
-	enabled  bool
+	written record
+	plain   *rendered // what the engine makes of it today, without the secrets; nil where it is not there to ask
+	timer   string
+	enabled bool
 }
 
 // inspect gives what is not as it should be, empty when all is well.
 func inspect(ctx context.Context, machine guest.Guest, want expectation) ([]string, error) {
-	drift := []string{}
-	expected := map[string]expectedFile{}
-	for path, print := range want.written.Files {
-		expected[path] = expectedFile{fingerprint: print}
-	}
-	if want.rendered != nil {
-		if err := expectRendered(expected, want.rendered.Files); err != nil {
-			return nil, err
-		}
-	}
-	paths := make([]string, 0, len(expected))
-	for path := range expected {
+	drift := outdated(want)
+	paths := make([]string, 0, len(want.written.Files))
+	for path := range want.written.Files {
 		paths = append(paths, path)
 	}
 	sort.Strings(paths)
 	for _, path := range paths {
-		differences, err := inspectFile(ctx, machine, path, expected[path])
+		differences, err := inspectFile(ctx, machine, path, want.written.Files[path])
 		if err != nil {
 			return nil, err
 		}
@@ -53,33 +44,23 @@ func inspect(ctx context.Context, machine guest.Guest, want expectation) ([]stri
 	return append(drift, differences...), nil
 }
 
-type expectedFile struct {
-	fingerprint
-	content string // "": not known
-}
-
-// expectRendered adds what the engine makes of the declaration today: a newer engine may make other units, which then differ from
-// those on the machine, however little anyone changed there. Secrets are not known here, so their file keeps its fingerprint.
-func expectRendered(expected map[string]expectedFile, files []renderedFile) error {
-	for path, file := range expected {
-		if file.Scrypt == nil {
-			delete(expected, path)
-		}
+// outdated says which files another engine than the one that wrote them makes otherwise.
+func outdated(want expectation) []string {
+	said := []string{}
+	if want.plain == nil {
+		return said
 	}
-	for _, file := range files {
-		if file.Secret {
+	for _, file := range want.plain.Files {
+		written, there := want.written.Files[file.Path]
+		if there && bytes.Equal(written.Plain, plainHash(file)) {
 			continue
 		}
-		print, err := newFingerprint([]byte(file.Content), file.Mode, false)
-		if err != nil {
-			return err
-		}
-		expected[file.Path] = expectedFile{fingerprint: print, content: file.Content}
+		said = append(said, file.Path+" was written by another version of recoup, and is made otherwise now")
 	}
-	return nil
+	return said
 }
 
-func inspectFile(ctx context.Context, machine guest.Guest, path string, want expectedFile) ([]string, error) {
+func inspectFile(ctx context.Context, machine guest.Guest, path string, want fingerprint) ([]string, error) {
 	found, err := machine.ReadFile(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return []string{path + " is not there"}, nil
@@ -96,10 +77,8 @@ func inspectFile(ctx context.Context, machine guest.Guest, path string, want exp
 	case same:
 	case want.Scrypt != nil:
 		differences = append(differences, path+" has another content (not shown: it holds secrets)")
-	case want.content == "":
-		differences = append(differences, path+" was edited")
 	default:
-		differences = append(differences, path+" was edited: "+firstDifference(want.content, string(found.Content)))
+		differences = append(differences, path+" was edited: "+firstDifference(want.Content, string(found.Content)))
 	}
 	if mode := fmt.Sprintf("%04o", found.Mode.Perm()); mode != want.mode() {
 		differences = append(differences, fmt.Sprintf("%s has the mode %s instead of %s", path, mode, want.mode()))

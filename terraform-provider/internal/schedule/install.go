@@ -48,7 +48,7 @@ func refuseForeign(ctx context.Context, machine guest.Guest, id, name string, fi
 			return fmt.Errorf("look whether %s is there already: %w", file.Path, err)
 		}
 		if !file.Secret {
-			return foreignUnit(ctx, machine, id, name, file.Path)
+			return foreignUnit(found, id, name)
 		}
 		if err := foreignEnvironment(found, name); err != nil {
 			return err
@@ -57,14 +57,17 @@ func refuseForeign(ctx context.Context, machine guest.Guest, id, name string, fi
 	return nil
 }
 
-func foreignUnit(ctx context.Context, machine guest.Guest, id, name, file string) error {
-	refusal := &occupied{path: file, why: "is there already, and was not written by recoup",
-		remedy: "Choose another `name`, remove what is there, or say `overwrite = true` to replace it."}
-	if _, err := machine.ReadFile(ctx, definitionPath(name)); err == nil {
-		refusal.why = fmt.Sprintf("is there already: the machine has a schedule of the name %s that this state knows nothing of", name)
-		refusal.remedy = fmt.Sprintf("Import it (terraform import ADDRESS '%s'), choose another `name`, or say `overwrite = true` to replace it.", id)
+// unitMark is what the engine lets units begin with.
+const unitMark = "# Made by `recoup schedule` "
+
+func foreignUnit(found guest.File, id, name string) error {
+	if found.Path != definitionPath(name) && !strings.HasPrefix(string(found.Content), unitMark) {
+		return &occupied{path: found.Path, why: "is there already, and was not written by recoup",
+			remedy: "Choose another `name`, remove what is there, or say `overwrite = true` to replace it."}
 	}
-	return refusal
+	return &occupied{path: found.Path,
+		why:    fmt.Sprintf("is there already: the machine has a schedule of the name %s that this state knows nothing of", name),
+		remedy: fmt.Sprintf("Import it (terraform import ADDRESS '%s'), choose another `name`, or say `overwrite = true` to replace it.", id)}
 }
 
 // environmentMark is the first line of environment files that are written here, with the schedule's name after it.
@@ -171,15 +174,16 @@ func systemctl(ctx context.Context, machine guest.Guest, arguments ...string) er
 }
 
 // uninstall takes the schedule off: timer and service first, the environment file last and only if no other schedule reads it.
-// What is gone already is passed over. kept is why the environment file stays, "" if it does not.
-func uninstall(ctx context.Context, machine guest.Guest, name, environmentFile string, written record) (kept string, err error) {
+// What is gone already is passed over. kept is why the environment file stays, "" if it does not. It goes by names and not by the
+// record: Terraform does not hand over the private state where a schedule is replaced.
+func uninstall(ctx context.Context, machine guest.Guest, name, environmentFile string) (kept string, err error) {
 	timer, service := name+".timer", name+".service"
 	known := false
-	for _, file := range []string{"/etc/systemd/system/" + timer, "/etc/systemd/system/" + service} {
-		if _, err := machine.ReadFile(ctx, file); err == nil {
+	for _, unit := range []string{timer, service} {
+		if _, err := machine.ReadFile(ctx, unitPath(unit)); err == nil {
 			known = true
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("look for %s: %w", file, err)
+			return "", fmt.Errorf("look for %s: %w", unitPath(unit), err)
 		}
 	}
 	if known {
@@ -187,11 +191,7 @@ func uninstall(ctx context.Context, machine guest.Guest, name, environmentFile s
 			return "", err
 		}
 	}
-	secretFile := written.secretPath()
-	for file := range written.Files {
-		if file == secretFile {
-			continue
-		}
+	for _, file := range []string{unitPath(timer), unitPath(service), definitionPath(name)} {
 		if err := machine.RemoveFile(ctx, file); err != nil {
 			return "", fmt.Errorf("remove %s: %w", file, err)
 		}
@@ -201,10 +201,7 @@ func uninstall(ctx context.Context, machine guest.Guest, name, environmentFile s
 	}
 	// A failed run would be listed for ever; that there is none to reset is no error.
 	_, _ = machine.Run(ctx, []string{"systemctl", "reset-failed", timer, service}, nil)
-	if secretFile == "" {
-		secretFile = environmentFile
-	}
-	return removeEnvironment(ctx, machine, secretFile)
+	return removeEnvironment(ctx, machine, environmentFile)
 }
 
 func stopUnits(ctx context.Context, machine guest.Guest, timer, service string) error {

@@ -3,14 +3,13 @@ package schedule
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/recoup/terraform-provider-recoup/internal/guest"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
 )
 
-// Opener reaches a target; its errors say whether the target is gone (guest.ErrGone) or stopped (guest.ErrStopped).
+// Opener reaches a target; as guest.Open does.
 type Opener func(ctx context.Context, target string) (guest.Guest, error)
 
 // providerAttribute gives the attribute of the provider that says how the target is reached, "" where none does.
@@ -27,6 +26,3 @@ func openerOf(data *providerdata.Data) Opener {
 		return guest.Open(ctx, target, data.Settings)
 	}
 }
-
-func isGone(err error) bool    { return errors.Is(err, guest.ErrGone) }
-func isStopped(err error) bool { return errors.Is(err, guest.ErrStopped) }

@@ -1,5 +1,6 @@
-// This file is what is remembered of the files that were written: in the private state, which is a part of the state file. So there
-// are only hashes in it, and of what holds secrets a slow one with a salt of its own.
+// This file is what is remembered of the files that were written: in the private state, which is a part of the state file. Units and
+// definitions, which everybody on the machine can read, are there as they are, so that an edited line can be shown. Of what
+// holds secrets there is only a slow hash with a salt of its own.
 package schedule
 
 import (
@@ -32,12 +33,17 @@ type record struct {
 }
 
 type fingerprint struct {
-	SHA256 []byte `json:"sha256,omitempty"`
+	Mode    string `json:"mode"` // octal
+	Content string `json:"content,omitempty"`
+	// Plain is the SHA-256 of what the engine makes of the file when it is not told the secrets, as while planning: where a repository
+	// is a directory, the unit names it. Another engine may make another one.
+	Plain []byte `json:"plain,omitempty"`
+
 	Salt   []byte `json:"salt,omitempty"`   // of a file with secrets
 	Scrypt []byte `json:"scrypt,omitempty"` // of its salt and content
-	Mode   string `json:"mode"`             // octal
 }
 
+// secretPath gives the environment file that was written, "" if there was none.
 func (r record) secretPath() string {
 	for path, print := range r.Files {
 		if print.Scrypt != nil {
@@ -47,44 +53,57 @@ func (r record) secretPath() string {
 	return ""
 }
 
-func newFingerprint(content []byte, mode string, secret bool) (fingerprint, error) {
-	if !secret {
-		hash := sha256.Sum256(content)
-		return fingerprint{SHA256: hash[:], Mode: mode}, nil
-	}
+func secretFingerprint(content []byte, mode string) (fingerprint, error) {
 	salt := make([]byte, saltBytes)
 	if _, err := rand.Read(salt); err != nil {
 		return fingerprint{}, fmt.Errorf("make a salt: %w", err)
 	}
+	hash, err := slowHash(content, salt)
+	return fingerprint{Salt: salt, Scrypt: hash, Mode: mode}, err
+}
+
+func slowHash(content, salt []byte) ([]byte, error) {
 	hash, err := scrypt.Key(content, salt, scryptN, scryptR, scryptP, hashBytes)
 	if err != nil {
-		return fingerprint{}, fmt.Errorf("hash the environment file: %w", err)
+		return nil, fmt.Errorf("hash the environment file: %w", err)
 	}
-	return fingerprint{Salt: salt, Scrypt: hash, Mode: mode}, nil
+	return hash, nil
 }
 
 func (f fingerprint) matches(content []byte) (bool, error) {
 	if f.Scrypt == nil {
-		hash := sha256.Sum256(content)
-		return subtle.ConstantTimeCompare(hash[:], f.SHA256) == 1, nil
+		return f.Content == string(content), nil
 	}
-	hash, err := scrypt.Key(content, f.Salt, scryptN, scryptR, scryptP, hashBytes)
-	if err != nil {
-		return false, fmt.Errorf("hash the environment file: %w", err)
-	}
-	return subtle.ConstantTimeCompare(hash, f.Scrypt) == 1, nil
+	hash, err := slowHash(content, f.Salt)
+	return err == nil && subtle.ConstantTimeCompare(hash, f.Scrypt) == 1, err
 }
 
-func recordOf(files []renderedFile) (record, error) {
+// recordOf is about files that were made with the secrets; plain are the same without.
+func recordOf(files []renderedFile, plain *rendered) (record, error) {
 	written := record{Files: map[string]fingerprint{}}
 	for _, file := range files {
-		print, err := newFingerprint([]byte(file.Content), file.Mode, file.Secret)
+		if !file.Secret {
+			written.Files[file.Path] = fingerprint{Content: file.Content, Mode: file.Mode}
+			continue
+		}
+		print, err := secretFingerprint([]byte(file.Content), file.Mode)
 		if err != nil {
 			return record{}, err
 		}
 		written.Files[file.Path] = print
 	}
+	for _, file := range plain.Files {
+		if print, there := written.Files[file.Path]; there {
+			print.Plain = plainHash(file)
+			written.Files[file.Path] = print
+		}
+	}
 	return written, nil
+}
+
+func plainHash(file renderedFile) []byte {
+	hash := sha256.Sum256([]byte(file.Mode + "\n" + file.Content))
+	return hash[:]
 }
 
 // privateReader and privateWriter are the framework's private state, whose type cannot be named outside it.

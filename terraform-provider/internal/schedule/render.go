@@ -23,7 +23,13 @@ type Engine interface {
 	Call(ctx context.Context, method string, params any, result any, progress func(json.RawMessage)) error
 }
 
-const definitionDirectory = "/etc/recoup/schedules"
+// Where the engine puts what it renders (docs/schedules.md).
+const (
+	definitionDirectory = "/etc/recoup/schedules"
+	unitDirectory       = "/etc/systemd/system"
+)
+
+func unitPath(unit string) string { return path.Join(unitDirectory, unit) }
 
 func definitionPath(name string) string { return path.Join(definitionDirectory, name+".json") }
 
@@ -75,6 +81,16 @@ func render(ctx context.Context, client Engine, definition map[string]any, secre
 		return nil, errors.New("the engine rendered no units for the schedule: it is older or newer than the provider")
 	}
 	return &result, nil
+}
+
+// definition gives the definition as the engine writes it.
+func (r *rendered) definition(name string) (map[string]any, error) {
+	for _, file := range r.Files {
+		if file.Path == definitionPath(name) {
+			return parseDefinition([]byte(file.Content))
+		}
+	}
+	return nil, fmt.Errorf("the engine rendered no %s: it is older or newer than the provider", definitionPath(name))
 }
 
 // addEngineError puts an error of the engine at the attribute that is to blame.

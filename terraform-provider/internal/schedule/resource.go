@@ -87,37 +87,37 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	if attribute := providerAttribute(declared.target); attribute != "" && !r.knows(attribute) {
 		return // the server is created by the same apply: what is known stays
 	}
-	machine, err := r.open(ctx, declared.target)
-	if err != nil {
-		switch {
-		case isGone(err):
-			resp.Diagnostics.AddWarning("Schedule Gone", fmt.Sprintf("The target %s is not there any more, and the schedule %s with it. "+
-				"It is created again where the target is. The repository's data stays as it is.", declared.target, declared.name))
-			resp.State.RemoveResource(ctx)
-		case isStopped(err):
-			setDrift(ctx, &resp.State, []string{"the target is not running, so nothing could be read"}, &resp.Diagnostics)
-		default:
-			resp.Diagnostics.AddAttributeError(path.Root("target"), summary, err.Error())
-		}
-		return
-	}
-	defer machine.Close()
 	if declared.imported {
-		r.readImported(ctx, machine, declared, req, resp)
+		r.readImported(ctx, declared, req, resp)
 		return
 	}
 	written := loadRecord(ctx, req.Private, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	want := expectation{written: written, timer: declared.timer(), enabled: declared.enabled}
-	want.rendered = r.renderState(ctx, req.State)
-	drift, err := inspect(ctx, machine, want)
-	if err != nil {
+	drift, err := r.inspectTarget(ctx, declared, expectation{
+		written: written, plain: r.renderState(ctx, req.State), timer: declared.timer(), enabled: declared.enabled})
+	switch {
+	case errors.Is(err, guest.ErrGone):
+		resp.Diagnostics.AddWarning("Schedule Gone", fmt.Sprintf("The target %s is not there any more, and the schedule %s with it. "+
+			"It is created again where the target is. The repository's data stays as it is.", declared.target, declared.name))
+		resp.State.RemoveResource(ctx)
+	case errors.Is(err, guest.ErrStopped):
+		setDrift(ctx, &resp.State, []string{"the target is not running, so nothing could be read"}, &resp.Diagnostics)
+	case err != nil:
 		resp.Diagnostics.AddAttributeError(path.Root("target"), summary, fmt.Sprintf("On %s: %v", declared.target, err))
-		return
+	default:
+		setDrift(ctx, &resp.State, drift, &resp.Diagnostics)
 	}
-	setDrift(ctx, &resp.State, drift, &resp.Diagnostics)
+}
+
+func (r *Resource) inspectTarget(ctx context.Context, declared declaration, want expectation) ([]string, error) {
+	machine, err := r.open(ctx, declared.target)
+	if err != nil {
+		return nil, err
+	}
+	defer machine.Close()
+	return inspect(ctx, machine, want)
 }
 
 // renderState gives what the engine makes of the state; nil where it cannot say, for then the fingerprints have to do.
@@ -165,13 +165,12 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	const summary = "Unable to Delete Schedule"
 	declared := declarationOf(ctx, req.State, &resp.Diagnostics)
-	written := loadRecord(ctx, req.Private, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
 	defer lockTarget(declared.target)()
 	machine, err := r.open(ctx, declared.target)
-	if isGone(err) {
+	if errors.Is(err, guest.ErrGone) {
 		return
 	}
 	if err != nil {
@@ -180,7 +179,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		return
 	}
 	defer machine.Close()
-	kept, err := uninstall(ctx, machine, declared.name, declared.environmentFile, written)
+	kept, err := uninstall(ctx, machine, declared.name, declared.environmentFile)
 	if err != nil {
 		resp.Diagnostics.AddAttributeError(path.Root("target"), summary, fmt.Sprintf("On %s: %v. The next apply goes on from there.", declared.target, err))
 		return
@@ -228,7 +227,7 @@ func (r *Resource) prepare(ctx context.Context, summary string, plan tfsdk.Plan,
 			made.Files[at].Content = markedEnvironment(declared.name, file.Content)
 		}
 	}
-	written, err := recordOf(made.Files)
+	written, err := r.recordWork(ctx, definition, made)
 	if err != nil {
 		diags.AddError(summary, err.Error())
 		return nil
@@ -249,13 +248,21 @@ func (r *Resource) prepare(ctx context.Context, summary string, plan tfsdk.Plan,
 	return prepared
 }
 
+func (r *Resource) recordWork(ctx context.Context, definition map[string]any, made *rendered) (record, error) {
+	plain, err := render(ctx, r.engine, definition, nil)
+	if err != nil {
+		return record{}, err
+	}
+	return recordOf(made.Files, plain)
+}
+
 // install puts everything there and looks whether it is.
 func (w *work) install(ctx context.Context, summary string, diags *diag.Diagnostics) bool {
 	if err := install(ctx, w.machine, w.made.Files, w.declared.timer(), w.declared.enabled); err != nil {
 		diags.AddAttributeError(path.Root("target"), summary, fmt.Sprintf("On %s: %v. The next apply goes on from there.", w.declared.target, err))
 		return false
 	}
-	drift, err := inspect(ctx, w.machine, expectation{written: w.written, rendered: w.made, timer: w.declared.timer(), enabled: w.declared.enabled})
+	drift, err := inspect(ctx, w.machine, expectation{written: w.written, timer: w.declared.timer(), enabled: w.declared.enabled})
 	if err != nil {
 		diags.AddAttributeError(path.Root("target"), summary, fmt.Sprintf("On %s: %v", w.declared.target, err))
 		return false

@@ -30,7 +30,7 @@ const (
 
 var (
 	// nameSyntax is what is a unit's name without escaping: no template instances ("@"), no leading dot or dash.
-	nameSyntax = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:-]*$`)
+	nameSyntax = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
 	variableSyntax = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
@@ -79,9 +79,8 @@ func identityAttributes() map[string]schema.Attribute {
 			PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
 			Validators: []validator.String{
 				stringvalidator.LengthBetween(1, 200),
-				stringvalidator.RegexMatches(nameSyntax, "must be usable as a unit's name: letters, digits, and _ . : - in it (not first: . : -), "+
-					"without \".service\" or \".timer\""),
-				withoutSuffix{".service", ".timer"},
+				stringvalidator.RegexMatches(nameSyntax, "must be usable as a unit's name: letters, digits, _, and . or - but not at its beginning"),
+				withoutSuffix{".service", ".timer", ".json"},
 			},
 		},
 		"overwrite": schema.BoolAttribute{
