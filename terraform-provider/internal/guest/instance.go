@@ -1,0 +1,182 @@
+// Guests that are instances of Incus or LXD.
+
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/recoup/terraform-provider-recoup/internal/lxd"
+	"github.com/recoup/terraform-provider-recoup/internal/settings"
+)
+
+// environment is given because the daemons start programs with hardly any.
+var environment = map[string]string{
+	"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "USER": "root", "LOGNAME": "root", "LANG": "C.UTF-8",
+}
+
+type instance struct {
+	client *lxd.Client
+	name   string
+	label  string // for messages
+}
+
+func openInstance(ctx context.Context, address Address, server settings.LXDServer) (Guest, error) {
+	flavor := lxd.Incus
+	if address.Kind == KindLXD {
+		flavor = lxd.LXD
+	}
+	server.Project = address.Project
+	client, err := lxd.Open(flavor, server)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := client.Instance(ctx, address.Name); err != nil {
+		client.Close()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", address, ErrGone)
+		}
+		return nil, fmt.Errorf("opening %s: %w", address, err)
+	}
+	return NewInstance(client, address.Name), nil
+}
+
+// NewInstance is the guest of an instance that is known to be there. The client stays the caller's only until Close.
+func NewInstance(client *lxd.Client, name string) Guest {
+	label := fmt.Sprintf("%s instance %s/%s", client.Flavor().Name, client.Project(), name)
+	return &instance{client: client, name: name, label: label}
+}
+
+func (i *instance) Close() error {
+	i.client.Close()
+	return nil
+}
+
+func (i *instance) Run(ctx context.Context, argv []string, stdin []byte) (Result, error) {
+	if len(argv) == 0 {
+		return Result{}, errors.New("no program was named")
+	}
+	if len(stdin) == 0 {
+		return i.run(ctx, argv) // without input it is /dev/null already
+	}
+	return runWithInput(ctx, i.run, argv, stdin, i.put, i.RemoveFile)
+}
+
+func (i *instance) run(ctx context.Context, argv []string) (Result, error) {
+	output, err := i.client.Exec(ctx, i.name, argv, environment)
+	if err != nil {
+		return Result{}, i.explain(ctx, fmt.Errorf("running %s in %s: %w", path.Base(argv[0]), i.label, err))
+	}
+	return Result{ExitCode: output.ExitCode, Stdout: output.Stdout, Stderr: output.Stderr}, nil
+}
+
+// explain finds out whether an error comes from the instance's state, which the daemons report in various words.
+func (i *instance) explain(ctx context.Context, err error) error {
+	if lxd.IsUnreachable(err) {
+		return err
+	}
+	found, reading := i.client.Instance(ctx, i.name)
+	switch {
+	case errors.Is(reading, fs.ErrNotExist):
+		return fmt.Errorf("%w (%w)", err, ErrGone)
+	case reading == nil && found.Status != "Running":
+		return fmt.Errorf("%w (%w: its status is %s)", err, ErrStopped, found.Status)
+	}
+	return err
+}
+
+// ReadFile follows symbolic links, as the other guests do.
+func (i *instance) ReadFile(ctx context.Context, name string) (File, error) {
+	at := path.Clean(name)
+	for range 16 {
+		found, err := i.client.ReadFile(ctx, i.name, at)
+		if errors.Is(err, fs.ErrNotExist) {
+			if explained := i.explain(ctx, err); errors.Is(explained, ErrGone) {
+				return File{}, fmt.Errorf("%s: %w", i.label, ErrGone)
+			}
+			return File{}, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		}
+		if err != nil {
+			return File{}, fmt.Errorf("reading %s in %s: %w", name, i.label, err)
+		}
+		switch found.Type {
+		case lxd.Regular:
+			return File{Path: name, Content: found.Content, Mode: fs.FileMode(found.Mode), UID: found.UID, GID: found.GID}, nil
+		case lxd.Symlink:
+			target := string(found.Content)
+			if !path.IsAbs(target) {
+				target = path.Join(path.Dir(at), target)
+			}
+			at = target
+		default:
+			return File{}, notRegular(name)
+		}
+	}
+	return File{}, fmt.Errorf("reading %s in %s: more than 16 symbolic links follow each other", name, i.label)
+}
+
+// put makes a file that was not there. The API creates it empty with its mode and owner, and only then is the content
+// written: at no time can others read it.
+func (i *instance) put(ctx context.Context, file File) error {
+	entry := lxd.File{Type: lxd.Regular, Mode: uint32(unixMode(file.Mode)), UID: file.UID, GID: file.GID}
+	if err := i.client.WriteFile(ctx, i.name, file.Path, entry); err != nil {
+		return err
+	}
+	entry.Content = file.Content
+	return i.client.WriteFile(ctx, i.name, file.Path, entry)
+}
+
+// WriteFile renames in a running instance. The API has no renaming for a stopped one; there nobody looks either.
+func (i *instance) WriteFile(ctx context.Context, file File) error {
+	if err := i.client.MakeDirectories(ctx, i.name, path.Dir(file.Path)); err != nil {
+		return i.explain(ctx, fmt.Errorf("making the directory of %s in %s: %w", file.Path, i.label, err))
+	}
+	found, err := i.client.StatFile(ctx, i.name, file.Path)
+	switch {
+	case err == nil && found.Type == lxd.Directory:
+		return notRegular(file.Path)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("writing %s in %s: %w", file.Path, i.label, err)
+	}
+	state, err := i.client.Instance(ctx, i.name)
+	if err != nil {
+		return fmt.Errorf("writing %s in %s: %w", file.Path, i.label, err)
+	}
+	final := file.Path
+	if state.Status == "Running" {
+		file.Path = temporaryName(final)
+	} else if found.Type != "" {
+		if err := i.RemoveFile(ctx, final); err != nil {
+			return err
+		}
+	}
+	if err = i.put(ctx, file); err == nil && file.Path != final {
+		argv := []string{"/bin/mv", "-f", "--", file.Path, final}
+		var result Result
+		result, err = i.run(ctx, argv)
+		err = Check(argv, result, err)
+	}
+	if err == nil {
+		return nil
+	}
+	cleaning, stop := cleanupContext(ctx)
+	defer stop()
+	_ = i.RemoveFile(cleaning, file.Path)
+	return i.explain(cleaning, fmt.Errorf("writing %s in %s: %w", final, i.label, err))
+}
+
+func (i *instance) RemoveFile(ctx context.Context, name string) error {
+	if err := i.client.RemoveFile(ctx, i.name, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing %s in %s: %w", name, i.label, err)
+	}
+	return nil
+}
+
+// cleanupContext outlives ctx by a little, for what must not be left behind.
+func cleanupContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+}

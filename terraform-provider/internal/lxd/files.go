@@ -1,0 +1,170 @@
+// Files and programs in an instance, by the API alone: neither websockets nor SSH.
+
+package lxd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// FileType is what a path in an instance is.
+type FileType string
+
+// The types that the API knows.
+const (
+	Regular   FileType = "file"
+	Directory FileType = "directory"
+	Symlink   FileType = "symlink"
+)
+
+// File is a file, a directory or a symbolic link (Content is then where it points) in an instance.
+type File struct {
+	Type     FileType
+	Mode     uint32 // permission bits
+	UID, GID int
+	Content  []byte
+}
+
+// ReadFile gives what is at a path. The error is fs.ErrNotExist (errors.Is) where there is nothing.
+func (c *Client) ReadFile(ctx context.Context, instance, name string) (File, error) {
+	return c.readFile(ctx, http.MethodGet, instance, name)
+}
+
+// StatFile is ReadFile without the content.
+func (c *Client) StatFile(ctx context.Context, instance, name string) (File, error) {
+	return c.readFile(ctx, http.MethodHead, instance, name)
+}
+
+func (c *Client) readFile(ctx context.Context, method, instance, name string) (File, error) {
+	response, err := c.send(ctx, method, instancePath(instance)+"/files", url.Values{"path": {name}}, nil, nil)
+	if err != nil {
+		return File{}, err
+	}
+	defer response.Body.Close()
+	prefix := c.flavor.headerPrefix
+	file := File{Type: FileType(response.Header.Get(prefix + "Type"))}
+	mode, err := strconv.ParseUint(strings.TrimPrefix(response.Header.Get(prefix+"Mode"), "0o"), 8, 32)
+	if err != nil {
+		return File{}, fmt.Errorf("%s gave no mode for %s in %s: its answer has %q", c.flavor.Name, name, instance, response.Header.Get(prefix+"Mode"))
+	}
+	file.Mode = uint32(mode) & 0o7777
+	file.UID, _ = strconv.Atoi(response.Header.Get(prefix + "Uid"))
+	file.GID, _ = strconv.Atoi(response.Header.Get(prefix + "Gid"))
+	if method == http.MethodHead || file.Type == Directory {
+		return file, nil
+	}
+	if file.Content, err = io.ReadAll(response.Body); err != nil {
+		return File{}, c.explainTransport(err)
+	}
+	if file.Type == Symlink {
+		file.Content = symlinkTarget(file.Content)
+	}
+	return file, nil
+}
+
+// symlinkTarget takes both forms that daemons have answered with: the bare target, and the API's JSON around it.
+func symlinkTarget(body []byte) []byte {
+	var answer struct {
+		Metadata []string `json:"metadata"`
+	}
+	if json.Unmarshal(body, &answer) == nil && len(answer.Metadata) == 1 {
+		return []byte(answer.Metadata[0])
+	}
+	return bytes.TrimSpace(body)
+}
+
+// WriteFile makes the file, directory or link. It is not atomic, and an existing file keeps its mode and owner.
+func (c *Client) WriteFile(ctx context.Context, instance, name string, file File) error {
+	prefix := c.flavor.headerPrefix
+	header := http.Header{"Content-Type": {"application/octet-stream"}}
+	header.Set(prefix+"Type", string(file.Type))
+	header.Set(prefix+"Mode", fmt.Sprintf("%04o", file.Mode))
+	header.Set(prefix+"Uid", strconv.Itoa(file.UID))
+	header.Set(prefix+"Gid", strconv.Itoa(file.GID))
+	header.Set(prefix+"Write", "overwrite")
+	response, err := c.send(ctx, http.MethodPost, instancePath(instance)+"/files", url.Values{"path": {name}}, header, bytes.NewReader(file.Content))
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}
+
+// MakeDirectories makes the directories that are missing down to name, owned by root, with mode 0755.
+func (c *Client) MakeDirectories(ctx context.Context, instance, name string) error {
+	name = path.Clean(name)
+	if name == "/" || name == "." {
+		return nil
+	}
+	if _, err := c.StatFile(ctx, instance, name); err == nil {
+		return nil
+	}
+	if err := c.MakeDirectories(ctx, instance, path.Dir(name)); err != nil {
+		return err
+	}
+	return c.WriteFile(ctx, instance, name, File{Type: Directory, Mode: 0o755})
+}
+
+// RemoveFile removes a file or an empty directory. The error is fs.ErrNotExist (errors.Is) where there is nothing.
+func (c *Client) RemoveFile(ctx context.Context, instance, name string) error {
+	_, err := c.change(ctx, http.MethodDelete, instancePath(instance)+"/files", url.Values{"path": {name}}, "", nil)
+	return err
+}
+
+// Output is what a program left.
+type Output struct {
+	ExitCode       int
+	Stdout, Stderr []byte
+}
+
+// Exec runs a program as root and waits for it. It has no input: what it must read has to be in a file.
+func (c *Client) Exec(ctx context.Context, instance string, command []string, environment map[string]string) (Output, error) {
+	done, err := c.change(ctx, http.MethodPost, instancePath(instance)+"/exec", nil, "", map[string]any{
+		"command": command, "environment": environment, "user": 0, "group": 0, "cwd": "/root",
+		"wait-for-websocket": false, "interactive": false, "record-output": true,
+	})
+	var output Output
+	if err != nil && done.Metadata["return"] == nil {
+		return output, err
+	}
+	code, ok := done.Metadata["return"].(float64)
+	if !ok {
+		return output, fmt.Errorf("%s did not say how %q ended in %s", c.flavor.Name, command[0], instance)
+	}
+	output.ExitCode = int(code)
+	logs, _ := done.Metadata["output"].(map[string]any)
+	for descriptor, into := range map[string]*[]byte{"1": &output.Stdout, "2": &output.Stderr} {
+		log, ok := logs[descriptor].(string)
+		if !ok {
+			continue
+		}
+		if *into, err = c.takeLog(ctx, log); err != nil {
+			return output, fmt.Errorf("reading what %q wrote in %s: %w", command[0], instance, err)
+		}
+	}
+	return output, nil
+}
+
+// takeLog reads a recorded output and removes it: outputs would pile up on the host otherwise.
+func (c *Client) takeLog(ctx context.Context, path string) ([]byte, error) {
+	response, err := c.send(ctx, http.MethodGet, path, nil, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, c.explainTransport(err)
+	}
+	if deletion, err := c.send(ctx, http.MethodDelete, path, nil, nil, nil); err == nil {
+		deletion.Body.Close()
+	}
+	return text, nil
+}

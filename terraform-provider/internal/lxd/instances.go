@@ -1,0 +1,166 @@
+// Instances, and what they need to know of images, networks and profiles.
+
+package lxd
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Device is one of an instance's devices: its keys and values, "type" among them.
+type Device map[string]string
+
+// Instance is a container or virtual machine.
+type Instance struct {
+	Name            string            `json:"name"`
+	Description     string            `json:"description"`
+	Type            string            `json:"type"`
+	Architecture    string            `json:"architecture"`
+	Status          string            `json:"status"`
+	Ephemeral       bool              `json:"ephemeral"`
+	Profiles        []string          `json:"profiles"`
+	Config          map[string]string `json:"config"`
+	Devices         map[string]Device `json:"devices"`
+	ExpandedConfig  map[string]string `json:"expanded_config"`
+	ExpandedDevices map[string]Device `json:"expanded_devices"`
+	Location        string            `json:"location"`
+	ETag            string            `json:"-"`
+}
+
+// Source is where a new instance's root comes from.
+type Source struct {
+	Type        string `json:"type"`
+	Alias       string `json:"alias,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	Server      string `json:"server,omitempty"`
+	Protocol    string `json:"protocol,omitempty"`
+	Mode        string `json:"mode,omitempty"`
+}
+
+// NewInstance is what CreateInstance sends. Profiles nil: the daemon's default.
+type NewInstance struct {
+	Name     string            `json:"name"`
+	Type     string            `json:"type"`
+	Profiles []string          `json:"profiles"`
+	Config   map[string]string `json:"config"`
+	Devices  map[string]Device `json:"devices"`
+	Source   Source            `json:"source"`
+}
+
+// Server is what the daemon says of itself.
+type Server struct {
+	APIExtensions []string `json:"api_extensions"`
+	Auth          string   `json:"auth"`
+	Environment   struct {
+		Server                 string `json:"server"`
+		ServerVersion          string `json:"server_version"`
+		ServerName             string `json:"server_name"`
+		CertificateFingerprint string `json:"certificate_fingerprint"`
+	} `json:"environment"`
+}
+
+// Network is one of the host's networks.
+type Network struct {
+	Name    string            `json:"name"`
+	Type    string            `json:"type"`
+	Managed bool              `json:"managed"`
+	Config  map[string]string `json:"config"`
+}
+
+// Profile is a set of configuration that instances share.
+type Profile struct {
+	Config  map[string]string `json:"config"`
+	Devices map[string]Device `json:"devices"`
+}
+
+// State is how an instance is at this moment.
+type State struct {
+	Status  string `json:"status"`
+	Network map[string]struct {
+		Addresses []struct {
+			Family  string `json:"family"`
+			Address string `json:"address"`
+			Netmask string `json:"netmask"`
+			Scope   string `json:"scope"`
+		} `json:"addresses"`
+		HWAddr string `json:"hwaddr"`
+	} `json:"network"`
+}
+
+func instancePath(name string) string { return "/1.0/instances/" + url.PathEscape(name) }
+
+// Server asks the daemon for itself. A client that it does not trust gets an error.
+func (c *Client) Server(ctx context.Context) (Server, error) {
+	var server Server
+	_, _, err := c.call(ctx, http.MethodGet, "/1.0", nil, "", nil, &server)
+	if err == nil && server.Auth == "untrusted" {
+		return server, c.explainRefusal(&Error{Server: c.flavor.Name, Request: "GET /1.0", Code: http.StatusForbidden, Message: "not authorized"})
+	}
+	return server, err
+}
+
+// Instance gives an instance; the error is fs.ErrNotExist (errors.Is) where there is none.
+func (c *Client) Instance(ctx context.Context, name string) (Instance, error) {
+	var instance Instance
+	_, etag, err := c.call(ctx, http.MethodGet, instancePath(name), nil, "", nil, &instance)
+	instance.ETag = etag
+	return instance, err
+}
+
+// CreateInstance makes an instance and does not start it.
+func (c *Client) CreateInstance(ctx context.Context, instance NewInstance) error {
+	_, err := c.change(ctx, http.MethodPost, "/1.0/instances", nil, "", instance)
+	return err
+}
+
+// UpdateInstance puts back an instance that Instance gave and that was changed. Where somebody else changed it meanwhile, the daemon refuses.
+func (c *Client) UpdateInstance(ctx context.Context, instance Instance) error {
+	_, err := c.change(ctx, http.MethodPut, instancePath(instance.Name), nil, instance.ETag, map[string]any{
+		"architecture": instance.Architecture, "config": instance.Config, "devices": instance.Devices, "ephemeral": instance.Ephemeral,
+		"profiles": instance.Profiles, "description": instance.Description,
+	})
+	return err
+}
+
+// SetState starts, stops or restarts. timeout, in seconds, is how long a guest may take for a clean stop; with force it is not asked.
+func (c *Client) SetState(ctx context.Context, name, action string, timeout int, force bool) error {
+	_, err := c.change(ctx, http.MethodPut, instancePath(name)+"/state", nil, "", map[string]any{"action": action, "timeout": timeout, "force": force})
+	return err
+}
+
+// State gives status and addresses.
+func (c *Client) State(ctx context.Context, name string) (State, error) {
+	var state State
+	_, _, err := c.call(ctx, http.MethodGet, instancePath(name)+"/state", nil, "", nil, &state)
+	return state, err
+}
+
+// DeleteInstance removes a stopped instance.
+func (c *Client) DeleteInstance(ctx context.Context, name string) error {
+	_, err := c.change(ctx, http.MethodDelete, instancePath(name), nil, "", nil)
+	return err
+}
+
+// Network gives a network; unmanaged ones, which the host made, are among them.
+func (c *Client) Network(ctx context.Context, name string) (Network, error) {
+	var network Network
+	_, _, err := c.call(ctx, http.MethodGet, "/1.0/networks/"+url.PathEscape(name), nil, "", nil, &network)
+	return network, err
+}
+
+// Profile gives a profile.
+func (c *Client) Profile(ctx context.Context, name string) (Profile, error) {
+	var profile Profile
+	_, _, err := c.call(ctx, http.MethodGet, "/1.0/profiles/"+url.PathEscape(name), nil, "", nil, &profile)
+	return profile, err
+}
+
+// ImageAlias gives the fingerprint that an alias of a local image stands for.
+func (c *Client) ImageAlias(ctx context.Context, alias string) (string, error) {
+	var entry struct {
+		Target string `json:"target"`
+	}
+	_, _, err := c.call(ctx, http.MethodGet, "/1.0/images/aliases/"+url.PathEscape(alias), nil, "", nil, &entry)
+	return entry.Target, err
+}

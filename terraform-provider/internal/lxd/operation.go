@@ -1,0 +1,76 @@
+// Work that the daemon does in the background: waiting for it, and calling it off.
+
+package lxd
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+type operation struct {
+	ID         string         `json:"id"`
+	Status     string         `json:"status"`
+	StatusCode int            `json:"status_code"`
+	Err        string         `json:"err"`
+	MayCancel  bool           `json:"may_cancel"`
+	Metadata   map[string]any `json:"metadata"`
+}
+
+const operationSuccess = 200
+
+// change makes a request that starts an operation, and waits for its end.
+func (c *Client) change(ctx context.Context, method, path string, query url.Values, etag string, body any) (operation, error) {
+	running, _, err := c.call(ctx, method, path, query, etag, body, nil)
+	if err != nil || running == "" {
+		return operation{}, err
+	}
+	return c.wait(ctx, running, method+" "+path)
+}
+
+// wait polls in long polls rather than in one endless request, so that a proxy in between that drops idle connections does no harm.
+func (c *Client) wait(ctx context.Context, path, request string) (operation, error) {
+	for {
+		var state operation
+		_, _, err := c.call(ctx, http.MethodGet, path+"/wait", url.Values{"timeout": {"20"}}, "", nil, &state)
+		if err != nil {
+			if ctx.Err() != nil {
+				c.cancel(path)
+			}
+			return operation{}, err
+		}
+		switch {
+		case state.StatusCode == operationSuccess:
+			return state, nil
+		case state.StatusCode >= 400:
+			refusal := &Error{Server: c.flavor.Name, Request: request, Code: state.StatusCode, Message: state.Err}
+			if state.Err == "" {
+				refusal.Message = state.Status
+			}
+			return state, c.explainRefusal(refusal)
+		}
+		// An answer before the end without an error: the long poll's time is over.
+		select {
+		case <-ctx.Done():
+			c.cancel(path)
+			return operation{}, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// cancel is asked for when nobody waits any more, hence the context of its own. Not every operation can be cancelled; the
+// daemon says so, and nothing is lost by having asked.
+func (c *Client) cancel(path string) {
+	ctx, stop := context.WithTimeout(context.Background(), 5*time.Second)
+	defer stop()
+	_, _, _ = c.call(ctx, http.MethodDelete, path, nil, "", nil, nil)
+}
+
+// IsUnreachable says whether nothing is known of what the server did: it may have done what was asked.
+func IsUnreachable(err error) bool {
+	var unreachable *UnreachableError
+	return errors.As(err, &unreachable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
