@@ -127,11 +127,22 @@ func importDefinition(definition map[string]any, summary string, req resource.Re
 	resp.State.Raw = tftypes.NewValue(kind, values)
 }
 
-// importedRecord has what the engine would write for the units; and the environment file as it is, unless another schedule wrote it.
+// importedRecord has the units as they are, if recoup made them: where a repository is a directory they name it, which is not known
+// here. And it has the environment file as it is, unless another schedule wrote it.
 func importedRecord(ctx context.Context, machine guest.Guest, made *rendered, declared declaration) (record, error) {
 	written, err := recordOf(made.Files, made)
 	if err != nil {
 		return record{}, err
+	}
+	for _, unit := range []string{unitPath(declared.timer()), unitPath(declared.service())} {
+		found, err := machine.ReadFile(ctx, unit)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return record{}, fmt.Errorf("read %s: %w", unit, err)
+		}
+		if print, there := written.Files[unit]; there && strings.HasPrefix(string(found.Content), unitMark) {
+			print.Content = string(found.Content)
+			written.Files[unit] = print
+		}
 	}
 	found, err := machine.ReadFile(ctx, declared.environmentFile)
 	if errors.Is(err, fs.ErrNotExist) {
