@@ -78,7 +78,7 @@ func (c *Client) run(ctx context.Context, executable, method string, request []b
 	progress func(json.RawMessage)) error {
 	started := time.Now()
 	conversation := &call{executable: executable, method: method, secrets: secrets, result: result, progress: progress}
-	err := conversation.run(ctx, request, environment(c.settings.EngineEnvironment))
+	err := conversation.run(ctx, request, Environment(c.settings.EngineEnvironment))
 	fields := map[string]any{"method": method, "milliseconds": time.Since(started).Milliseconds()}
 	if err != nil {
 		fields["error"] = err.Error() // redacted; parameters and results are never logged
