@@ -4,14 +4,17 @@ package provider
 import (
 	"context"
 
+	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
+	"github.com/recoup/terraform-provider-recoup/internal/backuprun"
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
+	"github.com/recoup/terraform-provider-recoup/internal/schedule"
 )
 
 // Address is how configurations name the provider.
@@ -24,6 +27,7 @@ type recoupProvider struct {
 var (
 	_ provider.ProviderWithFunctions          = (*recoupProvider)(nil)
 	_ provider.ProviderWithEphemeralResources = (*recoupProvider)(nil)
+	_ provider.ProviderWithActions            = (*recoupProvider)(nil)
 )
 
 // New gives the maker of providers of this version that the framework's servers ask for.
@@ -56,7 +60,10 @@ func (p *recoupProvider) Configure(ctx context.Context, request provider.Configu
 }
 
 func (p *recoupProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{}
+	return []func() resource.Resource{
+		schedule.NewResource,
+		backuprun.NewResource,
+	}
 }
 
 func (p *recoupProvider) DataSources(context.Context) []func() datasource.DataSource {
@@ -69,4 +76,10 @@ func (p *recoupProvider) EphemeralResources(context.Context) []func() ephemeral.
 
 func (p *recoupProvider) Functions(context.Context) []func() function.Function {
 	return []func() function.Function{}
+}
+
+func (p *recoupProvider) Actions(context.Context) []func() action.Action {
+	return []func() action.Action{
+		backuprun.NewAction,
+	}
 }

@@ -46,7 +46,7 @@ func (r *Resource) readImported(ctx context.Context, declared declaration, req r
 		return
 	}
 	defer machine.Close()
-	file := definitionPath(declared.name)
+	file := DefinitionPath(declared.name)
 	found, err := machine.ReadFile(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		resp.Diagnostics.AddError(summary, fmt.Sprintf("There is no %s on %s: no schedule of recoup's is named %s there. Units that were written "+

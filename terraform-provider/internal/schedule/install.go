@@ -61,7 +61,7 @@ func refuseForeign(ctx context.Context, machine guest.Guest, id, name string, fi
 const unitMark = "# Made by `recoup schedule` "
 
 func foreignUnit(found guest.File, id, name string) error {
-	if found.Path != definitionPath(name) && !strings.HasPrefix(string(found.Content), unitMark) {
+	if found.Path != DefinitionPath(name) && !strings.HasPrefix(string(found.Content), unitMark) {
 		return &occupied{path: found.Path, why: "is there already, and was not written by recoup",
 			remedy: "Choose another `name`, remove what is there, or say `overwrite = true` to replace it."}
 	}
@@ -191,7 +191,7 @@ func uninstall(ctx context.Context, machine guest.Guest, name, environmentFile s
 			return "", err
 		}
 	}
-	for _, file := range []string{unitPath(timer), unitPath(service), definitionPath(name)} {
+	for _, file := range []string{unitPath(timer), unitPath(service), DefinitionPath(name)} {
 		if err := machine.RemoveFile(ctx, file); err != nil {
 			return "", fmt.Errorf("remove %s: %w", file, err)
 		}
@@ -253,7 +253,7 @@ func environmentUsers(ctx context.Context, machine guest.Guest, file string) ([]
 		if !isDefinition {
 			continue
 		}
-		found, err := machine.ReadFile(ctx, definitionPath(name))
+		found, err := machine.ReadFile(ctx, DefinitionPath(name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -21,7 +21,8 @@ func providerAttribute(target string) string {
 	return scheme
 }
 
-func openerOf(data *providerdata.Data) Opener {
+// OpenerOf reaches targets with what the provider was told.
+func OpenerOf(data *providerdata.Data) Opener {
 	return func(ctx context.Context, target string) (guest.Guest, error) {
 		return guest.Open(ctx, target, data.Settings)
 	}

@@ -97,7 +97,7 @@ func TestRefusedWhilePlanning(t *testing.T) {
 		attributes map[string]string
 		says       string
 	}{
-		"calendar":       {map[string]string{"calendar": `["0 2 * * *", "61 2 * * *"]`}, "there is no minute 61"},
+		"calendar":       {map[string]string{"calendar": `["0 2 * * *", "61 2 * * *"]`}, "There is no minute 61."},
 		"no calendar":    {map[string]string{"calendar": `[]`}, "at least 1 elements"},
 		"name":           {map[string]string{"name": `"a b"`}, "must be usable as a unit's name"},
 		"name's ending":  {map[string]string{"name": `"x.timer"`}, `write "x"`},

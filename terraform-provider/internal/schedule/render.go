@@ -31,7 +31,8 @@ const (
 
 func unitPath(unit string) string { return path.Join(unitDirectory, unit) }
 
-func definitionPath(name string) string { return path.Join(definitionDirectory, name+".json") }
+// DefinitionPath is where a schedule's definition is on its machine.
+func DefinitionPath(name string) string { return path.Join(definitionDirectory, name+".json") }
 
 // rendered is what the engine makes of a definition.
 type rendered struct {
@@ -86,11 +87,11 @@ func render(ctx context.Context, client Engine, definition map[string]any, secre
 // definition gives the definition as the engine writes it.
 func (r *rendered) definition(name string) (map[string]any, error) {
 	for _, file := range r.Files {
-		if file.Path == definitionPath(name) {
+		if file.Path == DefinitionPath(name) {
 			return parseDefinition([]byte(file.Content))
 		}
 	}
-	return nil, fmt.Errorf("the engine rendered no %s: it is older or newer than the provider", definitionPath(name))
+	return nil, fmt.Errorf("the engine rendered no %s: it is older or newer than the provider", DefinitionPath(name))
 }
 
 // addEngineError puts an error of the engine at the attribute that is to blame.
@@ -98,17 +99,32 @@ func addEngineError(diags *diag.Diagnostics, summary string, err error) {
 	var refusal *engine.Error
 	if errors.As(err, &refusal) {
 		if attribute, ok := attributePath(refusal.Attribute); ok {
-			diags.AddAttributeError(attribute, summary, refusal.Message)
+			// The engine begins with the parameter's name, which the attribute says already.
+			diags.AddAttributeError(attribute, summary, sentence(strings.TrimPrefix(refusal.Message, refusal.Attribute+": ")))
 			return
 		}
 	}
 	diags.AddError(summary, err.Error())
 }
 
+func sentence(text string) string {
+	if text == "" {
+		return "The engine gave no reason."
+	}
+	if !strings.ContainsAny(text[len(text)-1:], ".!?") {
+		text += "."
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
 // attributePath translates the engine's path of a parameter ("schedule.backup.paths[0]") into the attribute's.
 func attributePath(parameter string) (tfpath.Path, bool) {
-	if strings.HasPrefix(parameter, "secret_environment") {
-		return tfpath.Root("secret_environment_wo"), true
+	if name, secret := strings.CutPrefix(parameter, "secret_environment"); secret {
+		attribute := tfpath.Root("secret_environment_wo")
+		if variable := strings.TrimPrefix(name, "."); variable != "" {
+			attribute = attribute.AtMapKey(variable)
+		}
+		return attribute, true
 	}
 	steps := strings.FieldsFunc(strings.TrimPrefix(parameter, "schedule."), func(r rune) bool { return r == '.' || r == '[' || r == ']' })
 	if len(steps) == 0 || !slices.Contains(definitionMembers(), steps[0]) {

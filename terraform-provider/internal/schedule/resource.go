@@ -51,7 +51,7 @@ func (r *Resource) Configure(_ context.Context, req resource.ConfigureRequest, r
 	if data == nil || r.engine != nil {
 		return
 	}
-	r.engine, r.open, r.knows = data.Engine, openerOf(data), data.Knows
+	r.engine, r.open, r.knows = data.Engine, OpenerOf(data), data.Knows
 }
 
 // ID names a schedule everywhere: in states, imports, and for recoup_backup_run.

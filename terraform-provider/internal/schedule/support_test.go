@@ -64,7 +64,7 @@ func (e *fakeEngine) render(definition map[string]any, secrets map[string]string
 	var onCalendar []string
 	for at, expression := range definition["calendar"].([]any) {
 		if strings.Contains(expression.(string), "61") {
-			return nil, &engine.Error{Code: engine.CodeInvalid, Attribute: fmt.Sprintf("schedule.calendar[%d]", at), Message: "there is no minute 61"}
+			return nil, &engine.Error{Code: engine.CodeInvalid, Attribute: fmt.Sprintf("schedule.calendar[%d]", at), Message: fmt.Sprintf("schedule.calendar[%d]: there is no minute 61", at)}
 		}
 		onCalendar = append(onCalendar, "on "+expression.(string))
 	}

@@ -77,6 +77,9 @@ func (m *Machine) startService(unit string) {
 	if m.Service != nil {
 		run = m.Service(unit)
 	}
+	if run.Refused {
+		return
+	}
 	m.runs++
 	run.id = fmt.Sprintf("%032x", m.runs)
 	m.properties[unit] = run
@@ -90,6 +93,8 @@ func (m *Machine) show(unit string) guest.Result {
 	}
 	switch {
 	case !ran:
+	case run.Polls == 0 && run.Forgets:
+		run = ServiceRun{}
 	case run.Polls > 0:
 		state = "activating"
 		run.Polls--
@@ -108,8 +113,8 @@ func (m *Machine) show(unit string) guest.Result {
 
 func (m *Machine) journalctl(arguments []string) guest.Result {
 	asked := strings.Join(arguments, " ")
-	for _, run := range m.properties {
-		if run.id != "" && strings.Contains(asked, run.id) {
+	for unit, run := range m.properties {
+		if run.id != "" && (strings.Contains(asked, run.id) || strings.Contains(asked, "--unit="+unit)) {
 			return guest.Result{Stdout: []byte(run.Journal)}
 		}
 	}
