@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	// stopGrace is how long a cancelled engine may take to give back its locks. Terraform itself waits for providers without a
-	// limit after the first interrupt.
-	stopGrace = 20 * time.Second
-
 	// longestLine bounds what is held in memory for one message: a list of a million files is some 300 MB.
 	longestLine = 1 << 30
 
 	keptStderr = 8 << 10
 )
+
+// stopGrace is how long a cancelled engine may take to give back its locks. Terraform itself waits for providers without a
+// limit after the first interrupt. A variable for the tests.
+var stopGrace = 20 * time.Second
 
 // message is any line of the engine.
 type message struct {

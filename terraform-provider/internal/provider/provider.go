@@ -12,9 +12,13 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	"github.com/recoup/terraform-provider-recoup/internal/backuprun"
+	"github.com/recoup/terraform-provider-recoup/internal/bucket"
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
+	"github.com/recoup/terraform-provider-recoup/internal/functions"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
+	"github.com/recoup/terraform-provider-recoup/internal/repository"
 	"github.com/recoup/terraform-provider-recoup/internal/schedule"
+	"github.com/recoup/terraform-provider-recoup/internal/snapshots"
 )
 
 // Address is how configurations name the provider.
@@ -63,19 +67,32 @@ func (p *recoupProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		schedule.NewResource,
 		backuprun.NewResource,
+		bucket.NewResource,
+		repository.NewResource,
 	}
 }
 
 func (p *recoupProvider) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{}
+	return []func() datasource.DataSource{
+		bucket.NewUsage,
+		repository.NewStats,
+		snapshots.NewSnapshots,
+		snapshots.NewFiles,
+	}
 }
 
 func (p *recoupProvider) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
-	return []func() ephemeral.EphemeralResource{}
+	return []func() ephemeral.EphemeralResource{
+		repository.NewKey,
+	}
 }
 
 func (p *recoupProvider) Functions(context.Context) []func() function.Function {
-	return []func() function.Function{}
+	return []func() function.Function{
+		functions.NewOnCalendar,
+		functions.NewCronNext,
+		functions.NewRetentionPreview,
+	}
 }
 
 func (p *recoupProvider) Actions(context.Context) []func() action.Action {

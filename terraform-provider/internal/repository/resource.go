@@ -16,6 +16,7 @@ import (
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
 	"github.com/recoup/terraform-provider-recoup/internal/password"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
+	"github.com/recoup/terraform-provider-recoup/internal/validate"
 )
 
 type repositoryResource struct {
@@ -149,7 +150,7 @@ func (r *repositoryResource) Read(ctx context.Context, request resource.ReadRequ
 	var state repositoryModel
 	diags.Append(request.State.Get(ctx, &state)...)
 	where := state.Location.ValueString()
-	if diags.HasError() || onS3(where) && !r.data.Knows("s3") {
+	if diags.HasError() || validate.IsOnS3(where) && !r.data.Knows("s3") {
 		return // the server is not known yet: the state stays as it is
 	}
 	imported := state.DeletionProtection.IsNull()

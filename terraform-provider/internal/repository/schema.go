@@ -22,6 +22,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/recoup/terraform-provider-recoup/internal/validate"
 )
 
 // Schema says what can be declared of a repository.
@@ -33,7 +35,7 @@ func (r *repositoryResource) Schema(_ context.Context, _ resource.SchemaRequest,
 			Required: true,
 			MarkdownDescription: "Where the repository is, as restic writes it: `s3:http://10.20.0.103:9000/restic-backups/host`, or a directory of the " +
 				"machine that runs Terraform. Another location means another repository; the old one is treated as when it is destroyed.",
-			Validators:    []validator.String{stringvalidator.LengthAtLeast(1), location()},
+			Validators:    []validator.String{stringvalidator.LengthAtLeast(1), validate.Location()},
 			PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()},
 		},
 		"previous_password_wo": schema.StringAttribute{
@@ -54,7 +56,7 @@ func (r *repositoryResource) Schema(_ context.Context, _ resource.SchemaRequest,
 			MarkdownDescription: "Another repository, whose way of cutting files into pieces a new one takes over, so that what is copied between both is " +
 				"not stored twice. It counts when the repository is made, and is not looked at afterwards.",
 			Attributes: merge(passwordAttributes("copy_chunker_parameters_from"), map[string]schema.Attribute{
-				"location": schema.StringAttribute{Required: true, MarkdownDescription: "Where the other repository is.", Validators: []validator.String{location()}},
+				"location": schema.StringAttribute{Required: true, MarkdownDescription: "Where the other repository is.", Validators: []validator.String{validate.Location()}},
 			}),
 		},
 		"extra_keys": schema.MapNestedAttribute{
