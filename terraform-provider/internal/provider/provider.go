@@ -13,6 +13,7 @@ import (
 
 	"github.com/recoup/terraform-provider-recoup/internal/backuprun"
 	"github.com/recoup/terraform-provider-recoup/internal/bucket"
+	"github.com/recoup/terraform-provider-recoup/internal/container"
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
 	"github.com/recoup/terraform-provider-recoup/internal/functions"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
@@ -69,6 +70,7 @@ func (p *recoupProvider) Resources(context.Context) []func() resource.Resource {
 		backuprun.NewResource,
 		bucket.NewResource,
 		repository.NewResource,
+		container.NewResource,
 	}
 }
 
