@@ -103,6 +103,7 @@ void run(context& call) {
   engine_methods methods;
   add_bucket_methods(methods);
   add_repository_methods(methods);
+  add_schedule_methods(methods);
   engine(call, methods).run();
 }
 

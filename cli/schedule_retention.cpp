@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include <recoup/fs/parse_size.hpp>
 #include <recoup/fs/path.hpp>
 
 namespace recoup::cli {
@@ -27,7 +28,7 @@ retention_policy policy_of(const schedule_retention& retention) {
     try {
       return calendar_duration::parse(text);
     } catch (const error& problem) {
-      throw schedule_error(std::string("retention.") + member, "\"" + text + "\" is not a span such as 1y5m7d2h: " + problem.what());
+      throw schedule_error(member, "\"" + text + "\" is not a span such as 1y5m7d2h: " + problem.what());
     }
   };
   policy.within = span("keep_within", retention.keep_within);
@@ -42,7 +43,11 @@ retention_policy policy_of(const schedule_retention& retention) {
 
 forget_options forget_options_of(const schedule_definition& definition, const std::string& host) {
   forget_options options;
-  options.policy = policy_of(*definition.retention);
+  try {
+    options.policy = policy_of(*definition.retention);
+  } catch (const schedule_error& problem) {
+    throw schedule_error("retention." + problem.path(), problem.reason());
+  }
   try {
     options.group_by = snapshot_grouping::parse(definition.retention->group_by);
   } catch (const error& problem) {
@@ -52,6 +57,17 @@ forget_options forget_options_of(const schedule_definition& definition, const st
   options.filter.tags = {definition.backup.tags.empty() ? std::vector<std::string>{""} : definition.backup.tags};
   options.filter.paths = sorted_paths(definition.backup.paths);
   return options;
+}
+
+void require_runnable(const schedule_definition& definition) {
+  if (definition.retention) (void)forget_options_of(definition, "");
+  if (!definition.backup.exclude_larger_than.empty()) {
+    try {
+      (void)parse_size(definition.backup.exclude_larger_than);
+    } catch (const error& problem) {
+      throw schedule_error("backup.exclude_larger_than", problem.what());
+    }
+  }
 }
 
 std::vector<found_snapshot> snapshots_of_schedule(repository& repo, const schedule_definition& definition,

@@ -65,28 +65,33 @@ public:
     check_environment();
     check_backup();
     check_times();
-    if (all_.retention) check_retention(*all_.retention);
-    if (all_.check && has_control_characters(all_.check->read_data_subset)) refuse("check.read_data_subset", "has control characters in it");
+    if (all_.retention) try {
+        check_retention(*all_.retention);
+      } catch (const schedule_error& problem) {
+        refuse(problem.path().empty() ? "retention" : "retention." + problem.path(), problem.reason());
+      }
+    if (all_.check) check_subset(all_.check->read_data_subset);
     check_limits();
     check_commands("commands_before", all_.commands_before);
     check_commands("commands_after", all_.commands_after);
     for (std::size_t i = 0; i < all_.on_failure.size(); ++i) check_unit(at("on_failure", i), all_.on_failure[i]);
   }
 
+  /// Paths in errors are relative to the policy.
   static void check_retention(const schedule_retention& rules) {
     const std::pair<const char*, std::int64_t> counts[] = {
         {"keep_last", rules.keep_last},     {"keep_hourly", rules.keep_hourly},   {"keep_daily", rules.keep_daily},
         {"keep_weekly", rules.keep_weekly}, {"keep_monthly", rules.keep_monthly}, {"keep_yearly", rules.keep_yearly}};
     bool any = !rules.keep_tags.empty();
     for (const auto& [name, count] : counts) {
-      if (count < -1) refuse(std::string("retention.") + name, "is how many to keep: 0 or more, or -1 for all");
+      if (count < -1) refuse(name, "is how many to keep: 0 or more, or -1 for all");
       any = any || count != 0;
     }
     for (const auto* span : {&rules.keep_within, &rules.keep_within_hourly, &rules.keep_within_daily, &rules.keep_within_weekly,
                              &rules.keep_within_monthly, &rules.keep_within_yearly})
       any = any || !span->empty();
     if (!any)
-      refuse("retention", "keeps nothing: give at least one of keep_last, keep_daily, keep_within, …, or leave retention out, "
+      refuse("", "keeps nothing: give at least one of keep_last, keep_daily, keep_within, …, or leave retention out, "
                           "and nothing is ever forgotten");
   }
 
@@ -187,6 +192,21 @@ private:
       for (const auto& word : commands[i])
         if (word.find('\0') != std::string::npos) refuse(at(member, i), "holds a zero byte, which no argument can");
     }
+  }
+
+  /// As `check --read-data-subset` takes it; that a number makes sense is asked there.
+  static void check_subset(const std::string& subset) {
+    auto text = std::string_view(subset);
+    if (text.empty()) return;
+    if (!take_number(text).empty()) {
+      if (text.starts_with('/')) {
+        text.remove_prefix(1);
+        if (!take_number(text).empty() && text.empty()) return;
+      } else if (is_one_of(text, {"", "%", "k", "K", "m", "M", "g", "G", "t", "T"})) {
+        return;
+      }
+    }
+    refuse("check.read_data_subset", "\"" + subset + "\" is none of \"2%\" (at random), \"1/10\" (the first tenth), \"5G\" (about so much)");
   }
 
   void check_unit(const std::string& member, const std::string& unit) const {
