@@ -90,12 +90,23 @@ inline void normalise(calendar_ranges& ranges) {
   ranges.erase(repeated.begin(), repeated.end());
 }
 
+/// Every second, and whole seconds beside it that are among them: systemd writes `*`.
+inline void leave_out_repeated_seconds(calendar_ranges& microseconds) {
+  const calendar_range every_second{0, calendar_range::no_end, microseconds_per_second};
+  const auto is_among_them = [](const calendar_range& range) {
+    return range.first % microseconds_per_second == 0 && range.step % microseconds_per_second == 0;
+  };
+  if (std::ranges::find(microseconds, every_second) == microseconds.end()) return;
+  std::erase_if(microseconds, [&](const calendar_range& range) { return range != every_second && is_among_them(range); });
+}
+
 inline void normalise(calendar_event& event) {
   if ((event.weekdays & all_weekdays) == all_weekdays) event.weekdays = 0;
   if (event.days.empty()) event.counts_from_month_end = false;
   for (auto* ranges :
        {&event.years, &event.months, &event.days, &event.hours, &event.minutes, &event.microseconds})
     normalise(*ranges);
+  leave_out_repeated_seconds(event.microseconds);
 }
 
 }  // namespace calendar_parts

@@ -16,19 +16,28 @@ namespace recoup {
 
 namespace cron_writing {
 
+/// Whether it is every step-th value from the lowest on: "*/15".
+[[nodiscard]] inline bool is_star_with_step(const calendar_range& range, const calendar_parts::part_limits& limits) noexcept {
+  return range.first == limits.lowest && range.step > 1 &&
+         (range.last == calendar_range::no_end || range.last + range.step > limits.highest);
+}
+
 /// A field, `*` for any value. With `may_start_with_star` also "*/15", which in a field for days has a meaning of its own.
 [[nodiscard]] inline std::string field(const calendar_ranges& ranges, const calendar_parts::part_limits& limits,
                                        bool may_start_with_star = true) {
-  std::string text = ranges.empty() ? "*" : "";
+  if (cron_parts::are_everything(ranges, limits)) return "*";
+  std::string text;
   for (const auto& range : ranges) {
     if (!text.empty()) text += ',';
-    const bool is_open = range.last == calendar_range::no_end && range.step > 0;
-    if (is_open && range.first == limits.lowest && may_start_with_star)
+    if (may_start_with_star && is_star_with_step(range, limits)) {
       text += '*';
-    else
+    } else {
       text += std::to_string(range.first);
-    if (is_open && text.back() != '*') text += '-' + std::to_string(limits.highest);
-    if (range.last != calendar_range::no_end) text += '-' + std::to_string(range.last);
+      if (range.last != calendar_range::no_end)
+        text += '-' + std::to_string(range.last);
+      else if (range.step > 0)
+        text += '-' + std::to_string(limits.highest);
+    }
     if (range.step > 1) text += '/' + std::to_string(range.step);
   }
   return text;
@@ -56,7 +65,7 @@ namespace cron_writing {
 [[nodiscard]] inline std::optional<std::string> both_days(const calendar_event& event, const std::string& months) {
   const auto& days = event.days;
   const auto& start = days.front();
-  if (start.first == 1 && start.last == calendar_range::no_end) {
+  if (start == calendar_range{1} || is_star_with_step(start, calendar_parts::day)) {
     auto text = field(days, calendar_parts::day);
     // Only the first: "*/31".
     if (start.step == 0) text.replace(0, 1, "*/31");
@@ -93,8 +102,8 @@ inline void require_counterpart(const calendar_event& event) {
   const auto months = field(event.months, calendar_parts::month);
   if (expression.events.size() == 2)
     return text + field(event.days, calendar_parts::day, false) + ' ' + months + ' ' + weekdays(expression.events[1].weekdays);
-  if (event.days.empty() || event.weekdays == 0)
-    return text + field(event.days, calendar_parts::day, event.weekdays == 0) + ' ' + months + ' ' + weekdays(event.weekdays);
+  if (cron_parts::are_everything(event.days, calendar_parts::day) || event.weekdays == 0)
+    return text + field(event.days, calendar_parts::day) + ' ' + months + ' ' + weekdays(event.weekdays);
   const auto days = both_days(event, months);
   if (!days)
     throw error(error_code::invalid_argument,

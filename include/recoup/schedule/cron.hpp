@@ -50,8 +50,9 @@ struct field {
   return bits;
 }
 
-/// Whether the ranges leave out no value.
+/// Whether the ranges leave out no value; no ranges at all stand for any value.
 [[nodiscard]] inline bool are_everything(const calendar_ranges& ranges, const calendar_parts::part_limits& limits) {
+  if (ranges.empty()) return true;
   std::uint64_t seen = 0;
   for (const auto& range : ranges) {
     const int last = range.last != calendar_range::no_end ? range.last : range.step > 0 ? limits.highest : range.first;
@@ -174,7 +175,7 @@ private:
         is_any = true;
     } while (reader_.take(","));
     if (!reader_.at_end()) refuse_foreign(limits);
-    if (is_any || cron_parts::are_everything(found.ranges, limits)) found.ranges.clear();
+    if (is_any || cron_parts::are_everything(found.ranges, limits)) found.ranges.clear();  // any value
     return found;
   }
 
@@ -202,7 +203,9 @@ private:
     range.step = take_step(limits);
     if (!is_any) return range;
     if (range.step == 1) return std::nullopt;
-    if (range.first + range.step > limits.highest) range.step = 0;
+    // With an end. systemd goes beyond an open range and then misses some beginnings of days and years, and gets stuck where
+    // clocks are put forward at midnight (next_run.hpp, check_bounds).
+    range.last = limits.highest;
     return range;
   }
 

@@ -169,6 +169,7 @@ private:
     event_.months = checked(first, month);
     event_.days = checked(middle, from_end ? day_from_end : day);
     event_.counts_from_month_end = from_end;
+    if (from_end && !middle.positions.empty()) check_list_from_end(middle.positions.front());
     reader_.skip_blanks();
   }
 
@@ -285,6 +286,20 @@ private:
     const auto room = goes_down ? range.first - limits.lowest : limits.highest - range.first;
     if (!has_end && range.step > room)
       refuse(range.first, '/' + shown(range.step, limits) + " is never repeated; leave the step out");
+  }
+
+  /// systemd 252 lowers the limit by three for each further entry of such a list.
+  void check_list_from_end(std::size_t at) const {
+    auto sorted = event_.days;
+    calendar_parts::normalise(sorted);
+    int highest = calendar_parts::day_from_end.highest;
+    for (const auto& range : sorted) {
+      if (const auto last = std::max(range.first, range.last); last > highest)
+        reader_.refuse(at, "in a list of days counted from the end of the month systemd takes no day after the " + std::to_string(highest) +
+                               "th here (the limit is 28 for the smallest entry, 25 for the next, then 22); write a second calendar "
+                               "event for day " + std::to_string(last));
+      highest -= 3;
+    }
   }
 
   [[nodiscard]] static std::string shown(int value, const calendar_parts::part_limits& limits) {

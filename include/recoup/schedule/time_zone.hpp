@@ -132,9 +132,9 @@ private:
     }
   };
 
-  [[nodiscard]] static std::int64_t big_endian(std::string_view bytes) noexcept {
-    auto value = static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<signed char>(bytes.front())));
-    for (const auto byte : bytes.substr(1)) value = value << 8 | static_cast<unsigned char>(byte);
+  [[nodiscard]] static std::int64_t big_endian(std::string_view number) noexcept {
+    auto value = static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<signed char>(number.front())));
+    for (const auto byte : number.substr(1)) value = value << 8 | static_cast<unsigned char>(byte);
     return static_cast<std::int64_t>(value);
   }
 
