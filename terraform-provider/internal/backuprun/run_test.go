@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/recoup/terraform-provider-recoup/internal/guest"
-	"github.com/recoup/terraform-provider-recoup/internal/guest/guesttest"
+	"github.com/recoup/terraform-provider-recoup/internal/guest/guestfake"
 )
 
 const (
@@ -17,11 +17,11 @@ const (
 	secret  = "hunter2-93847"
 )
 
-func machineWith(run guesttest.ServiceRun) *guesttest.Machine {
-	machine := guesttest.New(
+func machineWith(run guestfake.ServiceRun) *guestfake.Machine {
+	machine := guestfake.New(
 		guest.File{Path: "/etc/systemd/system/restic-backup.service", Content: []byte("[Service]\n")},
 		guest.File{Path: "/etc/restic.env", Content: []byte("# comment\nRESTIC_REPOSITORY=s3:http://h/b\nRESTIC_PASSWORD=\"" + secret + "\"\n"), Mode: 0o600})
-	machine.Service = func(string) guesttest.ServiceRun { return run }
+	machine.Service = func(string) guestfake.ServiceRun { return run }
 	return machine
 }
 
@@ -32,20 +32,20 @@ func options() Options {
 func TestWhatARunComesTo(t *testing.T) {
 	t.Parallel()
 	for name, each := range map[string]struct {
-		run                      guesttest.ServiceRun
+		run                      guestfake.ServiceRun
 		result, snapshot, failed string
 	}{
-		"success":                 {run: guesttest.ServiceRun{Polls: 3, Journal: done}, result: Success, snapshot: "1a2b3c4d"},
-		"nothing changed":         {run: guesttest.ServiceRun{Journal: "skipped creating snapshot\nschedule restic-backup: done\n"}, result: Success},
-		"partial":                 {run: guesttest.ServiceRun{ExitCode: 3, Result: "success", Journal: partial}, result: Partial, snapshot: "1a2b3c4d"},
-		"partial is a failure":    {run: guesttest.ServiceRun{ExitCode: 3, Journal: partial}, result: Partial, snapshot: "1a2b3c4d"},
-		"forgotten success":       {run: guesttest.ServiceRun{Polls: 2, Forgets: true, Journal: done}, result: Success, snapshot: "1a2b3c4d"},
-		"forgotten, never seen":   {run: guesttest.ServiceRun{Forgets: true, Journal: done}, result: Success, snapshot: "1a2b3c4d"},
-		"forgotten partial":       {run: guesttest.ServiceRun{ExitCode: 3, Result: "success", Polls: 2, Forgets: true, Journal: partial}, result: Partial, snapshot: "1a2b3c4d"},
-		"failed after a snapshot": {run: guesttest.ServiceRun{ExitCode: 1, Journal: "snapshot 1a2b3c4d saved\nforget: no\n"}, result: Failed, snapshot: "1a2b3c4d", failed: "ended with exit code 1"},
-		"wrong password":          {run: guesttest.ServiceRun{ExitCode: 12, Journal: "wrong\n"}, result: Failed, failed: "exit code 12: the password is wrong"},
-		"out of memory":           {run: guesttest.ServiceRun{ExitCode: 9, Result: "oom-kill"}, result: Failed, failed: "limits.memory_max"},
-		"not started":             {run: guesttest.ServiceRun{Refused: true}, result: Failed, failed: "was not started by systemd"},
+		"success":                 {run: guestfake.ServiceRun{Polls: 3, Journal: done}, result: Success, snapshot: "1a2b3c4d"},
+		"nothing changed":         {run: guestfake.ServiceRun{Journal: "skipped creating snapshot\nschedule restic-backup: done\n"}, result: Success},
+		"partial":                 {run: guestfake.ServiceRun{ExitCode: 3, Result: "success", Journal: partial}, result: Partial, snapshot: "1a2b3c4d"},
+		"partial is a failure":    {run: guestfake.ServiceRun{ExitCode: 3, Journal: partial}, result: Partial, snapshot: "1a2b3c4d"},
+		"forgotten success":       {run: guestfake.ServiceRun{Polls: 2, Forgets: true, Journal: done}, result: Success, snapshot: "1a2b3c4d"},
+		"forgotten, never seen":   {run: guestfake.ServiceRun{Forgets: true, Journal: done}, result: Success, snapshot: "1a2b3c4d"},
+		"forgotten partial":       {run: guestfake.ServiceRun{ExitCode: 3, Result: "success", Polls: 2, Forgets: true, Journal: partial}, result: Partial, snapshot: "1a2b3c4d"},
+		"failed after a snapshot": {run: guestfake.ServiceRun{ExitCode: 1, Journal: "snapshot 1a2b3c4d saved\nforget: no\n"}, result: Failed, snapshot: "1a2b3c4d", failed: "ended with exit code 1"},
+		"wrong password":          {run: guestfake.ServiceRun{ExitCode: 12, Journal: "wrong\n"}, result: Failed, failed: "exit code 12: the password is wrong"},
+		"out of memory":           {run: guestfake.ServiceRun{ExitCode: 9, Result: "oom-kill"}, result: Failed, failed: "limits.memory_max"},
+		"not started":             {run: guestfake.ServiceRun{Refused: true}, result: Failed, failed: "was not started by systemd"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			outcome, err := Run(context.Background(), machineWith(each.run).Open(), options())
@@ -65,7 +65,7 @@ func TestWhatARunComesTo(t *testing.T) {
 
 func TestFailureShowsTheEndOfTheJournalWithoutSecrets(t *testing.T) {
 	journal := strings.Repeat("an early line\n", 100) + "opening s3:http://user:" + secret + "@h/b with " + secret + "\nFatal: no\n"
-	_, err := Run(context.Background(), machineWith(guesttest.ServiceRun{ExitCode: 1, Journal: journal}).Open(), options())
+	_, err := Run(context.Background(), machineWith(guestfake.ServiceRun{ExitCode: 1, Journal: journal}).Open(), options())
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -83,10 +83,10 @@ func TestFailureShowsTheEndOfTheJournalWithoutSecrets(t *testing.T) {
 
 func TestRunThatIsGoingOnIsWaitedForAndAnotherMade(t *testing.T) {
 	runs := 0
-	machine := machineWith(guesttest.ServiceRun{})
-	machine.Service = func(string) guesttest.ServiceRun {
+	machine := machineWith(guestfake.ServiceRun{})
+	machine.Service = func(string) guestfake.ServiceRun {
 		runs++
-		return guesttest.ServiceRun{Polls: 4, Journal: done}
+		return guestfake.ServiceRun{Polls: 4, Journal: done}
 	}
 	open := machine.Open()
 	if _, err := open.Run(context.Background(), []string{"systemctl", "start", "restic-backup.service"}, nil); err != nil {
@@ -107,7 +107,7 @@ func TestRunThatIsGoingOnIsWaitedForAndAnotherMade(t *testing.T) {
 func TestWithoutWaitingNothingIsJudged(t *testing.T) {
 	chosen := options()
 	chosen.Wait = false
-	outcome, err := Run(context.Background(), machineWith(guesttest.ServiceRun{Polls: 1 << 30}).Open(), chosen)
+	outcome, err := Run(context.Background(), machineWith(guestfake.ServiceRun{Polls: 1 << 30}).Open(), chosen)
 	if err != nil || outcome.Result != Started || outcome.ExecutedAt.Unix() != 1764266400 {
 		t.Errorf("%+v, %v", outcome, err)
 	}
@@ -116,14 +116,14 @@ func TestWithoutWaitingNothingIsJudged(t *testing.T) {
 func TestWaitingEnds(t *testing.T) {
 	chosen := options()
 	chosen.Timeout = 50 * time.Millisecond
-	outcome, err := Run(context.Background(), machineWith(guesttest.ServiceRun{Polls: 1 << 30}).Open(), chosen)
+	outcome, err := Run(context.Background(), machineWith(guestfake.ServiceRun{Polls: 1 << 30}).Open(), chosen)
 	if err == nil || !strings.Contains(err.Error(), "still running") || outcome.Result != Started {
 		t.Errorf("%+v, %v", outcome, err)
 	}
 }
 
 func TestUnknownScheduleIsSaid(t *testing.T) {
-	_, err := Run(context.Background(), guesttest.New().Open(), options())
+	_, err := Run(context.Background(), guestfake.New().Open(), options())
 	if err == nil || !strings.Contains(err.Error(), "there is no restic-backup.service on the target") {
 		t.Errorf("the error is %v", err)
 	}

@@ -22,12 +22,12 @@ import (
 
 	"github.com/recoup/terraform-provider-recoup/internal/backuprun"
 	"github.com/recoup/terraform-provider-recoup/internal/guest"
-	"github.com/recoup/terraform-provider-recoup/internal/guest/guesttest"
+	"github.com/recoup/terraform-provider-recoup/internal/guest/guestfake"
 )
 
 type onlyRuns struct {
 	provider.Provider
-	machine *guesttest.Machine
+	machine *guestfake.Machine
 }
 
 func (p *onlyRuns) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
@@ -47,16 +47,16 @@ func (p *onlyRuns) Actions(context.Context) []func() action.Action {
 
 // counting is a machine whose runs are counted, and come to what a test says.
 type counting struct {
-	*guesttest.Machine
+	*guestfake.Machine
 	mutex sync.Mutex
 	runs  int
-	next  guesttest.ServiceRun
+	next  guestfake.ServiceRun
 }
 
 func newCounting() *counting {
-	c := &counting{Machine: guesttest.New(guest.File{Path: "/etc/systemd/system/restic-backup.service", Content: []byte("[Service]\n")})}
-	c.next = guesttest.ServiceRun{Polls: 1, Journal: "snapshot 1a2b3c4d saved\nschedule restic-backup: done\n"}
-	c.Service = func(string) guesttest.ServiceRun {
+	c := &counting{Machine: guestfake.New(guest.File{Path: "/etc/systemd/system/restic-backup.service", Content: []byte("[Service]\n")})}
+	c.next = guestfake.ServiceRun{Polls: 1, Journal: "snapshot 1a2b3c4d saved\nschedule restic-backup: done\n"}
+	c.Service = func(string) guestfake.ServiceRun {
 		c.mutex.Lock()
 		defer c.mutex.Unlock()
 		c.runs++
@@ -65,7 +65,7 @@ func newCounting() *counting {
 	return c
 }
 
-func (c *counting) come(to guesttest.ServiceRun) func() {
+func (c *counting) come(to guestfake.ServiceRun) func() {
 	return func() {
 		c.mutex.Lock()
 		defer c.mutex.Unlock()
@@ -81,8 +81,8 @@ func TestRunsWhenTriggersChange(t *testing.T) {
 	t.Parallel()
 	machine := newCounting()
 	const address = "recoup_backup_run.now"
-	failed := guesttest.ServiceRun{ExitCode: 12, Journal: "Fatal: wrong password\n"}
-	partly := guesttest.ServiceRun{ExitCode: 3, Result: "success", Journal: "snapshot 99999999 saved\nschedule restic-backup: the snapshot lacks files that could not be read\n"}
+	failed := guestfake.ServiceRun{ExitCode: 12, Journal: "Fatal: wrong password\n"}
+	partly := guestfake.ServiceRun{ExitCode: 3, Result: "success", Journal: "snapshot 99999999 saved\nschedule restic-backup: the snapshot lacks files that could not be read\n"}
 	test.UnitTest(t, test.TestCase{
 		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
 			"recoup": providerserver.NewProtocol6WithError(&onlyRuns{machine: machine.Machine})},
@@ -99,7 +99,7 @@ func TestRunsWhenTriggersChange(t *testing.T) {
 				test.TestCheckResourceAttr(address, "result", "partial"), test.TestCheckResourceAttr(address, "snapshot_id", "99999999"))},
 			{PreConfig: machine.come(failed), Config: run("3"), ExpectError: regexp.MustCompile(`the\s+password\s+is\s+wrong[\s\S]*Fatal:\s+wrong\s+password`)},
 			// The failed one is made again, though the triggers stayed.
-			{PreConfig: machine.come(guesttest.ServiceRun{Journal: "schedule restic-backup: done\n"}), Config: run("3"),
+			{PreConfig: machine.come(guestfake.ServiceRun{Journal: "schedule restic-backup: done\n"}), Config: run("3"),
 				Check: test.ComposeAggregateTestCheckFunc(
 					test.TestCheckResourceAttr(address, "result", "success"), test.TestCheckNoResourceAttr(address, "snapshot_id"))},
 		},
@@ -109,7 +109,7 @@ func TestRunsWhenTriggersChange(t *testing.T) {
 	}
 }
 
-func invoke(t *testing.T, machine *guesttest.Machine, schedule string) (said []string, diagnostics []*tfprotov6.Diagnostic) {
+func invoke(t *testing.T, machine *guestfake.Machine, schedule string) (said []string, diagnostics []*tfprotov6.Diagnostic) {
 	t.Helper()
 	server, err := providerserver.NewProtocol6WithError(&onlyRuns{machine: machine})()
 	if err != nil {
@@ -165,7 +165,7 @@ func TestActionRunsAndReports(t *testing.T) {
 func TestActionFailsWithTheJournal(t *testing.T) {
 	t.Parallel()
 	machine := newCounting()
-	machine.next = guesttest.ServiceRun{ExitCode: 11, Journal: "Fatal: locked by PID 7\n"}
+	machine.next = guestfake.ServiceRun{ExitCode: 11, Journal: "Fatal: locked by PID 7\n"}
 	_, diagnostics := invoke(t, machine.Machine, "local#restic-backup")
 	if len(diagnostics) != 1 || !strings.Contains(diagnostics[0].Detail, "the repository is locked") || !strings.Contains(diagnostics[0].Detail, "locked by PID 7") {
 		t.Errorf("%+v", diagnostics)

@@ -18,7 +18,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/recoup/terraform-provider-recoup/internal/guest"
-	"github.com/recoup/terraform-provider-recoup/internal/guest/guesttest"
+	"github.com/recoup/terraform-provider-recoup/internal/guest/guestfake"
 	"github.com/recoup/terraform-provider-recoup/internal/schedule"
 )
 
@@ -121,15 +121,15 @@ func TestCreatedChangedInPlaceAndRemoved(t *testing.T) {
 
 func TestDriftIsShownAndMended(t *testing.T) {
 	t.Parallel()
-	edit := func(path, from, to string) func(*guesttest.Machine) {
-		return func(machine *guesttest.Machine) {
+	edit := func(path, from, to string) func(*guestfake.Machine) {
+		return func(machine *guestfake.Machine) {
 			file := machine.File(path)
 			file.Content = []byte(strings.ReplaceAll(string(file.Content), from, to))
 			machine.Put(file)
 		}
 	}
 	for name, drift := range map[string]struct {
-		change func(*guesttest.Machine)
+		change func(*guestfake.Machine)
 		says   string
 	}{
 		"edited service": {edit(serviceFile, "restic-backup", "other"),
@@ -137,13 +137,13 @@ func TestDriftIsShownAndMended(t *testing.T) {
 		"secret in unit": {edit(serviceFile, "[Service]", "Environment=RESTIC_PASSWORD=hidden"),
 			serviceFile + ` was edited: line 2 is another one (not shown: it may hold a secret) instead of "[Service]"`},
 		"shortened timer":      {edit(timerFile, "OnCalendar=on 0 2 * * *\n", ""), timerFile + ` was edited: line 3 is the end instead of "OnCalendar=on 0 2 * * *"`},
-		"deleted definition":   {func(m *guesttest.Machine) { m.Remove(definitionFile) }, definitionFile + " is not there"},
-		"deleted environment":  {func(m *guesttest.Machine) { m.Remove(environment) }, environment + " is not there"},
+		"deleted definition":   {func(m *guestfake.Machine) { m.Remove(definitionFile) }, definitionFile + " is not there"},
+		"deleted environment":  {func(m *guestfake.Machine) { m.Remove(environment) }, environment + " is not there"},
 		"changed environment":  {edit(environment, secretPassword, "another"), environment + " has another content (not shown: it holds secrets)"},
-		"readable environment": {func(m *guesttest.Machine) { file := m.File(environment); file.Mode = 0o644; m.Put(file) }, environment + " has the mode 0644 instead of 0600"},
-		"another's unit":       {func(m *guesttest.Machine) { file := m.File(timerFile); file.UID = 1000; m.Put(file) }, timerFile + " belongs to user 1000 and group 0 instead of root"},
-		"stopped timer":        {func(m *guesttest.Machine) { m.SetTimer("restic-backup.timer", true, false) }, "restic-backup.timer is inactive instead of active"},
-		"disabled timer":       {func(m *guesttest.Machine) { m.SetTimer("restic-backup.timer", false, true) }, "restic-backup.timer is disabled instead of enabled"},
+		"readable environment": {func(m *guestfake.Machine) { file := m.File(environment); file.Mode = 0o644; m.Put(file) }, environment + " has the mode 0644 instead of 0600"},
+		"another's unit":       {func(m *guestfake.Machine) { file := m.File(timerFile); file.UID = 1000; m.Put(file) }, timerFile + " belongs to user 1000 and group 0 instead of root"},
+		"stopped timer":        {func(m *guestfake.Machine) { m.SetTimer("restic-backup.timer", true, false) }, "restic-backup.timer is inactive instead of active"},
+		"disabled timer":       {func(m *guestfake.Machine) { m.SetTimer("restic-backup.timer", false, true) }, "restic-backup.timer is disabled instead of enabled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
@@ -169,7 +169,7 @@ func TestDriftIsShownAndMended(t *testing.T) {
 	}
 }
 
-func snapshot(machine *guesttest.Machine) map[string]string {
+func snapshot(machine *guestfake.Machine) map[string]string {
 	files := map[string]string{}
 	for _, path := range machine.Paths() {
 		file := machine.File(path)

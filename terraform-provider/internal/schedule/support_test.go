@@ -18,7 +18,7 @@ import (
 
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
 	"github.com/recoup/terraform-provider-recoup/internal/guest"
-	"github.com/recoup/terraform-provider-recoup/internal/guest/guesttest"
+	"github.com/recoup/terraform-provider-recoup/internal/guest/guestfake"
 	"github.com/recoup/terraform-provider-recoup/internal/schedule"
 )
 
@@ -109,13 +109,13 @@ func (e *fakeEngine) render(definition map[string]any, secrets map[string]string
 // world is what a test acts on.
 type world struct {
 	engine  *fakeEngine
-	machine *guesttest.Machine
+	machine *guestfake.Machine
 	openErr error
 }
 
 func newWorld(files ...guest.File) *world {
 	executable := guest.File{Path: schedule.DefaultExecutable, Mode: 0o755, Content: []byte("ELF")}
-	return &world{engine: &fakeEngine{}, machine: guesttest.New(append(files, executable)...)}
+	return &world{engine: &fakeEngine{}, machine: guestfake.New(append(files, executable)...)}
 }
 
 func (w *world) open(context.Context, string) (guest.Guest, error) {
@@ -179,7 +179,7 @@ func withSecrets(instead map[string]string) map[string]string {
 	return attributes
 }
 
-func wantContent(t *testing.T, machine *guesttest.Machine, path, text string, mode uint32) {
+func wantContent(t *testing.T, machine *guestfake.Machine, path, text string, mode uint32) {
 	t.Helper()
 	file := machine.File(path)
 	if !strings.Contains(string(file.Content), text) {

@@ -1,5 +1,5 @@
 // This file is the machine's systemctl and journalctl.
-package guesttest
+package guestfake
 
 import (
 	"fmt"

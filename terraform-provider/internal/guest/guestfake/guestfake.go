@@ -1,6 +1,6 @@
-// Package guesttest is a machine that exists in memory only, for unit tests of what is done to machines: it keeps files, and has
+// Package guestfake is a machine that exists in memory only, for unit tests of what is done to machines: it keeps files, and has
 // a systemctl that knows which units are enabled, active and running. What real machines do, acceptance tests show.
-package guesttest
+package guestfake
 
 import (
 	"context"
