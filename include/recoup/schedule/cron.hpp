@@ -189,9 +189,9 @@ private:
       range = {limits.lowest};
       if (reader_.peek() != '/') return std::nullopt;
     } else {
-      range.first = take_value(limits, false);
+      range.first = take_value(limits, 0);
       if (reader_.take("-")) {
-        range.last = take_value(limits, true);
+        range.last = take_value(limits, range.first);
         range.step = 1;
         if (range.last < range.first) refuse_backwards(begin, range, limits);
       }
@@ -227,11 +227,11 @@ private:
     return static_cast<int>(step);
   }
 
-  /// A number or, for months and weekdays, a name.
-  [[nodiscard]] int take_value(const part_limits& limits, bool ends_range) {
+  /// A number or, for months and weekdays, a name; `after` is where a range begins that it ends.
+  [[nodiscard]] int take_value(const part_limits& limits, int after) {
     const auto begin = reader_.position();
     if (const auto word = reader_.peek_word(); !word.empty()) {
-      if (const auto named = value_of(word, limits, ends_range)) {
+      if (const auto named = value_of(word, limits, after)) {
         reader_.go_to(begin + word.size());
         return *named;
       }
@@ -245,7 +245,7 @@ private:
     return static_cast<int>(value);
   }
 
-  [[nodiscard]] static std::optional<int> value_of(std::string_view word, const part_limits& limits, bool ends_range) noexcept {
+  [[nodiscard]] static std::optional<int> value_of(std::string_view word, const part_limits& limits, int after) noexcept {
     using namespace calendar_words;
     if (word.size() != 3) return std::nullopt;  // cron has no longer names
     if (limits.name == calendar_parts::month.name) {
@@ -257,7 +257,7 @@ private:
     const auto day = calendar_words::weekday(word);
     if (!day) return std::nullopt;
     // "sat-sun" ends with the week.
-    return ends_range && *day == 6 ? 7 : (*day + 1) % 7;
+    return after > 0 && *day == 6 ? 7 : (*day + 1) % 7;
   }
 
   [[noreturn]] void refuse_backwards(std::size_t at, const calendar_range& range, const part_limits& limits) const {

@@ -151,22 +151,30 @@ public:
   search(const calendar_event& event, const time_zone& zone, std::int64_t seconds, std::int64_t microseconds) noexcept
       : event_(event),
         clock_(zone, zone.at(seconds).seconds),
-        time_(local_time::from(seconds + zone.at(seconds).seconds, microseconds)) {}
+        start_(local_time::from(seconds + zone.at(seconds).seconds, microseconds)),
+        time_(start_) {}
 
   /// Nothing if it is never due again.
   [[nodiscard]] std::optional<timestamp> find() noexcept {
     constexpr int most_attempts = 1000;  // systemd's; impossible dates end earlier, with the year 2199
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
-      if (attempt != 0) time_ = clock_.shown(time_, std::exchange(summer_time_, std::nullopt)).time;
-      switch (try_parts()) {
-        case outcome::found: {
-          const auto at = clock_.instant(time_);
-          const auto fraction = time_[local_time::microsecond] % calendar_parts::microseconds_per_second;
-          return timestamp{at, static_cast<std::int32_t>(fraction * 1000), 0};
-        }
-        case outcome::never: return std::nullopt;
-        case outcome::again: break;
+      if (attempt != 0) {
+        const auto shown = clock_.shown(time_, summer_time_);
+        time_ = shown.time;
+        summer_time_ = keeps_summer_time_ ? std::optional(shown.is_summer_time) : std::nullopt;
       }
+      const auto found = try_parts();
+      if (found == outcome::never) return std::nullopt;
+      if (found == outcome::again) continue;
+      if (time_.parts < start_.parts) {
+        // The clock was put back, or has come before the start in a circle: past it, by the offset that is found there.
+        keeps_summer_time_ = true;
+        ++time_[local_time::hour];
+        continue;
+      }
+      const auto at = clock_.instant(time_, summer_time_);
+      const auto fraction = time_[local_time::microsecond] % calendar_parts::microseconds_per_second;
+      return timestamp{at, static_cast<std::int32_t>(fraction * 1000), 0};
     }
     is_stuck_ = true;
     return std::nullopt;
@@ -235,14 +243,14 @@ private:
     auto time = time_;
     ++time[local_time::month];
     time[local_time::day] = 1 - day;
-    return clock_.shown(time).time[local_time::day];
+    return clock_.shown(time, summer_time_).time[local_time::day];
   }
 
   /// Whether there is such a local time. If there is none, but a later one takes its place, goes there, to the beginning of
   /// the first part that differs.
   [[nodiscard]] bounds check_bounds() noexcept {
     if (time_[local_time::year] > calendar_parts::last_year) return bounds::beyond;
-    auto [shown, is_summer_time] = clock_.shown(time_);
+    auto [shown, is_summer_time] = clock_.shown(time_, summer_time_);
     for (std::size_t part = 0; part < shown.parts.size(); ++part) {
       if (shown.parts[part] == time_.parts[part]) continue;
       if (shown.parts[part] < time_.parts[part]) return bounds::beyond;
@@ -260,7 +268,7 @@ private:
 
   [[nodiscard]] bool fits_weekday() noexcept {
     if (event_.weekdays == 0) return true;
-    const auto shown = clock_.shown(time_).time;
+    const auto shown = clock_.shown(time_, summer_time_).time;
     const auto day = civil_time::days_from_civil(shown[local_time::year], static_cast<unsigned>(shown[local_time::month]),
                                                  static_cast<unsigned>(shown[local_time::day]));
     const std::chrono::weekday weekday{std::chrono::sys_days{std::chrono::days{day}}};
@@ -269,10 +277,31 @@ private:
 
   const calendar_event& event_;
   local_clock clock_;
+  const local_time start_;
   local_time time_;
-  std::optional<bool> summer_time_;
+  std::optional<bool> summer_time_;  ///< tm_isdst; nothing for -1
+  bool keeps_summer_time_ = false;
   bool is_stuck_ = false;
 };
+
+}  // namespace next_run
+
+namespace next_run {
+
+/// As systemd finds it from just after `after` on.
+[[nodiscard]] inline std::optional<timestamp> systemd_answer(const calendar_event& event, const timestamp& after, const time_zone& zone) {
+  const auto microsecond = after.nanoseconds / 1000 + 1;
+  const auto carry = microsecond / calendar_parts::microseconds_per_second;
+  search search(event, zone, after.seconds + carry, microsecond % calendar_parts::microseconds_per_second);
+  const auto found = search.find();
+  if (search.is_stuck())
+    throw error(error_code::unsupported,
+                "calendar event \"" + to_on_calendar(event) + "\": systemd finds no next time after " + to_rfc3339(after) +
+                    " in the time zone " + zone.name() +
+                    ", its search goes round in a circle (where clocks change at midnight); give each repetition an end, as in "
+                    "04..17/13 for 04/13, or use another time zone, for example UTC");
+  return found;
+}
 
 }  // namespace next_run
 
@@ -280,21 +309,16 @@ private:
 /// if there is none until the end of 2199, as for 30 February. Times before 1970 count as the beginning of 1970. Throws
 /// `unsupported` where systemd fails to find it.
 [[nodiscard]] inline std::optional<timestamp> next_run_of(const calendar_event& event, timestamp after, const time_zone& zone) {
-  constexpr std::int64_t too_late = civil_time::last_second_of_year_9999;
-  if (after.seconds > too_late) return std::nullopt;
   if (after.seconds < 0) after = {};
-  const auto microsecond = after.nanoseconds / 1000 + 1;
-  const auto carry = microsecond / calendar_parts::microseconds_per_second;
-  next_run::search search(event, zone, after.seconds + carry, microsecond % calendar_parts::microseconds_per_second);
-  auto found = search.find();
-  if (search.is_stuck())
-    throw error(error_code::unsupported,
-                "calendar event \"" + to_on_calendar(event) + "\": systemd finds no next time after " + to_rfc3339(after) +
-                    " in the time zone " + zone.name() +
-                    ", its search goes round in a circle (where clocks change at midnight); give each repetition an end, as in "
-                    "04..17/13 for 04/13, or use another time zone, for example UTC");
-  if (found) found->zone_offset = zone.at(found->seconds).seconds;
-  return found;
+  // In a repeated hour systemd now and then answers with a time that has passed. The next one after it is found from later.
+  for (auto from = after; from.seconds < after.seconds + civil_time::seconds_per_day; from.seconds += 3600) {
+    if (from.seconds > civil_time::last_second_of_year_9999) return std::nullopt;
+    auto found = next_run::systemd_answer(event, from, zone);
+    if (found && !earlier(after, *found)) continue;
+    if (found) found->zone_offset = zone.at(found->seconds).seconds;
+    return found;
+  }
+  return std::nullopt;
 }
 
 /// The next `count` times after `after`, in order; fewer if it is not due that often. `zone` is for expressions that name
@@ -310,8 +334,7 @@ private:
       const auto due = next_run_of(event, after, shown_in);
       if (due && (!next || earlier(*due, *next))) next = due;
     }
-    // systemd's rules can lead back in a repeated hour, where a timer would run again and again: this never does.
-    if (!next || !earlier(after, *next)) break;
+    if (!next) break;
     found.push_back(*next);
     after = *next;
   }

@@ -295,9 +295,9 @@ private:
     int highest = calendar_parts::day_from_end.highest;
     for (const auto& range : sorted) {
       if (const auto last = std::max(range.first, range.last); last > highest)
-        reader_.refuse(at, "in a list of days counted from the end of the month systemd takes no day after the " + std::to_string(highest) +
-                               "th here (the limit is 28 for the smallest entry, 25 for the next, then 22); write a second calendar "
-                               "event for day " + std::to_string(last));
+        reader_.refuse(at, "in a list of days counted from the end of the month systemd takes only days up to " + std::to_string(highest) +
+                               " here (28 for the smallest entry, 25 for the next, then 22); write a second calendar event for day " +
+                               std::to_string(last));
       highest -= 3;
     }
   }
