@@ -151,7 +151,7 @@ func contentAttributes() map[string]schema.Attribute {
 					Validators: []validator.String{stringvalidator.ExactlyOneOf(path.MatchRelative().AtParent().AtName("source_path"))}},
 				"source_path": schema.StringAttribute{Optional: true, MarkdownDescription: "A file on the machine that runs Terraform."},
 				"mode": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("0600"), MarkdownDescription: "Permissions in octal. Default: `0600`.",
-					Validators: []validator.String{stringvalidator.RegexMatches(regexp.MustCompile(`^[0-7]{4}$`), "must be four octal digits, as 0644")}},
+					Validators: []validator.String{stringvalidator.RegexMatches(regexp.MustCompile(`^0[0-7]{3}$`), "must be four octal digits from 0000 to 0777, as 0644")}},
 				"uid":    schema.Int64Attribute{Optional: true, Computed: true, Default: int64default.StaticInt64(0), MarkdownDescription: "Default: 0."},
 				"gid":    schema.Int64Attribute{Optional: true, Computed: true, Default: int64default.StaticInt64(0), MarkdownDescription: "Default: 0."},
 				"sha256": schema.StringAttribute{Computed: true, MarkdownDescription: "SHA-256 of the content that is there."},

@@ -132,6 +132,9 @@ func (i *instance) put(ctx context.Context, file File) error {
 
 // WriteFile renames in a running instance. The API has no renaming for a stopped one; there nobody looks either.
 func (i *instance) WriteFile(ctx context.Context, file File) error {
+	if file.Mode = unixMode(file.Mode); file.Mode > 0o777 {
+		return fmt.Errorf("writing %s in %s: the API sets no set-user-ID, set-group-ID or sticky bits (mode %04o): use a mode up to 0777", file.Path, i.label, uint32(file.Mode))
+	}
 	if err := i.client.MakeDirectories(ctx, i.name, path.Dir(file.Path)); err != nil {
 		return i.explain(ctx, fmt.Errorf("making the directory of %s in %s: %w", file.Path, i.label, err))
 	}

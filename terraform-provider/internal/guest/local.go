@@ -72,6 +72,9 @@ func (Local) ReadFile(_ context.Context, path string) (File, error) {
 
 // WriteFile writes beside the file and renames.
 func (Local) WriteFile(_ context.Context, file File) (err error) {
+	if info, err := os.Stat(file.Path); err == nil && !info.Mode().IsRegular() {
+		return notRegular(file.Path)
+	}
 	directory := filepath.Dir(file.Path)
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		return err

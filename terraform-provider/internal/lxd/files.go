@@ -13,6 +13,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // FileType is what a path in an instance is.
@@ -86,7 +87,7 @@ func (c *Client) WriteFile(ctx context.Context, instance, name string, file File
 	prefix := c.flavor.headerPrefix
 	header := http.Header{"Content-Type": {"application/octet-stream"}}
 	header.Set(prefix+"Type", string(file.Type))
-	header.Set(prefix+"Mode", fmt.Sprintf("%04o", file.Mode))
+	header.Set(prefix+"Mode", fmt.Sprintf("0%o", file.Mode)) // without the zero it would be read as decimal
 	header.Set(prefix+"Uid", strconv.Itoa(file.UID))
 	header.Set(prefix+"Gid", strconv.Itoa(file.GID))
 	header.Set(prefix+"Write", "overwrite")
@@ -124,14 +125,20 @@ type Output struct {
 	Stdout, Stderr []byte
 }
 
-// Exec runs a program as root and waits for it. It has no input: what it must read has to be in a file.
+// Exec runs a program as root and waits for it. It has no input: what it must read has to be in a file. When ctx ends first,
+// the program goes on: the API has no call to end it.
 func (c *Client) Exec(ctx context.Context, instance string, command []string, environment map[string]string) (Output, error) {
-	done, err := c.change(ctx, http.MethodPost, instancePath(instance)+"/exec", nil, "", map[string]any{
+	running, _, err := c.call(ctx, http.MethodPost, instancePath(instance)+"/exec", nil, "", map[string]any{
 		"command": command, "environment": environment, "user": 0, "group": 0, "cwd": "/root",
 		"wait-for-websocket": false, "interactive": false, "record-output": true,
-	})
+	}, nil)
 	var output Output
+	if err != nil {
+		return output, err
+	}
+	done, err := c.wait(ctx, running, "POST "+instancePath(instance)+"/exec")
 	if err != nil && done.Metadata["return"] == nil {
+		c.dropLogs(ctx, instance, path.Base(running))
 		return output, err
 	}
 	code, ok := done.Metadata["return"].(float64)
@@ -153,8 +160,8 @@ func (c *Client) Exec(ctx context.Context, instance string, command []string, en
 }
 
 // takeLog reads a recorded output and removes it: outputs would pile up on the host otherwise.
-func (c *Client) takeLog(ctx context.Context, path string) ([]byte, error) {
-	response, err := c.send(ctx, http.MethodGet, path, nil, nil, nil)
+func (c *Client) takeLog(ctx context.Context, log string) ([]byte, error) {
+	response, err := c.send(ctx, http.MethodGet, log, nil, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -163,8 +170,19 @@ func (c *Client) takeLog(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, c.explainTransport(err)
 	}
-	if deletion, err := c.send(ctx, http.MethodDelete, path, nil, nil, nil); err == nil {
+	if deletion, err := c.send(ctx, http.MethodDelete, log, nil, nil, nil); err == nil {
 		deletion.Body.Close()
 	}
 	return text, nil
+}
+
+// dropLogs removes the outputs of a program that did not come to an end or to a start: they are named after the operation.
+func (c *Client) dropLogs(ctx context.Context, instance, operation string) {
+	cleaning, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer stop()
+	for _, stream := range []string{"stdout", "stderr"} {
+		if deletion, err := c.send(cleaning, http.MethodDelete, instancePath(instance)+"/logs/exec-output/exec_"+operation+"."+stream, nil, nil, nil); err == nil {
+			deletion.Body.Close()
+		}
+	}
 }

@@ -1,0 +1,126 @@
+// A real sshd of a test's own.
+
+package guesttest
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/recoup/terraform-provider-recoup/internal/settings"
+)
+
+// SSHD is a running OpenSSH server on loopback, into which Key logs in.
+type SSHD struct {
+	Port       int
+	KeyFile    string
+	HostKey    string // "ssh-ed25519 AAAA…"
+	KnownHosts string // a file with that
+	command    *exec.Cmd
+}
+
+// StartSSHD needs root, because it lets root in. path is what sessions have as PATH; "" for the usual one.
+func StartSSHD(t *testing.T, path string) *SSHD {
+	t.Helper()
+	program := "/usr/sbin/sshd"
+	if _, err := os.Stat(program); err != nil {
+		t.Skip("there is no /usr/sbin/sshd: install openssh-server")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("the test logs in as root, which takes an sshd that root started")
+	}
+	directory := t.TempDir()
+	server := &SSHD{Port: freePort(t), KeyFile: filepath.Join(directory, "key"), KnownHosts: filepath.Join(directory, "known_hosts")}
+	server.HostKey = writeKey(t, filepath.Join(directory, "host_key"))
+	writeFile(t, filepath.Join(directory, "authorized_keys"), writeKey(t, server.KeyFile), 0o600)
+	writeFile(t, server.KnownHosts, fmt.Sprintf("[127.0.0.1]:%d %s\n", server.Port, server.HostKey), 0o600)
+	configuration := fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host_key\nAuthorizedKeysFile %s/authorized_keys\nStrictModes no\nUsePAM no\n"+
+		"PasswordAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\nMaxStartups 100\n", server.Port, directory, directory)
+	if path != "" {
+		configuration += "SetEnv PATH=" + path + "\n"
+	}
+	writeFile(t, filepath.Join(directory, "sshd_config"), configuration, 0o600)
+	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(directory, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.command = exec.Command(program, "-D", "-e", "-f", filepath.Join(directory, "sshd_config"))
+	server.command.Stderr = log
+	if err := server.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Stop(); log.Close() })
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", server.Port))
+		if err == nil {
+			connection.Close()
+			return server
+		}
+		if time.Now().After(deadline) {
+			said, _ := os.ReadFile(log.Name())
+			t.Fatalf("sshd does not start: %v\n%s", err, said)
+		}
+	}
+}
+
+// Stop ends the listening server; sessions that are open go on.
+func (s *SSHD) Stop() {
+	_ = s.command.Process.Kill()
+	_ = s.command.Wait()
+}
+
+// Address is the server's as a guest.
+func (s *SSHD) Address() string { return fmt.Sprintf("ssh://root@127.0.0.1:%d", s.Port) }
+
+// Settings log in to it.
+func (s *SSHD) Settings() settings.SSH {
+	return settings.SSH{PrivateKeyFile: s.KeyFile, KnownHostsFile: s.KnownHosts}
+}
+
+func writeKey(t *testing.T, file string) string {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, string(pem.EncodeToMemory(block)), 0o600)
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+}
+
+func writeFile(t *testing.T, name, content string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
