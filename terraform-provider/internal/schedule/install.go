@@ -178,37 +178,32 @@ func systemctl(ctx context.Context, machine guest.Guest, arguments ...string) er
 // record: Terraform does not hand over the private state where a schedule is replaced.
 func uninstall(ctx context.Context, machine guest.Guest, name, environmentFile string) (kept string, err error) {
 	timer, service := name+".timer", name+".service"
-	known := false
-	for _, unit := range []string{timer, service} {
-		if _, err := machine.ReadFile(ctx, unitPath(unit)); err == nil {
-			known = true
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("look for %s: %w", unitPath(unit), err)
-		}
+	if err := stopUnits(ctx, machine, timer, service); err != nil {
+		return "", err
 	}
-	if known {
-		if err := stopUnits(ctx, machine, timer, service); err != nil {
-			return "", err
-		}
-	}
-	for _, file := range []string{unitPath(timer), unitPath(service), DefinitionPath(name)} {
+	// The link is what enabled the timer: `disable` leaves it where the unit's file was deleted before.
+	for _, file := range []string{unitPath("timers.target.wants/" + timer), unitPath(timer), unitPath(service), DefinitionPath(name)} {
 		if err := machine.RemoveFile(ctx, file); err != nil {
 			return "", fmt.Errorf("remove %s: %w", file, err)
 		}
 	}
-	if err := systemctl(ctx, machine, "daemon-reload"); err != nil {
+	if err := systemctl(ctx, machine, "daemon-reload"); err != nil && !errors.Is(err, guest.ErrStopped) {
 		return "", err
 	}
 	// A failed run would be listed for ever; that there is none to reset is no error.
 	_, _ = machine.Run(ctx, []string{"systemctl", "reset-failed", timer, service}, nil)
-	return removeEnvironment(ctx, machine, environmentFile)
+	return removeEnvironment(ctx, machine, name, environmentFile)
 }
 
+// stopUnits is content with units that systemd does not know, and with a machine that does not run at all.
 func stopUnits(ctx context.Context, machine guest.Guest, timer, service string) error {
 	// A unit that was masked or deleted by hand cannot be disabled; stopping it is what matters.
 	_, _ = machine.Run(ctx, []string{"systemctl", "disable", timer}, nil)
-	if err := systemctl(ctx, machine, "stop", timer, service); err != nil && !strings.Contains(err.Error(), "not loaded") {
-		return err
+	for _, unit := range []string{timer, service} {
+		err := systemctl(ctx, machine, "stop", unit)
+		if err != nil && !strings.Contains(err.Error(), "not loaded") && !errors.Is(err, guest.ErrStopped) {
+			return err
+		}
 	}
 	// When Persistent= last ran: a schedule of the same name that comes later must not catch up for this one.
 	_, _ = machine.Run(ctx, []string{"systemctl", "clean", "--what=state", timer}, nil)
@@ -217,7 +212,7 @@ func stopUnits(ctx context.Context, machine guest.Guest, timer, service string) 
 
 // removeEnvironment removes an environment file that recoup wrote once no schedule's definition on the machine names it, so that
 // schedules which share one can go in any order.
-func removeEnvironment(ctx context.Context, machine guest.Guest, file string) (kept string, err error) {
+func removeEnvironment(ctx context.Context, machine guest.Guest, name, file string) (kept string, err error) {
 	found, err := machine.ReadFile(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -225,14 +220,19 @@ func removeEnvironment(ctx context.Context, machine guest.Guest, file string) (k
 	if err != nil {
 		return "", fmt.Errorf("look at %s: %w", file, err)
 	}
-	if environmentOwner(found.Content) == "" {
+	owner := environmentOwner(found.Content)
+	if owner == "" {
 		return "it was not written by recoup", nil
 	}
 	users, err := environmentUsers(ctx, machine, file)
-	if err != nil {
+	switch {
+	case errors.Is(err, guest.ErrStopped):
+		if owner != name {
+			return "it was written by the schedule " + owner + ", and the machine does not run, so that nobody can say who reads it", nil
+		}
+	case err != nil:
 		return "", err
-	}
-	if len(users) > 0 {
+	case len(users) > 0:
 		return "it is used by the schedule " + strings.Join(users, ", "), nil
 	}
 	if err := machine.RemoveFile(ctx, file); err != nil {

@@ -108,7 +108,8 @@ func TestRefusedWhilePlanning(t *testing.T) {
 		"secret in view": {map[string]string{"environment": `{ AWS_SECRET_ACCESS_KEY = "x" }`}, "Put it into `secret_environment_wo`"},
 		"no version":     {map[string]string{"secret_environment_wo": `{ RESTIC_PASSWORD = "x" }`}, "secret_environment_wo_version"},
 		"nice":           {map[string]string{"limits": `{ nice = 20 }`}, "between -20 and 19"},
-		"target":         {map[string]string{"target": `"a#b"`}, "must be the id of a recoup_container"},
+		"target":         {map[string]string{"target": `"files"`}, "is not the address of a guest"},
+		"target with #":  {map[string]string{"target": `"local#restic-backup"`}, "Give the part before it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test(t, newWorld(), resource.TestStep{Config: declared("nightly", wrong.attributes), PlanOnly: true, ExpectError: says(wrong.says)})
@@ -140,4 +141,40 @@ func TestMissingExecutableIsSaid(t *testing.T) {
 			}
 			return nil
 		}})
+}
+
+// Units that were deleted by hand are still running in systemd, and the link that enabled the timer is still there.
+func TestDeletedByHandIsStoppedAllTheSame(t *testing.T) {
+	w := newWorld()
+	link := "/etc/systemd/system/timers.target.wants/restic-backup.timer"
+	test(t, w,
+		resource.TestStep{Config: declared("nightly", nil)},
+		resource.TestStep{PreConfig: func() {
+			w.machine.Put(file(link, "a link"))
+			w.machine.Remove(timerFile)
+			w.machine.Remove(serviceFile)
+		}, Config: declared("nightly", nil), Destroy: true, Check: check(func() {
+			if _, active := w.machine.Timer("restic-backup.timer"); active || slices.Contains(w.machine.Paths(), link) {
+				t.Errorf("active %v, left %q", active, w.machine.Paths())
+			}
+		})})
+}
+
+// A machine that is stopped runs no timer: its files go all the same.
+func TestRemovedFromAStoppedMachine(t *testing.T) {
+	w := newWorld()
+	test(t, w,
+		resource.TestStep{Config: declared("nightly", withSecrets(nil))},
+		resource.TestStep{PreConfig: func() {
+			w.machine.Fail = func(call string) error {
+				if strings.HasPrefix(call, "Run ") {
+					return fmt.Errorf("files: %w", guest.ErrStopped)
+				}
+				return nil
+			}
+		}, Config: declared("nightly", withSecrets(nil)), Destroy: true, Check: check(func() {
+			if left := w.machine.Paths(); len(left) != 1 {
+				t.Errorf("left behind: %q", left)
+			}
+		})})
 }

@@ -154,7 +154,7 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 		return // the state stays as it was, so that the next plan has the same to do
 	}
 	if former := earlier.secretPath(); former != "" && work.written.secretPath() != former {
-		if _, err := removeEnvironment(ctx, work.machine, former); err != nil {
+		if _, err := removeEnvironment(ctx, work.machine, work.declared.name, former); err != nil {
 			resp.Diagnostics.AddWarning("Environment File Left", fmt.Sprintf("%s on %s holds secrets that the schedule %s does not need any more, "+
 				"but it could not be removed: %v", former, work.declared.target, work.declared.name, err))
 		}

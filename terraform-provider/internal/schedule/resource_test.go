@@ -120,7 +120,10 @@ func TestCreatedChangedInPlaceAndRemoved(t *testing.T) {
 }
 
 func TestDriftIsShownAndMended(t *testing.T) {
-	t.Parallel()
+	w := newWorld()
+	config := declared("nightly", withSecrets(nil))
+	var before map[string]string
+	steps := []resource.TestStep{{Config: config, Check: check(func() { before = snapshot(w.machine) })}}
 	edit := func(path, from, to string) func(*guestfake.Machine) {
 		return func(machine *guestfake.Machine) {
 			file := machine.File(path)
@@ -145,28 +148,22 @@ func TestDriftIsShownAndMended(t *testing.T) {
 		"stopped timer":        {func(m *guestfake.Machine) { m.SetTimer("restic-backup.timer", true, false) }, "restic-backup.timer is inactive instead of active"},
 		"disabled timer":       {func(m *guestfake.Machine) { m.SetTimer("restic-backup.timer", false, true) }, "restic-backup.timer is disabled instead of enabled"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld()
-			config := declared("nightly", withSecrets(nil))
-			var before map[string]string
-			test(t, w,
-				resource.TestStep{Config: config, Check: check(func() { before = snapshot(w.machine) })},
-				resource.TestStep{
-					PreConfig: func() { drift.change(w.machine) },
-					Config:    config,
-					ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
-						plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate), showsDrift{drift.says}}},
-					Check: check(func() {
-						if after := snapshot(w.machine); fmt.Sprint(after) != fmt.Sprint(before) {
-							t.Errorf("not mended: %v instead of %v", after, before)
-						}
-						if enabled, active := w.machine.Timer("restic-backup.timer"); !enabled || !active {
-							t.Errorf("not mended: the timer is enabled %v, active %v", enabled, active)
-						}
-					}),
-				})
+		steps = append(steps, resource.TestStep{
+			PreConfig: func() { drift.change(w.machine) },
+			Config:    config,
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+				plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate), showsDrift{drift.says}}},
+			Check: check(func() {
+				if after := snapshot(w.machine); fmt.Sprint(after) != fmt.Sprint(before) {
+					t.Errorf("%s is not mended: %v instead of %v", name, after, before)
+				}
+				if enabled, active := w.machine.Timer("restic-backup.timer"); !enabled || !active {
+					t.Errorf("%s is not mended: the timer is enabled %v, active %v", name, enabled, active)
+				}
+			}),
 		})
 	}
+	test(t, w, steps...)
 }
 
 func snapshot(machine *guestfake.Machine) map[string]string {

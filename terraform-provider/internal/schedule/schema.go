@@ -4,7 +4,9 @@ package schedule
 
 import (
 	"context"
+	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
@@ -19,6 +21,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/recoup/terraform-provider-recoup/internal/guest"
+	"github.com/recoup/terraform-provider-recoup/internal/validate"
 )
 
 // What a schedule has if nothing else is said. The first two are the homelab's names, which a hand-written unit uses too.
@@ -35,8 +40,6 @@ var (
 	variableSyntax = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 	absolutePath = regexp.MustCompile(`^/[^\x00-\x1f]*$`)
-
-	targetSyntax = regexp.MustCompile(`^[^#\s]+$`) // "#" parts the target from the name in an id
 )
 
 func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
@@ -68,8 +71,7 @@ func identityAttributes() map[string]schema.Attribute {
 			MarkdownDescription: "The machine that makes the backup: `recoup_container.NAME.id`, `ssh://root@host[:port]`, or `local` " +
 				"(the machine that runs Terraform). It needs systemd. Another target makes a new schedule.",
 			PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()},
-			Validators: []validator.String{stringvalidator.RegexMatches(targetSyntax,
-				"must be the id of a recoup_container, ssh://USER@HOST[:PORT], or local; neither spaces nor \"#\" are part of it")},
+			Validators:    []validator.String{targetAddress()},
 		},
 		"name": schema.StringAttribute{
 			Optional:            true,
@@ -155,6 +157,16 @@ func stateAttributes() map[string]schema.Attribute {
 				"is well, and after each apply.",
 		},
 	}
+}
+
+func targetAddress() validator.String {
+	return validate.Text{Wants: "the id of a recoup_container, ssh://USER@HOST[:PORT], or local", Check: func(value string) error {
+		if strings.Contains(value, "#") {
+			return fmt.Errorf("%q is no target: \"#\" parts the target from the name in a schedule's id. Give the part before it", value)
+		}
+		_, err := guest.ParseAddress(value)
+		return err
+	}}
 }
 
 func variableName() validator.String {
