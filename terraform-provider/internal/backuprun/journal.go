@@ -1,0 +1,160 @@
+// This file reads what a run said, and takes the secrets out of it.
+package backuprun
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/recoup/terraform-provider-recoup/internal/guest"
+	"github.com/recoup/terraform-provider-recoup/internal/schedule"
+)
+
+const (
+	readLines  = 400 // in which the snapshot's id is looked for
+	shownLines = 25
+)
+
+// journal is the last lines of a run.
+type journal []string
+
+// readJournal gives the lines of an invocation; where it is not known, those since a time.
+func readJournal(ctx context.Context, machine guest.Guest, name, invocation string, since time.Time) (journal, error) {
+	argv := []string{"journalctl", "--no-pager", "--output=cat", fmt.Sprintf("--lines=%d", readLines)}
+	if invocation != "" {
+		// The first are the unit's own lines, the second systemd's about it.
+		argv = append(argv, "_SYSTEMD_INVOCATION_ID="+invocation, "+", "INVOCATION_ID="+invocation)
+	} else {
+		argv = append(argv, "--unit="+name+".service", fmt.Sprintf("--since=@%d", since.Unix()))
+	}
+	result, err := machine.Run(ctx, argv, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the journal of %s.service: %w", name, err)
+	}
+	secrets, err := secretsOf(ctx, machine, name)
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSpace(redact(string(result.Stdout), secrets)), "\n"), nil
+}
+
+func (j journal) contains(text string) bool {
+	return slices.ContainsFunc(j, func(line string) bool { return strings.Contains(line, text) })
+}
+
+func (j journal) tail() string {
+	return strings.Join(j[max(0, len(j)-shownLines):], "\n")
+}
+
+var savedLine = regexp.MustCompile(`^snapshot ([0-9a-f]{8,64}) saved$`)
+
+// snapshot gives the id in the line that ends a backup, as restic's does.
+func (j journal) snapshot() string {
+	for at := len(j) - 1; at >= 0; at-- {
+		if found := savedLine.FindStringSubmatch(strings.TrimSpace(j[at])); found != nil {
+			return found[1]
+		}
+	}
+	return ""
+}
+
+// secretName is about variables whose values no message may show.
+var secretName = regexp.MustCompile(`(?i)passw|secret|token|key|credential|sas$`)
+
+// secretsOf gives the secret values of the schedule's environment file, by the name of their variable.
+func secretsOf(ctx context.Context, machine guest.Guest, name string) (map[string]string, error) {
+	path := schedule.DefaultEnvironmentFile
+	definition, err := machine.ReadFile(ctx, schedule.DefinitionPath(name))
+	if err == nil {
+		var said struct {
+			EnvironmentFile string `json:"environment_file"`
+		}
+		if json.Unmarshal(definition.Content, &said) == nil && said.EnvironmentFile != "" {
+			path = said.EnvironmentFile
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the definition of the schedule %s: %w", name, err)
+	}
+	file, err := machine.ReadFile(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s to keep its secrets out of messages: %w", path, err)
+	}
+	secrets := map[string]string{}
+	for variable, value := range parseEnvironment(string(file.Content)) {
+		if secretName.MatchString(variable) {
+			secrets[variable] = value
+		}
+	}
+	return secrets, nil
+}
+
+// parseEnvironment reads what the engine writes (and what people usually do): NAME=value lines, quotes, and backslashes in double ones.
+func parseEnvironment(text string) map[string]string {
+	variables := map[string]string{}
+	for text != "" {
+		line, rest, _ := strings.Cut(text, "\n")
+		name, value, found := strings.Cut(line, "=")
+		if strings.HasPrefix(strings.TrimSpace(line), "#") || !found {
+			text = rest
+			continue
+		}
+		value = strings.TrimLeft(value, " \t")
+		if value != "" && (value[0] == '"' || value[0] == '\'') {
+			value, rest = quoted(text[strings.Index(text, "=")+1:])
+		}
+		variables[strings.TrimSpace(name)] = strings.TrimRight(value, " \t\r")
+		text = rest
+	}
+	return variables
+}
+
+// quoted reads a text in quotes, which may span lines, and gives what follows its line.
+func quoted(text string) (value, rest string) {
+	text = strings.TrimLeft(text, " \t")
+	quote, built := text[0], strings.Builder{}
+	for at := 1; at < len(text); at++ {
+		switch c := text[at]; {
+		case c == quote:
+			_, rest, _ = strings.Cut(text[at+1:], "\n")
+			return built.String(), rest
+		case c == '\\' && quote == '"' && at+1 < len(text) && strings.IndexByte("\"\\`$\n", text[at+1]) >= 0:
+			at++
+			if text[at] != '\n' {
+				built.WriteByte(text[at])
+			}
+		default:
+			built.WriteByte(c)
+		}
+	}
+	return built.String(), ""
+}
+
+var credentialsInURL = regexp.MustCompile(`://[^/\s@]+@`)
+
+// redact puts names in the place of secrets, the longest first, so that one that contains another goes whole. Those of fewer than
+// four bytes are left: they would be found in every word.
+func redact(text string, secrets map[string]string) string {
+	type secret struct{ name, value string }
+	var all []secret
+	for name, value := range secrets {
+		for _, line := range strings.Split(value, "\n") { // a journal has lines
+			if len(line) >= 4 {
+				all = append(all, secret{name, line})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b secret) int { return len(b.value) - len(a.value) })
+	for _, each := range all {
+		text = strings.ReplaceAll(text, each.value, "("+each.name+")")
+	}
+	return credentialsInURL.ReplaceAllString(text, "://(credentials)@")
+}
