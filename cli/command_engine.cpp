@@ -101,9 +101,10 @@ private:
 void run(context& call) {
   expect_no_arguments(call, "engine");
   engine_methods methods;
+  add_calendar_methods(methods);
+  add_schedule_methods(methods);
   add_bucket_methods(methods);
   add_repository_methods(methods);
-  add_schedule_methods(methods);
   engine(call, methods).run();
 }
 
