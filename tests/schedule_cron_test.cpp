@@ -76,8 +76,8 @@ TEST(cron, normal_form) {
   EXPECT_EQ(normalised("*/15  8-18 * jan-mar mon-fri,sun"), "*/15 8-18 * 1-3 0-5");
   EXPECT_EQ(normalised("0-59/15 0 1-31/2 * 1"), "*/15 0 1-31/2 * 1");  // a star here would mean both days
   EXPECT_EQ(normalised("TZ=UTC 0 0 */2 * 1"), "CRON_TZ=UTC 0 0 */2 * 1");
-  for (const char* text :
-       {"0 0 */31 * 1", "0 0 1-7 * */7", "0 0 1 * */7", "*/60 */24 */31 */12 */7", "7 7 7 7 7", "0 0 1-29/7 * 0"}) {
+  for (const char* text : {"0 0 */31 * 1", "0 0 1-7 * */7", "0 0 1 * */7", "*/60 */24 */31 */12 */7", "7 7 7 7 7",
+                           "0 0 1-29/7 * 0", "0 0 24 * */3,3-6,sat", "0 0 */2,1-3,5 * 1"}) {
     const auto once = parse_calendar(text);
     EXPECT_EQ(parse_calendar(normalised_calendar(once)), once) << text << " → " << normalised_calendar(once);
   }

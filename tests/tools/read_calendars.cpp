@@ -2,7 +2,8 @@
 // (tests/interop/test_calendar.py).
 //
 //   in   {"expression", "syntax": "auto", "cron" or "oncalendar", "after": seconds since 1970, "count", "zone"}
-//   out  {"normalised", "on_calendar": [text…], "cron": text or null, "times": [microseconds since 1970…]} or {"error"}
+//   out  {"normalised", "on_calendar": [text…], "cron": text or null, "times": [microseconds since 1970…]}
+//        or {"error"}
 #include <iostream>
 
 #include <recoup/json/json_reader.hpp>

@@ -4,6 +4,7 @@
 // week needs two lines there.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,20 +63,36 @@ namespace cron_writing {
   return text;
 }
 
+/// The days of the month in a field that begins with a star: "*/2", or "*/31" for the first.
+[[nodiscard]] inline std::optional<std::string> days_behind_star(const calendar_ranges& days) {
+  const auto& limits = calendar_parts::day;
+  const auto star = std::ranges::find_if(days, [&](const calendar_range& range) {
+    return range == calendar_range{1} || is_star_with_step(range, limits);
+  });
+  if (star == days.end()) return std::nullopt;
+  auto text = star->step == 0 ? "*/31" : field({*star}, limits);
+  for (const auto& range : days)
+    if (range != *star) text += ',' + field({range}, limits, false);
+  return text;
+}
+
+/// The days of the week in a field that begins with a star: "*/2", or "*/7" for Sunday.
+[[nodiscard]] inline std::optional<std::string> weekdays_behind_star(unsigned bits) {
+  for (int step = 2; step <= 7; ++step)
+    if (bits == cron_parts::weekday_bits({{0, calendar_range::no_end, step}})) return "*/" + std::to_string(step);
+  constexpr unsigned sunday = 1u << 6;
+  if ((bits & sunday) == 0) return std::nullopt;
+  return "*/7," + weekdays(bits & ~sunday);
+}
+
 /// The two day fields, and that of the month between them, for days that fit both; Vixie's rule can say it where one of
 /// the fields begins with a star.
 [[nodiscard]] inline std::optional<std::string> both_days(const calendar_event& event, const std::string& months) {
-  const auto& days = event.days;
-  const auto& start = days.front();
-  if (start == calendar_range{1} || is_star_with_step(start, calendar_parts::day)) {
-    auto text = field(days, calendar_parts::day);
-    // Only the first: "*/31".
-    if (start.step == 0) text.replace(0, 1, "*/31");
-    return text + ' ' + months + ' ' + weekdays(event.weekdays);
-  }
-  for (int step = 2; step <= 7; ++step)
-    if (event.weekdays == cron_parts::weekday_bits({{0, calendar_range::no_end, step}}))
-      return field(days, calendar_parts::day) + ' ' + months + " */" + std::to_string(step);
+  if (const auto days = days_behind_star(event.days); days && *days != "*/31")
+    return *days + ' ' + months + ' ' + weekdays(event.weekdays);
+  if (const auto of_week = weekdays_behind_star(event.weekdays))
+    return field(event.days, calendar_parts::day, false) + ' ' + months + ' ' + *of_week;
+  if (const auto days = days_behind_star(event.days)) return *days + ' ' + months + ' ' + weekdays(event.weekdays);
   return std::nullopt;
 }
 
@@ -95,8 +112,8 @@ inline void require_counterpart(const calendar_event& event) {
 }  // namespace cron_writing
 
 /// The expression in cron's five fields, after "CRON_TZ=zone " if it has a time zone (cronie and Kubernetes know that;
-/// Debian's cron does not). Its day fields follow Vixie cron's rule, as `parse_cron` does. Throws `invalid_argument`,
-/// which part has no counterpart.
+/// Debian's cron does not). Its day fields follow the rule of Vixie cron and cronie, as `parse_cron` does; Kubernetes
+/// takes either of them in "0 0 */2 * 1", too. Throws `invalid_argument`, which part has no counterpart.
 [[nodiscard]] inline std::string to_cron(const calendar_expression& expression) {
   using namespace cron_writing;
   for (const auto& event : expression.events) require_counterpart(event);
