@@ -141,8 +141,20 @@ def test_prunes_in_two_phases(schedule, restic, recoup, repo, tmp_path):
 
 
 def test_checks_afterwards(schedule, restic, repo):
-    result = schedule(check={"read_data_subset": "100%"}).run()
-    assert "no errors were found" in result.text and "read 100.0% of packfiles" in result.text, result
+    plan = schedule(check={"read_data_subset": "100%"})
+    result = plan.run()
+    assert "check: no errors were found" in result.text, result
+    assert "read 100.0% of packfiles" in plan.run("--verbose").text
+
+
+def test_in_the_journal_each_step_is_a_line(schedule, tmp_path):
+    plan = schedule(check={}, retention={"keep_last": 1})
+    plan.run()
+    shutil.rmtree(tmp_path / "tree")
+    trees.small_tree(tmp_path / "tree", ("other", 1))
+    result = plan.run()
+    assert [line.split(":")[0] for line in result.text.splitlines()] == ["backup", "forget", "prune", "check", "schedule nightly"], result
+    assert "1 snapshots kept, 1 removed; policy: keep 1 latest snapshots" in result.text and not result.errors
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------------------------------
