@@ -93,7 +93,7 @@ private:
       tell("backup", *no_snapshot);
       outcome_ = no_snapshot->code();
       failed_.emplace_back("backup");
-    } else if (definition_.check) {
+    } else if (definition_.check && !is_interrupted()) {
       step("check", [&] { check(); });
     }
   }
@@ -120,7 +120,7 @@ private:
     summarise(job.result());
     if (definition_.retention) {
       const bool removed = step("forget", [&] { forget(inner, open, flags); });
-      if (removed && definition_.retention->prune) step("prune", [&] { prune(inner, open); });
+      if (removed && definition_.retention->prune && !is_interrupted()) step("prune", [&] { prune(inner, open); });
     }
   }
 
@@ -181,22 +181,22 @@ private:
     call_.out.info("check: no errors were found");
   }
 
-  /// Runs a step; what goes wrong is told at once, and remembered. A stop ends everything but the commands afterwards.
+  /// Runs a step; what goes wrong is told at once, and remembered.
   template <class Work>
   bool step(const char* name, Work&& work) {
-    if (outcome_ == error_code::interrupted && std::string_view(name).find("after") == std::string_view::npos) return false;
     try {
       work();
       return true;
     } catch (const error& problem) {
       tell(name, problem);
       failed_.emplace_back(name);
-      // What the code says of a repository that cannot be opened is for when there is no snapshot.
-      if (outcome_ != error_code::interrupted && !(outcome_ && std::string_view(failed_.front()) == "backup"))
-        outcome_ = problem.code() == error_code::interrupted ? error_code::interrupted : error_code::failure;
+      // What other codes say, that the repository is locked and so on, is for when there is no snapshot.
+      if (!outcome_) outcome_ = problem.code() == error_code::interrupted ? error_code::interrupted : error_code::failure;
       return false;
     }
   }
+
+  [[nodiscard]] bool is_interrupted() const { return call_.signals.token().stop_requested(); }
 
   void tell(const char* name, const error& problem) const { call_.out.error(std::string(name) + ": " + problem.what()); }
 
