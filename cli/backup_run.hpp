@@ -56,8 +56,8 @@ public:
   /// What is left is the session, locked, with its index loaded.
   void run(session& open);
 
-  /// That was saved; nothing before run(), in a dry run, and where there was nothing new to save.
-  [[nodiscard]] const std::optional<id>& snapshot_id() const noexcept { return result_.snapshot_id; }
+  /// Of run().
+  [[nodiscard]] const backup_result& result() const noexcept { return result_; }
 
 private:
   context& call_;

@@ -30,8 +30,8 @@
 #include <recoup/schedule/definition_json.hpp>
 
 #include "backup_run.hpp"
-#include "command_line.hpp"
 #include "format.hpp"
+#include "inner_command.hpp"
 #include "processors.hpp"
 #include "prune_run.hpp"
 #include "run_lock.hpp"
@@ -42,47 +42,6 @@
 namespace recoup::cli {
 
 namespace {
-
-/// A command line of ours, read with the environment as it is now.
-class inner_command {
-public:
-  inner_command(context& call, const schedule_definition& definition)
-      : tree_(call.commands.program), call_(call), definition_(definition) {
-    tree_.options.features = call.options.features;
-  }
-
-  [[nodiscard]] command_tree& tree() noexcept { return tree_; }
-
-  /// What to run with, after reading `words`, which begin with the command's name.
-  [[nodiscard]] context& read(std::vector<std::string> words) {
-    const auto& limits = definition_.limits;
-    if (limits.upload_kib != 0) words.push_back("--limit-upload=" + std::to_string(limits.upload_kib));
-    if (limits.download_kib != 0) words.push_back("--limit-download=" + std::to_string(limits.download_kib));
-    if (!definition_.retry_lock.empty()) words.push_back("--retry-lock=" + definition_.retry_lock);
-    std::rotate(words.begin() + 1, words.end() - added(), words.end());  // before "--"
-    line_ = parse_command_line(tree_, words);
-    tree_.options.quiet = call_.options.quiet;
-    tree_.options.verbose = call_.options.verbose;
-    tree_.options.json = call_.options.json;
-    tree_.options.finish();
-    return context_.emplace(context{tree_.options, call_.screen, call_.signals, call_.out, line_.arguments, tree_});
-  }
-
-  /// Runs the command that was read.
-  void run() { tree_.find(line_.app)->run(*context_); }
-
-private:
-  [[nodiscard]] std::ptrdiff_t added() const noexcept {
-    const auto& limits = definition_.limits;
-    return (limits.upload_kib != 0) + (limits.download_kib != 0) + !definition_.retry_lock.empty();
-  }
-
-  command_tree tree_;
-  context& call_;
-  const schedule_definition& definition_;
-  parsed_command_line line_;
-  std::optional<context> context_;
-};
 
 std::vector<std::string> backup_words(const std::string& name, const schedule_backup& backup) {
   std::vector<std::string> words{name};
@@ -134,7 +93,7 @@ private:
       tell("backup", *no_snapshot);
       outcome_ = no_snapshot->code();
       failed_.emplace_back("backup");
-    } else if (definition_.check) {
+    } else if (definition_.check && !is_interrupted()) {
       step("check", [&] { check(); });
     }
   }
@@ -158,17 +117,26 @@ private:
       tell("backup", problem);
       is_partial_ = true;
     }
+    summarise(job.result());
     if (definition_.retention) {
       const bool removed = step("forget", [&] { forget(inner, open, flags); });
-      if (removed && definition_.retention->prune) step("prune", [&] { prune(inner, open); });
+      if (removed && definition_.retention->prune && !is_interrupted()) step("prune", [&] { prune(inner, open); });
     }
+  }
+
+  void summarise(const backup_result& result) const {
+    const auto& counts = result.summary;
+    const auto number = [](std::uint64_t value) { return std::to_string(value); };
+    call_.out.info("backup: " + (result.snapshot_id ? "snapshot " + result.snapshot_id->short_hex() + " saved" : std::string("nothing changed, no snapshot saved")) +
+                   "; " + number(counts.total_files_processed) + " files, " + format_bytes(counts.total_bytes_processed) + " looked at, " +
+                   number(counts.files_new) + " new, " + number(counts.files_changed) + " changed; added " + format_bytes(counts.data_added) + " (" +
+                   format_bytes(counts.data_added_packed) + " stored)");
   }
 
   void forget(context& inner, session& open, const backup_flags& flags) {
     const auto options = forget_options_of(definition_, flags.host.empty() ? local_hostname() : flags.host);
     const auto plan = [&] { return plan_forget(snapshots_of_schedule(open.repo(), definition_, options), options); };
     auto wanted = plan();
-    call_.out.info("Applying Policy: " + options.policy.text());
     if (!wanted.remove.empty()) {
       open.exchange_lock(lock_mode::exclusive);
       wanted = plan();
@@ -182,7 +150,8 @@ private:
     };
     const auto left = execute_forget(open.repo(), wanted, observer, open.token());
     forgotten_ = wanted.remove.size() - left.size();
-    call_.out.info("forget: " + std::to_string(kept) + " snapshots kept, " + std::to_string(forgotten_) + " removed");
+    call_.out.info("forget: " + std::to_string(kept) + " snapshots kept, " + std::to_string(forgotten_) + " removed; policy: " +
+                   options.policy.text());
     if (!left.empty())
       throw error(error_code::failure, std::to_string(left.size()) + " snapshots could not be removed; the next run tries again");
   }
@@ -195,7 +164,12 @@ private:
     auto options = prune_options_of(how);
     open.exchange_lock(prune_lock(how));
     open.repo().drop_index();  // what was loaded before this lock was there does not count
-    run_prune(inner, open, std::move(options), false);
+    const auto stats = run_prune(inner, open, std::move(options), false);
+    const auto& marks = stats.marks;
+    const auto packs = [](std::uint64_t count, std::uint64_t bytes) { return std::to_string(count) + " packs (" + format_bytes(bytes) + ")"; };
+    call_.out.info("prune: " + packs(marks.packs_marked, marks.bytes_marked) + " marked for deletion, " +
+                   packs(marks.packs_waiting, marks.bytes_waiting) + " waiting for deletion, " + packs(marks.packs_removed, marks.bytes_removed) +
+                   " deleted; " + format_bytes(stats.bytes.remaining) + " remaining");
   }
 
   void check() {
@@ -204,24 +178,25 @@ private:
     if (!definition_.check->read_data_subset.empty()) words.push_back("--read-data-subset=" + definition_.check->read_data_subset);
     (void)line.read(std::move(words));
     line.run();
+    call_.out.info("check: no errors were found");
   }
 
-  /// Runs a step; what goes wrong is told at once, and remembered. A stop ends everything but the commands afterwards.
+  /// Runs a step; what goes wrong is told at once, and remembered.
   template <class Work>
   bool step(const char* name, Work&& work) {
-    if (outcome_ == error_code::interrupted && std::string_view(name).find("after") == std::string_view::npos) return false;
     try {
       work();
       return true;
     } catch (const error& problem) {
       tell(name, problem);
       failed_.emplace_back(name);
-      // What the code says of a repository that cannot be opened is for when there is no snapshot.
-      if (outcome_ != error_code::interrupted && !(outcome_ && std::string_view(failed_.front()) == "backup"))
-        outcome_ = problem.code() == error_code::interrupted ? error_code::interrupted : error_code::failure;
+      // What other codes say, that the repository is locked and so on, is for when there is no snapshot.
+      if (!outcome_) outcome_ = problem.code() == error_code::interrupted ? error_code::interrupted : error_code::failure;
       return false;
     }
   }
+
+  [[nodiscard]] bool is_interrupted() const { return call_.signals.token().stop_requested(); }
 
   void tell(const char* name, const error& problem) const { call_.out.error(std::string(name) + ": " + problem.what()); }
 

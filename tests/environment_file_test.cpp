@@ -153,7 +153,8 @@ TEST(environment_file, what_is_written_comes_back_here_and_in_systemd) {
     const std::vector<environment_setting> written = {{"RESTIC_PASSWORD", random_value(random)}, {"AWS_X", random_value(random)}};
     const auto text = render_environment_file(written);
     ASSERT_EQ(parse_environment_file(text, "x"), written) << text;
-    if (reader.is_there()) ASSERT_EQ(reader.read(text), as_map(written)) << text;
+    if (!reader.is_there()) continue;
+    ASSERT_EQ(reader.read(text), as_map(written)) << text;
   }
 }
 

@@ -12,10 +12,10 @@ using namespace recoup;
 
 const std::string least = R"({"name":"a","backup":{"paths":["/srv"]},"calendar":["0 2 * * *"]})";
 
-/// Everything at once, as docs/schedules.md shows it.
+/// Every member, and none as it would be anyway.
 const std::string everything = R"({
-  "v": 1, "name": "restic-backup", "description": "Daily backup of the file server", "executable": "/usr/local/bin/recoup",
-  "environment_file": "/etc/restic.env", "environment": {"RESTIC_PROCS": "2"},
+  "v": 1, "name": "restic-backup", "description": "Daily backup of the file server", "executable": "/opt/recoup",
+  "environment_file": "/etc/other.env", "environment": {"RESTIC_PROCS": "2"},
   "backup": {"paths": ["/srv", "/etc"], "tags": ["production"], "host": "restic-backup", "exclude": ["*.tmp"], "iexclude": ["*.BAK"],
     "exclude_files": ["/etc/excludes"], "exclude_if_present": [".nobackup"], "exclude_caches": true, "exclude_larger_than": "10G",
     "one_file_system": true, "skip_if_unchanged": true, "arguments": ["--read-concurrency=4"]},

@@ -160,8 +160,10 @@ TEST(schedule_units, systemd_has_nothing_to_say_against_them) {
     const auto verified = run("systemd-analyze verify --man=no " + unit + " " + trigger);
     EXPECT_EQ(verified.status, 0);
     EXPECT_EQ(verified.output, "") << service(definition) << timer(definition);
-    const auto looked = run("systemd-analyze security --offline=true --no-pager --threshold=30 " + unit);
-    EXPECT_EQ(looked.status, 0) << looked.output;  // 3.0 or less, of 10
+    // Of 100; whoever backs up everything can confine less.
+    const auto most = std::string(definition.name == "plain" ? "28" : "40");
+    const auto looked = run("systemd-analyze security --offline=true --no-pager --threshold=" + most + " " + unit);
+    EXPECT_EQ(looked.status, 0) << looked.output;
   }
   // That the tool would complain.
   const auto wrong = directory.write("wrong.service", service(plain) + "ProtectSystem=nonsense\n");

@@ -92,7 +92,6 @@ POLICIES = [{"keep_last": 3}, {"keep_daily": 7, "keep_weekly": 4, "keep_monthly"
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: "-".join(p))
 def test_keeps_what_restic_keeps_and_leaves_others_alone(schedule, recoup, restic, repo, tmp_path, policy):
     plan = schedule(retention={**policy, "prune": False})
-    plan.definition["backup"]["skip_if_unchanged"] = True
     tree = str(tmp_path / "tree")
     first = backup(restic, repo, tree, "--tag=production")
     stored = format.Repo(repo.path, repo.password)
@@ -102,16 +101,19 @@ def test_keeps_what_restic_keeps_and_leaves_others_alone(schedule, recoup, resti
              tags=["production", "keep"] if number % 9 == 0 else ["production"])
     others = [save("2020-01-01T00:00:00Z", hostname="other"), save("2020-01-01T00:00:00Z", tags=["test"]), save("2020-01-01T00:00:00Z", tags=[]),
               save("2020-01-01T00:00:00Z", paths=[tree, "/etc"]), save("2020-01-01T00:00:00Z", paths=[tree + "/d0"])]
-    before = repo.ids("snapshots")
+    before = Repository(tmp_path / "before")
+    shutil.copytree(repo.path, before.path)
+    plan.run()
+    kept = repo.ids("snapshots")
+    (new,) = kept - before.ids("snapshots")
+    shutil.copy(repo.path / "snapshots" / new, before.path / "snapshots")  # the same snapshots as the run had before it forgot
     flags = [f"--{name.replace('_', '-')}={'unlimited' if value == -1 else value}" for name, value in policy.items() if name != "keep_tags"]
     flags += [f"--keep-tag={','.join(tags)}" for tags in policy.get("keep_tags", [])]
-    groups = restic.run("forget", "--dry-run", "--json", f"--host={HOST}", "--tag=production", f"--path={tree}", *flags, repo=repo).json()
+    groups = restic.run("forget", "--dry-run", "--json", f"--host={HOST}", "--tag=production", f"--path={tree}", *flags, repo=before).json()
     (ours,) = [group for group in groups if group["paths"] == [tree]]
     removed = {snapshot["id"] for snapshot in ours["remove"]}
     assert removed and set(others).isdisjoint(removed)
-    plan.run()
-    assert before - repo.ids("snapshots") == removed
-    assert repo.ids("snapshots") <= before, "nothing changed, so nothing was saved"
+    assert before.ids("snapshots") - kept == removed
 
 
 def test_without_tags_only_snapshots_without_tags_are_its_own(schedule, restic, repo, tmp_path):
@@ -139,8 +141,20 @@ def test_prunes_in_two_phases(schedule, restic, recoup, repo, tmp_path):
 
 
 def test_checks_afterwards(schedule, restic, repo):
-    result = schedule(check={"read_data_subset": "100%"}).run()
-    assert "no errors were found" in result.text and "read 100.0% of packfiles" in result.text, result
+    plan = schedule(check={"read_data_subset": "100%"})
+    result = plan.run()
+    assert "check: no errors were found" in result.text, result
+    assert "read 100.0% of packfiles" in plan.run("--verbose").text
+
+
+def test_in_the_journal_each_step_is_a_line(schedule, tmp_path):
+    plan = schedule(check={}, retention={"keep_last": 1})
+    plan.run()
+    shutil.rmtree(tmp_path / "tree")
+    trees.small_tree(tmp_path / "tree", ("other", 1))
+    result = plan.run()
+    assert [line.split(":")[0] for line in result.text.splitlines()] == ["backup", "forget", "prune", "check", "schedule nightly"], result
+    assert "1 snapshots kept, 1 removed; policy: keep 1 latest snapshots" in result.text and not result.errors
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------------------------------
