@@ -54,7 +54,34 @@ class Guest:
     def write(self, path: str, content: str, mode: str = "0644") -> None:
         self._client("file push", "--quiet", "--create-dirs", "--mode", mode, "-", f"{self.name}{path}", stdin=content.encode())
 
-    def launch(name: str, address: str | None = None) -> Guest:
+    def unit(self, name: str, *properties: str) -> dict[str, str]:
+        """systemctl show."""
+        said = self.run("systemctl", "show", name, *(f"--property={each}" for each in properties))
+        return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+
+    def info(self) -> dict | None:
+        """What Incus says of it; None: there is none."""
+        listed = json.loads(self._client("list", "--format", "json"))
+        return next((each for each in listed if each["name"] == self.name), None)
+
+    def start(self) -> None:
+        self._client("start", self.name)
+
+    def stop(self) -> None:
+        """As a power failure would."""
+        self._client("stop", self.name, "--force")
+
+    def delete(self) -> None:
+        self._client("delete", "--force", self.name)
+
+    def wait_running(self, seconds: float = 60) -> None:
+        """Until systemd has started everything."""
+        up = ("running", "degraded")
+        wait_for(lambda: self.run("systemctl", "is-system-running", code=None).strip() in up, seconds,
+                 f"systemd of container {self.name} to be up")
+
+
+def launch(name: str, address: str | None = None) -> Guest:
     """A container of the tests' image, up and with its address."""
     client("launch", setting("IMAGE"), name, *(["--device", f"eth0,ipv4.address={address}"] if address else []))
     guest = Guest(name)

@@ -148,7 +148,7 @@ def test_a_started_service_makes_a_snapshot_that_comes_back(lab, applied, recoup
     subprocess.run([recoup, "--no-cache", "restore", "latest", "--target", tmp_path], env=lab.environment(), check=True, capture_output=True)
     pack = "cd {}srv && tar --sort=name --numeric-owner --format=posix --pax-option=delete=atime,delete=ctime -cf - data | sha256sum"
     assert lab.guest.shell(pack.format("/")) == subprocess.run(["sh", "-c", pack.format(f"{tmp_path}/")], capture_output=True, text=True).stdout
-    assert (tmp_path / "etc/hostname").read_text() == lab.guest.read("/etc/hostname")
+    assert (tmp_path / "etc/debian_version").read_text() == lab.guest.read("/etc/debian_version")
     # The runbook's own commands, with its own file, in the container: from a shell, and from a unit that somebody wrote by hand.
     assert latest["short_id"] in lab.guest.shell("set -a; . /etc/restic.env; set +a; restic --no-cache snapshots")
     by_hand = ["systemd-run", "--quiet", "--pipe", "--wait", "--property=EnvironmentFile=/etc/restic.env"]
