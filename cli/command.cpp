@@ -21,6 +21,7 @@ command_tree::command_tree(std::string program_name)
   add_copy_command(*this);
   add_diff_command(*this);
   add_dump_command(*this);
+  add_engine_command(*this);
   add_features_command(*this);
   add_find_command(*this);
   add_forget_command(*this);

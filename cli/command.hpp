@@ -79,6 +79,7 @@ void add_check_command(command_tree& tree);
 void add_copy_command(command_tree& tree);
 void add_diff_command(command_tree& tree);
 void add_dump_command(command_tree& tree);
+void add_engine_command(command_tree& tree);
 void add_features_command(command_tree& tree);
 void add_find_command(command_tree& tree);
 void add_forget_command(command_tree& tree);

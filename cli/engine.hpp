@@ -30,11 +30,17 @@ using engine_methods = std::map<std::string, engine_method, std::less<>>;
 class engine_parameter_error : public plain_error {
 public:
   engine_parameter_error(std::string attribute, const std::string& message)
-      : plain_error(error_code::invalid_argument, message), attribute_(std::move(attribute)) {}
+      : engine_parameter_error(std::move(attribute), error_code::invalid_argument, message) {}
+  /// `word` is what the answer calls it where the code alone says too little: "already_exists".
+  engine_parameter_error(std::string attribute, error_code code, const std::string& message, std::string word = {})
+      : plain_error(code, message), attribute_(std::move(attribute)), word_(std::move(word)) {}
+
   [[nodiscard]] const std::string& attribute() const noexcept { return attribute_; }
+  /// "" for the code's own word.
+  [[nodiscard]] const std::string& word() const noexcept { return word_; }
 
 private:
-  std::string attribute_;
+  std::string attribute_, word_;
 };
 
 // Each of these is in engine_<name>.cpp.

@@ -80,9 +80,16 @@ struct s3_environment {
 class s3_client {
 public:
   s3_client(s3_endpoint endpoint, s3_settings settings, http_options http, s3_environment environment = {})
+      : s3_client(std::move(endpoint), std::move(settings), std::move(http), std::move(environment), nullptr, {}) {}
+
+  /// With credentials that somebody hands over, so that no place has to be looked at; null looks for them as ever.
+  /// `patience` is for those who would rather hear soon that a server is not there; its most_retries is the settings'.
+  s3_client(s3_endpoint endpoint, s3_settings settings, http_options http, s3_environment environment,
+            std::shared_ptr<credential_provider> credentials, const retry_policy& patience)
       : endpoint_(std::move(endpoint)), settings_(std::move(settings)), environment_(std::move(environment)),
-        http_(std::make_shared<http_client>(std::move(http))),
-        credentials_(default_credentials(credential_options_for(endpoint_, settings_), http_)),
+        policy_(patience), http_(std::make_shared<http_client>(std::move(http))),
+        credentials_(credentials ? std::move(credentials)
+                                 : default_credentials(credential_options_for(endpoint_, settings_), http_)),
         places_(first_connections, connections()) {
     policy_.most_retries = settings_.retries;
   }

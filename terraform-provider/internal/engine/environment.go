@@ -15,8 +15,8 @@ var inherited = []string{
 	"SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA", "APPDATA", "LD_LIBRARY_PATH", "RESTIC_CACHE_DIR",
 }
 
-// environment gives the engine's. extra names further variables, as the provider's engine_environment lists them.
-func environment(extra []string) []string {
+// Environment gives what the engine's process inherits of the provider's. extra names further variables, as the provider's engine_environment lists them.
+func Environment(extra []string) []string {
 	var kept []string
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")

@@ -72,13 +72,15 @@ type call struct {
 	stderr             tail
 	result             any
 	progress           func(json.RawMessage)
+	grace              time.Duration
 }
 
 func (c *Client) run(ctx context.Context, executable, method string, request []byte, secrets []string, result any,
 	progress func(json.RawMessage)) error {
 	started := time.Now()
-	conversation := &call{executable: executable, method: method, secrets: secrets, result: result, progress: progress}
-	err := conversation.run(ctx, request, environment(c.settings.EngineEnvironment))
+	conversation := &call{executable: executable, method: method, secrets: secrets, result: result, progress: progress,
+		grace: c.grace}
+	err := conversation.run(ctx, request, Environment(c.settings.EngineEnvironment))
 	fields := map[string]any{"method": method, "milliseconds": time.Since(started).Milliseconds()}
 	if err != nil {
 		fields["error"] = err.Error() // redacted; parameters and results are never logged
@@ -92,7 +94,7 @@ func (c *call) run(ctx context.Context, request []byte, environment []string) er
 	command.Env = environment
 	command.Stdin = bytes.NewReader(request) // then closed: the engine ends after its answer
 	command.Stderr = &c.stderr
-	command.WaitDelay = stopGrace
+	command.WaitDelay = c.grace
 	ownGroup(command)
 	output, err := command.StdoutPipe()
 	if err != nil {
@@ -105,7 +107,7 @@ func (c *call) run(ctx context.Context, request []byte, environment []string) er
 
 	// A child of the engine may hold standard output open after the engine's death: then only closing our end ends the reading.
 	unblock := context.AfterFunc(ctx, func() {
-		time.AfterFunc(stopGrace, func() { killGroup(command); output.Close() })
+		time.AfterFunc(c.grace, func() { killGroup(command); output.Close() })
 	})
 	defer unblock()
 

@@ -10,9 +10,13 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
+	"github.com/recoup/terraform-provider-recoup/internal/bucket"
 	"github.com/recoup/terraform-provider-recoup/internal/container"
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
+	"github.com/recoup/terraform-provider-recoup/internal/functions"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
+	"github.com/recoup/terraform-provider-recoup/internal/repository"
+	"github.com/recoup/terraform-provider-recoup/internal/snapshots"
 )
 
 // Address is how configurations name the provider.
@@ -59,17 +63,30 @@ func (p *recoupProvider) Configure(ctx context.Context, request provider.Configu
 func (p *recoupProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		container.NewResource,
+		bucket.NewResource,
+		repository.NewResource,
 	}
 }
 
 func (p *recoupProvider) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{}
+	return []func() datasource.DataSource{
+		bucket.NewUsage,
+		repository.NewStats,
+		snapshots.NewSnapshots,
+		snapshots.NewFiles,
+	}
 }
 
 func (p *recoupProvider) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
-	return []func() ephemeral.EphemeralResource{}
+	return []func() ephemeral.EphemeralResource{
+		repository.NewKey,
+	}
 }
 
 func (p *recoupProvider) Functions(context.Context) []func() function.Function {
-	return []func() function.Function{}
+	return []func() function.Function{
+		functions.NewOnCalendar,
+		functions.NewCronNext,
+		functions.NewRetentionPreview,
+	}
 }

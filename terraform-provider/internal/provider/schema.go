@@ -33,6 +33,12 @@ func (p *recoupProvider) Schema(_ context.Context, _ provider.SchemaRequest, res
 				MarkdownDescription: "Names of environment variables that the engine inherits beside those that every program needs, " +
 					"`AWS_*` and the proxies: what a `password_command` needs, as `VAULT_ADDR`. The engine sees no other variable.",
 			},
+			"repository_passwords": schema.MapAttribute{
+				Optional: true, Sensitive: true, ElementType: types.StringType,
+				MarkdownDescription: "Passwords of repositories by their location, from ephemeral values: what data sources, and the refresh " +
+					"of a repository with `password_wo`, open a repository with. They are kept in memory only. Not needed for those that " +
+					"have a `password_file` or `password_command`.",
+			},
 			"s3":      s3Attribute(),
 			"incus":   serverAttribute("incus", "Incus", "INCUS_SOCKET", "/var/lib/incus/unix.socket"),
 			"lxd":     serverAttribute("lxd", "LXD", "LXD_SOCKET", "/var/snap/lxd/common/lxd/unix.socket or /var/lib/lxd/unix.socket"),

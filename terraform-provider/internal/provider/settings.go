@@ -17,6 +17,7 @@ import (
 type providerModel struct {
 	EnginePath        types.String `tfsdk:"engine_path"`
 	EngineEnvironment types.List   `tfsdk:"engine_environment"`
+	Passwords         types.Map    `tfsdk:"repository_passwords"`
 	S3                types.Object `tfsdk:"s3"`
 	Incus             types.Object `tfsdk:"incus"`
 	LXD               types.Object `tfsdk:"lxd"`
@@ -93,7 +94,22 @@ func (m providerModel) settings(ctx context.Context) (settings.Settings, []strin
 	if !m.EngineEnvironment.IsUnknown() {
 		diags.Append(m.EngineEnvironment.ElementsAs(ctx, &result.EngineEnvironment, true)...)
 	}
+	result.RepositoryPasswords = texts(m.Passwords)
 	return result, unknown, diags
+}
+
+// texts leaves out what is not known yet.
+func texts(values types.Map) map[string]string {
+	if values.IsNull() || values.IsUnknown() {
+		return nil
+	}
+	result := map[string]string{}
+	for name, value := range values.Elements() {
+		if text, ok := value.(types.String); ok && !text.IsUnknown() && !text.IsNull() {
+			result[name] = text.ValueString()
+		}
+	}
+	return result
 }
 
 func hasUnknown(object types.Object) bool {
@@ -113,7 +129,7 @@ func hasUnknown(object types.Object) bool {
 }
 
 func (m s3Model) settings() settings.S3 {
-	return settings.S3{Endpoint: m.Endpoint.ValueString(), Region: m.Region.ValueString(), AccessKey: m.AccessKey.ValueString(),
+	return settings.S3{Endpoint: orEnvironment(m.Endpoint, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), Region: m.Region.ValueString(), AccessKey: m.AccessKey.ValueString(),
 		SecretKey: m.SecretKey.ValueString(), SessionToken: m.SessionToken.ValueString(), BucketLookup: m.BucketLookup.ValueString(),
 		CAFile: m.CAFile.ValueString(), InsecureTLS: m.InsecureTLS.ValueBool()}
 }
@@ -146,26 +162,23 @@ func (m proxmoxModel) settings(diags *diag.Diagnostics) settings.Proxmox {
 
 func (m sshModel) settings() settings.SSH {
 	result := settings.SSH{PrivateKeyFile: m.PrivateKeyFile.ValueString(), PrivateKey: m.PrivateKey.ValueString(),
-		KnownHostsFile: m.KnownHostsFile.ValueString(), Sudo: m.Sudo.ValueBool(), UseAgent: m.UseAgent.ValueBool()}
+		KnownHostsFile: m.KnownHostsFile.ValueString(), Sudo: m.Sudo.ValueBool(), HostKeys: texts(m.HostKeys), UseAgent: m.UseAgent.ValueBool()}
 	if m.UseAgent.IsNull() {
 		result.UseAgent = result.PrivateKey == "" && result.PrivateKeyFile == ""
-	}
-	if !m.HostKeys.IsNull() && !m.HostKeys.IsUnknown() {
-		result.HostKeys = map[string]string{}
-		for host, key := range m.HostKeys.Elements() {
-			if text, ok := key.(types.String); ok && !text.IsUnknown() {
-				result.HostKeys[host] = text.ValueString()
-			}
-		}
 	}
 	return result
 }
 
-// orEnvironment is the attribute's value, or the variable's where the attribute is not set. What is unknown yet is not
-// replaced by the environment's.
-func orEnvironment(value types.String, variable string) string {
-	if value.IsNull() {
-		return os.Getenv(variable)
+// orEnvironment is the attribute's value, or the first of the variables that is set where the attribute is not. What is
+// unknown yet is not replaced by the environment's.
+func orEnvironment(value types.String, variables ...string) string {
+	if !value.IsNull() {
+		return value.ValueString()
 	}
-	return value.ValueString()
+	for _, variable := range variables {
+		if found := os.Getenv(variable); found != "" {
+			return found
+		}
+	}
+	return ""
 }

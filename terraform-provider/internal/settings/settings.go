@@ -6,11 +6,13 @@ type Settings struct {
 	EnginePath string // "": RECOUP_ENGINE, beside the provider, or PATH
 	// EngineEnvironment names the variables that the engine inherits beside those that every program needs.
 	EngineEnvironment []string
-	S3                S3
-	Incus             LXDServer
-	LXD               LXDServer
-	Proxmox           Proxmox
-	SSH               SSH
+	// RepositoryPasswords are by location. They must not get into state or logs.
+	RepositoryPasswords map[string]string
+	S3                  S3
+	Incus               LXDServer
+	LXD                 LXDServer
+	Proxmox             Proxmox
+	SSH                 SSH
 }
 
 // S3 is docs/engine.md's parameter "s3".
