@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
 
@@ -70,8 +69,7 @@ func blame(at path.Path, format string, arguments ...any) error {
 	return &attributeError{at: at, err: fmt.Errorf(format, arguments...)}
 }
 
-// isGone takes both words for a container that is not there.
-func isGone(err error) bool { return errors.Is(err, guest.ErrGone) || errors.Is(err, fs.ErrNotExist) }
+func isGone(err error) bool { return errors.Is(err, guest.ErrGone) }
 
 // openDriver does not dial.
 func openDriver(ctx context.Context, address guest.Address, from settings.Settings) (driver, error) {

@@ -5,6 +5,7 @@ package container_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -177,6 +178,40 @@ func TestAccContainerNotMine(t *testing.T) {
 	})
 }
 
+// TestAccContainerUnreachable: a server that does not answer is no proof that the container is gone.
+func TestAccContainerUnreachable(t *testing.T) {
+	f := start(t)
+	faults := guesttest.StartFaults(t, f.incus.Socket)
+	config := provider(faults.Socket) + f.resource("  files = { \"/etc/motd\" = { content = \"hello\" } }")
+	unchanged := resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}
+	move := func(from, to string) {
+		faults.Set(nil)
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: acctest.Factories,
+		CheckDestroy:             f.gone,
+		Steps: []resource.TestStep{
+			{Config: config},
+			{
+				PreConfig: func() { faults.Set(func(*http.Request) guesttest.Fault { return guesttest.CutBefore }) },
+				Config:    config, ExpectError: regexp.MustCompile(`(?s)Unable to Read Container.*could not be reached`),
+			},
+			{
+				PreConfig: func() { faults.Set(func(*http.Request) guesttest.Fault { return guesttest.Refuse }) },
+				Config:    config, ExpectError: regexp.MustCompile(`(?s)Unable to Read Container.*a fault of the test`),
+			},
+			{
+				PreConfig: func() { move(faults.Socket, faults.Socket+"x") },
+				Config:    config, ExpectError: regexp.MustCompile(`(?s)Unable to Read Container.*no such socket`),
+			},
+			{PreConfig: func() { move(faults.Socket+"x", faults.Socket) }, Config: config, ConfigPlanChecks: unchanged},
+		},
+	})
+}
+
 func TestAccContainerMistakes(t *testing.T) {
 	f := start(t)
 	taken := f.incus.Name(t)
@@ -231,7 +266,6 @@ func TestAccContainerPlanDialsNothing(t *testing.T) {
 			Config: provider("/nonexistent/unix.socket") + f.resource("  address = \"10.1.2.3/24\"") +
 				"output \"id\" { value = recoup_container.this.id }\n",
 			PlanOnly: true, ExpectNonEmptyPlan: true,
-			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, plancheck.ResourceActionCreate)}},
 		}},
 	})
 }

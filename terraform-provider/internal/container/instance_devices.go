@@ -227,7 +227,7 @@ func (i *instance) explain(err error, wanted spec) error {
 	said := refusal.Message
 	for name, entry := range wanted.mounts {
 		if strings.Contains(said, `"`+entry.source+`"`) || strings.Contains(said, `device "`+name+`"`) || strings.Contains(said, `disk "`+name+`"`) {
-			return blame(path.Root("mounts").AtMapKey(name).AtName("source"), "%w. Make the directory on the host, or correct the mount", err)
+			return blame(path.Root("mounts").AtMapKey(name), "%w. Make the directory on the host, or correct the mount", err)
 		}
 	}
 	for key := range wanted.config {

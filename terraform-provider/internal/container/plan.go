@@ -73,8 +73,8 @@ func (r *containerResource) ValidateConfig(ctx context.Context, request resource
 	if driver == proxmoxDriver && !config.Mounts.IsNull() && !config.Mounts.IsUnknown() {
 		for name, value := range config.Mounts.Elements() {
 			if entry, ok := value.(types.Object); ok && !entry.IsUnknown() && !entry.Attributes()["shift"].IsNull() {
-				response.Diagnostics.AddAttributeError(path.Root("mounts").AtMapKey(name).AtName("shift"), "Unsupported Attribute",
-					"The driver \"proxmox\" can't shift owners: leave it out, and give the directory's files an owner of 100000 and above, or read rights for everyone.")
+				response.Diagnostics.AddAttributeError(path.Root("mounts").AtMapKey(name), "Unsupported Attribute",
+					"shift: the driver \"proxmox\" can't shift owners: leave it out, and give the directory's files an owner of 100000 and above, or read rights for everyone.")
 			}
 		}
 	}
@@ -213,7 +213,7 @@ func planFiles(files map[string]fileModel) error {
 		} else {
 			content, err := entry.content()
 			if err != nil {
-				return blame(filePath(name).AtName("source_path"), "The file can't be read: %w. Correct source_path, which is relative to the directory that Terraform runs in", err)
+				return blame(filePath(name), "source_path: the file can't be read: %w. Correct source_path, which is relative to the directory that Terraform runs in", err)
 			}
 			entry.SHA256 = types.StringValue(sha256Of(content))
 		}

@@ -125,12 +125,13 @@ func (f fileModel) content() ([]byte, error) {
 func (f fileModel) guestFile(name string) (guest.File, error) {
 	content, err := f.content()
 	if err != nil {
-		return guest.File{}, blame(filePath(name).AtName("source_path"), "The file can't be read: %w", err)
+		return guest.File{}, blame(filePath(name), "source_path: the file can't be read: %w", err)
 	}
 	mode, err := strconv.ParseUint(f.Mode.ValueString(), 8, 32)
 	return guest.File{Path: name, Content: content, Mode: fs.FileMode(mode), UID: int(f.UID.ValueInt64()), GID: int(f.GID.ValueInt64())}, err
 }
 
+// filePath goes no deeper: Terraform finds the line of a map's key, and not of what is below it.
 func filePath(name string) path.Path { return path.Root("files").AtMapKey(name) }
 
 // syncFiles makes the files what they shall be, and removes those that are managed no more. It reads before it writes, so
@@ -149,7 +150,7 @@ func syncFiles(ctx context.Context, in guest.Guest, before, wanted map[string]fi
 			return err
 		}
 		if !entry.SHA256.IsUnknown() && !entry.SHA256.IsNull() && entry.SHA256.ValueString() != sha256Of(file.Content) {
-			return blame(filePath(name).AtName("source_path"), "The file was changed while Terraform was applying: plan again")
+			return blame(filePath(name), "source_path: the file was changed while Terraform was applying: plan again")
 		}
 		found, err := in.ReadFile(ctx, name)
 		if err == nil && string(found.Content) == string(file.Content) && found.Mode == file.Mode && found.UID == file.UID && found.GID == file.GID {

@@ -43,7 +43,12 @@ func (p *proxmoxContainer) create(ctx context.Context, wanted *spec) (bool, erro
 	var err error
 	if p.at.Node == "" {
 		if p.at.Node, err = p.client.Node(ctx); err != nil {
-			return false, blame(path.Root("node"), "%w", err)
+			at := path.Root("node")
+			var refused *proxmox.Error
+			if errors.As(err, &refused) || proxmox.IsUnreachable(err) {
+				at = path.Root("driver")
+			}
+			return false, blame(at, "%w", err)
 		}
 	}
 	if p.at.VMID == 0 {

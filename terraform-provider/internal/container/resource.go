@@ -234,7 +234,7 @@ func (r *containerResource) provision(ctx context.Context, d driver, wanted spec
 	for name, entry := range files {
 		content, err := entry.content()
 		if err != nil {
-			return blame(filePath(name).AtName("source_path"), "The file can't be read: %w", err)
+			return blame(filePath(name), "source_path: the file can't be read: %w", err)
 		}
 		entry.SHA256 = types.StringValue(sha256Of(content))
 		files[name] = entry

@@ -418,3 +418,12 @@ func (p *Proxmox) Adopt(t *testing.T, vmid int) string {
 
 // Instance is the name of the instance behind a container.
 func (p *Proxmox) Instance(vmid int) string { return p.instance(strconv.Itoa(vmid)) }
+
+// Forget removes a container as if somebody had done it on the node.
+func (p *Proxmox) Forget(t *testing.T, vmid int) {
+	t.Helper()
+	p.Incus.Command(t, "delete", "--force", p.Instance(vmid))
+	if err := os.Remove(p.file(strconv.Itoa(vmid))); err != nil {
+		t.Fatal(err)
+	}
+}

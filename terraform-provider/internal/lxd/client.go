@@ -107,14 +107,14 @@ func tlsConfiguration(flavor Flavor, server settings.LXDServer) (*tls.Config, er
 	}
 	certificate, err := tls.LoadX509KeyPair(certificateFile, keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("the client certificate %s with its key %s can't be read: %w. Make one with `%s remote generate-certificate`, and name both "+
+		return nil, fmt.Errorf("the client certificate %s with its key %s can't be read: %v. Make one with `%s remote generate-certificate`, and name both "+
 			"files in the provider's %s.client_certificate_file and %s.client_key_file", certificateFile, keyFile, err, flavor.command, flavor.attribute, flavor.attribute)
 	}
 	configuration.Certificates = []tls.Certificate{certificate}
 	if server.CAFile != "" {
 		pem, err := os.ReadFile(server.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("the provider's %s.ca_file can't be read: %w", flavor.attribute, err)
+			return nil, fmt.Errorf("the provider's %s.ca_file can't be read: %v", flavor.attribute, err)
 		}
 		configuration.RootCAs = x509.NewCertPool()
 		if !configuration.RootCAs.AppendCertsFromPEM(pem) {
@@ -232,6 +232,9 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	var answer envelope
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
 		return "", "", c.explainTransport(fmt.Errorf("the answer to %s %s is not the API's JSON: %w", method, path, err))
+	}
+	if answer.Type == "error" { // waiting for an operation that failed is answered with status 200 and this
+		return "", "", c.explainRefusal(&Error{Server: c.flavor.Name, Request: method + " " + path, Code: answer.ErrorCode, Message: answer.Error})
 	}
 	if into != nil && len(answer.Metadata) > 0 {
 		if err := json.Unmarshal(answer.Metadata, into); err != nil {

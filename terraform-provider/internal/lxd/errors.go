@@ -59,8 +59,7 @@ func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("%s at %s could not be reached: %v. %s", e.Server, e.Where, e.Err, e.Remedy)
 }
 
-// Unwrap gives the cause.
-func (e *UnreachableError) Unwrap() error { return e.Err }
+// There is no Unwrap: the cause may be fs.ErrNotExist, of the socket, and must not be taken for an instance that does not exist.
 
 // FingerprintError is a server whose certificate is not the one that was pinned.
 type FingerprintError struct {

@@ -36,10 +36,7 @@ func (c *Client) wait(ctx context.Context, path, request string) (operation, err
 		var state operation
 		_, _, err := c.call(ctx, http.MethodGet, path+"/wait", url.Values{"timeout": {"20"}}, "", nil, &state)
 		if err != nil {
-			if ctx.Err() != nil {
-				c.cancel(path)
-			}
-			return operation{}, err
+			return c.failed(ctx, path, request, err)
 		}
 		switch {
 		case state.StatusCode == operationSuccess:
@@ -59,6 +56,28 @@ func (c *Client) wait(ctx context.Context, path, request string) (operation, err
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// failed takes what the wait was answered with. Incus answers with the operation's error and without the operation, which has
+// the exit code of a program that could not be started.
+func (c *Client) failed(ctx context.Context, path, request string, err error) (operation, error) {
+	var refusal *Error
+	switch {
+	case ctx.Err() != nil:
+		c.cancel(path)
+		return operation{}, err
+	case !errors.As(err, &refusal):
+		return operation{}, err
+	case refusal.Code == http.StatusNotFound:
+		refusal.Remedy = "How it ended is not known: apply again"
+		return operation{}, err
+	}
+	refusal.Request = request
+	var state operation
+	if _, _, reading := c.call(ctx, http.MethodGet, path, nil, "", nil, &state); reading != nil {
+		return operation{}, err
+	}
+	return state, err
 }
 
 // cancel is asked for when nobody waits any more, hence the context of its own. Not every operation can be cancelled; the

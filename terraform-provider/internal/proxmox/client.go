@@ -78,8 +78,7 @@ func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("Proxmox VE at %s could not be reached: %v. %s", e.Where, e.Err, e.Remedy)
 }
 
-// Unwrap gives the cause.
-func (e *UnreachableError) Unwrap() error { return e.Err }
+// There is no Unwrap: no cause may be taken for a container that does not exist.
 
 // IsUnreachable says whether it is unknown what the server did.
 func IsUnreachable(err error) bool {
@@ -103,7 +102,7 @@ func Open(from settings.Proxmox) (*Client, error) {
 	if from.CAFile != "" {
 		pem, err := os.ReadFile(from.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("the provider's proxmox.ca_file can't be read: %w", err)
+			return nil, fmt.Errorf("the provider's proxmox.ca_file can't be read: %v", err)
 		}
 		configuration.RootCAs = x509.NewCertPool()
 		if !configuration.RootCAs.AppendCertsFromPEM(pem) {

@@ -1,0 +1,4 @@
+import {
+  to = recoup_container.restic_backup
+  id = "incus:default/restic-backup"
+}
