@@ -1,14 +1,13 @@
-#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <memory>
 
-#include <recoup/ops/bucket_repositories.hpp>
 #include <recoup/s3/bucket/lifecycle_json.hpp>
 
 #include "bucket.hpp"
 #include "flags.hpp"
 #include "format.hpp"
+#include "lifecycle_danger.hpp"
 
 namespace recoup::cli {
 
@@ -63,27 +62,11 @@ void print(const context& call, const bucket_lifecycle& lifecycle) {
 
 /// Rules that would destroy backups are said loudly, and set only if that is insisted on.
 void check_repositories(context& call, const bucket_end& end, const bucket_lifecycle& wanted, bool force) {
-  const bool has_any = std::ranges::any_of(wanted.rules, [](const lifecycle_rule& rule) {
-    return rule.is_enabled && (rule.expires_current_objects() || !rule.transitions.empty());
-  });
-  if (!has_any) return;
-  const auto found = find_repositories(*end.client, end.bucket());
-  bool refused = false;
-  for (const auto& prefix : found.prefixes) {
-    for (const auto& rule : wanted.rules) {
-      const auto danger = danger_of(rule, prefix);
-      if (danger == lifecycle_danger::none) continue;
-      refused = true;
-      call.out.error(
-          "Warning: rule \"" + rule.id + "\" " +
-          (danger == lifecycle_danger::expires ? "REMOVES THE FILES of" : "moves the files out of reach of") +
-          " the restic repository at " + recoup::describe(end.client->endpoint(), end.bucket(), prefix) +
-          ": its backups could not be restored any more, whatever their age");
-    }
-  }
-  if (!found.is_complete)
+  const auto dangers = find_dangers(*end.client, end.bucket(), wanted);
+  for (const auto& each : dangers.found) call.out.error("Warning: " + each);
+  if (!dangers.looked_everywhere)
     call.out.error("Warning: the bucket has too many directories to look for restic repositories in all of them");
-  if (refused && !force)
+  if (!dangers.found.empty() && !force)
     throw error(error_code::invalid_argument,
                 "these rules would destroy backups, and are not set (old snapshots are removed with `recoup forget`; "
                 "--force sets the rules all the same)");

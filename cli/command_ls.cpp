@@ -26,19 +26,6 @@ std::string snapshot_json_line(const found_snapshot& of) {
   return json.field("message_type", "snapshot").field("struct_type", "snapshot").end_object().take();
 }
 
-std::string node_json_line(const walked_node& at) {
-  const auto& of = at.node;
-  json_writer json;
-  json.begin_object().field("name", of.name).field("type", name_of(of.type)).field("path", at.path);
-  json.field("uid", of.uid).field("gid", of.gid);
-  if (of.type == node_type::file) json.field("size", of.size);
-  if (of.mode != 0) json.field("mode", of.mode);
-  json.field("permissions", format_mode(of.mode));
-  json.field("mtime", of.mtime).field("atime", of.atime).field("ctime", of.ctime);
-  if (of.inode != 0) json.field("inode", of.inode);
-  return json.field("message_type", "node").field("struct_type", "node").end_object().take();
-}
-
 void check(const context& call, const ls_flags& flags) {
   const auto refuse = [](const char* why) { throw error(error_code::invalid_argument, why); };
   if (call.arguments.empty()) refuse("no snapshot ID specified, specify snapshot ID or use special ID 'latest'");
@@ -79,7 +66,7 @@ void run(context& call, const ls_flags& flags) {
   else
     call.out.info(describe(found) + " filtered by " + bracketed(options.directories) + ":");
   ls(open.repo(), found.snapshot.tree, options, [&](const walked_node& at, bool) {
-    call.out.result(call.options.json ? node_json_line(at)
+    call.out.result(call.options.json ? node_json(at)
                                       : node_line(at.path, at.node, flags.long_format, flags.human_readable));
   });
 }

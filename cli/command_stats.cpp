@@ -7,10 +7,10 @@
 #include "command.hpp"
 #include "format.hpp"
 #include "listed_snapshots.hpp"
-#include "json_output.hpp"
 #include "progress.hpp"
 #include "session.hpp"
 #include "snapshot_flags.hpp"
+#include "stats_json.hpp"
 
 namespace recoup::cli {
 
@@ -61,18 +61,6 @@ private:
   std::unique_ptr<updater> updater_;  // last: its thread uses what is above
 };
 
-void print_json(const context& call, const repository_stats& counted) {
-  json_writer json;
-  json.begin_object().field("total_size", counted.total_size);
-  field_unless_zero(json, "total_uncompressed_size", counted.total_uncompressed_size);
-  field_unless_zero(json, "compression_ratio", counted.compression_ratio);
-  field_unless_zero(json, "compression_progress", counted.compression_progress);
-  field_unless_zero(json, "compression_space_saving", counted.compression_space_saving);
-  field_unless_zero(json, "total_file_count", counted.total_file_count);
-  field_unless_zero(json, "total_blob_count", counted.total_blob_count);
-  call.out.result(json.field("snapshots_count", counted.snapshots_count).end_object().take());
-}
-
 void print_text(const context& call, const repository_stats& counted, stats_mode mode) {
   const auto number = [&](const char* name, std::uint64_t value) {
     if (value > 0) call.out.result(formatted("%24s:  %llu", name, static_cast<unsigned long long>(value)));
@@ -112,7 +100,7 @@ void run(context& call, const stats_flags& flags) {
   const auto counted = stats(open.repo(), snapshots, options, progress);
   progress.finish();
   if (call.options.json)
-    print_json(call, counted);
+    call.out.result(to_json(counted));
   else
     print_text(call, counted, options.mode);
 }

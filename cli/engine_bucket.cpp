@@ -15,6 +15,7 @@
 
 #include "engine.hpp"
 #include "engine_bucket.hpp"
+#include "engine_progress.hpp"
 #include "engine_storage.hpp"
 
 namespace recoup::cli {
@@ -26,8 +27,7 @@ engine_bucket::engine_bucket(const engine_call& call, const engine_parameters& f
 }
 
 engine_parameter_error engine_bucket::missing() const {
-  return {"bucket", error_code::not_found,
-                                "there is no bucket " + name + " on " + client->endpoint().url()};
+  return {"bucket", error_code::not_found, "there is no bucket " + name + " on " + client->endpoint().url()};
 }
 
 namespace {
@@ -133,10 +133,110 @@ std::string get(engine_call& call) {
   return describe_bucket(*bucket.client, bucket.name);
 }
 
+/// Unlike bucket_exists(), tells one that may not be looked at, which may be somebody else's, from one of ours.
+[[nodiscard]] bool is_visible(s3_client& client, const std::string& bucket) {
+  s3_request request;
+  request.what = "look at a bucket";
+  request.method = "HEAD";
+  request.bucket = bucket;
+  try {
+    client.send(request);
+    return true;
+  } catch (const error& problem) {
+    if (problem.code() != error_code::not_found && problem.code() != error_code::access_denied) throw;
+    return false;
+  }
+}
+
+std::string create(engine_call& call) {
+  const engine_parameters params(call.params, "", {"s3", "bucket", "object_lock"});
+  const bool wants_lock = params.flag("object_lock");
+  const engine_bucket bucket(call, params);
+  const bool was_there = is_visible(*bucket.client, bucket.name);
+  if (!was_there) create_bucket(*bucket.client, bucket.name, {wants_lock});
+  if (was_there && wants_lock && !get_object_lock(*bucket.client, bucket.name).enabled)
+    throw engine_parameter_error(
+        "object_lock", error_code::unsupported,
+        "object_lock: bucket " + bucket.name +
+            " is there already and has no object lock; most servers give one only to a new bucket: choose another name, "
+            "and move what is in this one (recoup bucket sync)");
+  return json_writer{}.begin_object().field("created", !was_there).end_object().take();
+}
+
+[[nodiscard]] engine_parameter_error not_empty(const bucket_removal_plan& plan) {
+  const auto& counts = plan.counts;
+  auto text = "force: bucket " + plan.bucket + " is not empty: " + std::to_string(counts.objects) + " objects, " +
+              std::to_string(counts.old_versions) + " old versions, " + std::to_string(counts.delete_markers) +
+              " delete markers, " + std::to_string(counts.uploads) + " incomplete uploads";
+  for (const auto& prefix : plan.repositories)
+    text += "; there is a restic repository " + (prefix.empty() ? "at its top" : "below " + prefix);
+  return {"force", error_code::invalid_argument, text + ". With force all that is removed for good", "not_empty"};
+}
+
+/// Says what keeps the bucket, and until when.
+[[nodiscard]] error stuck(const bucket_removal& done, const std::string& bucket) {
+  const auto& first = done.stuck.front();
+  auto why = first.reason;
+  if (first.retention)
+    why = std::string("locked (") + name_of(first.retention->mode) + ") until " + to_rfc3339(first.retention->until);
+  if (first.is_held) why += ", under a legal hold";
+  return {error_code::incomplete,
+          "bucket " + bucket + " stays: " + std::to_string(done.stuck.size()) + " of " +
+              std::to_string(done.removed + done.stuck.size()) +
+              " versions in it cannot be removed, the first of them " + first.object.key + ": " + why +
+              "; try again then (bypass_governance overrides locks of mode GOVERNANCE for whoever has the right to)"};
+}
+
+std::string remove(engine_call& call) {
+  const engine_parameters params(call.params, "", {"s3", "bucket", "force", "bypass_governance"});
+  const bool force = params.flag("force");
+  bucket_removal_options options;
+  options.bypass_governance = params.flag("bypass_governance");
+  const engine_bucket bucket(call, params);
+  const auto answer = [](bool deleted, std::uint64_t objects) {
+    return json_writer{}.begin_object().field("deleted", deleted).field("objects", objects).end_object().take();
+  };
+  if (!bucket_exists(*bucket.client, bucket.name)) return answer(false, 0);
+  const auto plan = plan_bucket_removal(*bucket.client, bucket.name);
+  if (!plan.is_empty() && !force) throw not_empty(plan);
+  const auto total = plan.counts.objects + plan.counts.old_versions + plan.counts.delete_markers;
+  engine_progress progress(call, total);
+  options.on_progress = [&](std::uint64_t count) { progress.add(count); };
+  const auto done = execute_bucket_removal(*bucket.client, plan, options);
+  if (!done.bucket_is_gone) throw stuck(done, bucket.name);
+  return answer(true, done.removed);
+}
+
+std::string usage(engine_call& call) {
+  const engine_parameters params(call.params, "", {"s3", "bucket", "prefix"});
+  usage_options options;
+  options.prefix = params.text("prefix").value_or("");
+  const engine_bucket bucket(call, params);
+  if (!bucket_exists(*bucket.client, bucket.name)) throw bucket.missing();
+  const auto found = count_usage(*bucket.client, bucket.name, options);
+  const auto& total = found.total;
+  json_writer json;
+  json.begin_object().field("objects", total.objects).field("bytes", total.bytes);
+  const auto field_if = [&](bool is_known, const char* name, std::uint64_t value) {
+    json.key(name);
+    is_known ? json.value(value) : json.null();
+  };
+  field_if(found.versions_are_known, "versions", total.old_versions);
+  field_if(found.versions_are_known, "version_bytes", total.old_bytes);
+  field_if(found.versions_are_known, "delete_markers", total.delete_markers);
+  field_if(found.uploads_are_known, "incomplete_uploads", total.uploads);
+  field_if(found.uploads_are_known, "incomplete_upload_bytes", total.upload_bytes);
+  return json.end_object().take();
+}
+
 }  // namespace
 
 void add_bucket_methods(engine_methods& to) {
+  to["bucket.apply"] = apply_to_bucket;
+  to["bucket.create"] = create;
+  to["bucket.delete"] = remove;
   to["bucket.get"] = get;
+  to["bucket.usage"] = usage;
 }
 
 }  // namespace recoup::cli

@@ -27,6 +27,19 @@ std::string item_error_json(std::string_view message, std::string_view during, s
   return json.field("during", during).field("item", item).end_object().take();
 }
 
+std::string node_json(const walked_node& at) {
+  const auto& of = at.node;
+  json_writer json;
+  json.begin_object().field("name", of.name).field("type", name_of(of.type)).field("path", at.path);
+  json.field("uid", of.uid).field("gid", of.gid);
+  if (of.type == node_type::file) json.field("size", of.size);
+  if (of.mode != 0) json.field("mode", of.mode);
+  json.field("permissions", format_mode(of.mode));
+  json.field("mtime", of.mtime).field("atime", of.atime).field("ctime", of.ctime);
+  if (of.inode != 0) json.field("inode", of.inode);
+  return json.field("message_type", "node").field("struct_type", "node").end_object().take();
+}
+
 std::string node_line(const std::string& path, const node& of, bool long_format, bool human_readable) {
   if (!long_format) return path;
   const auto size = of.type == node_type::file ? of.size : 0;

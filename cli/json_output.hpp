@@ -8,6 +8,7 @@
 
 #include <recoup/json/json_writer.hpp>
 #include <recoup/ops/snapshots.hpp>
+#include <recoup/ops/walk.hpp>
 #include <recoup/repo/node.hpp>
 
 namespace recoup::cli {
@@ -47,6 +48,9 @@ inline void field_unless_empty(json_writer& json, std::string_view name, std::st
 
 /// The message "error": what went wrong with one item, and what was being done ("archival", "restore", "verify").
 [[nodiscard]] std::string item_error_json(std::string_view message, std::string_view during, std::string_view item);
+
+/// A node as `ls --json` prints it.
+[[nodiscard]] std::string node_json(const walked_node& at);
 
 /// "-rw-r--r--     0     0      3 2026-11-23 21:10:59 /a", or the path alone.
 [[nodiscard]] std::string node_line(const std::string& path, const node& of, bool long_format, bool human_readable);

@@ -110,6 +110,7 @@
 #include <recoup/ops/check/pack_check.hpp>
 #include <recoup/ops/check/tree_check.hpp>
 
+#include <recoup/ops/complete_creation.hpp>
 #include <recoup/ops/copy.hpp>
 
 #include <recoup/ops/copy/context.hpp>
@@ -118,6 +119,7 @@
 #include <recoup/ops/copy/snapshot_copies.hpp>
 #include <recoup/ops/copy/tree_copier.hpp>
 
+#include <recoup/ops/delete_repository.hpp>
 #include <recoup/ops/diff.hpp>
 #include <recoup/ops/dump.hpp>
 
@@ -275,6 +277,7 @@
 #include <recoup/s3/bucket/lifecycle_json.hpp>
 #include <recoup/s3/bucket/list.hpp>
 #include <recoup/s3/bucket/policy.hpp>
+#include <recoup/s3/bucket/policy_comparison.hpp>
 #include <recoup/s3/bucket/setting.hpp>
 #include <recoup/s3/bucket/uploads.hpp>
 #include <recoup/s3/bucket/usage.hpp>

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -90,4 +91,24 @@ func freeAddress(t *testing.T) string {
 	}
 	defer listener.Close()
 	return listener.Addr().String()
+}
+
+// MC runs MinIO's client (the variable MC) on this server, which it knows as "test". It is no code of this project's, so that
+// what it says of a bucket is a second opinion.
+func (s S3Server) MC(t *testing.T, arguments ...string) string {
+	t.Helper()
+	output, err := s.TryMC(t, arguments...)
+	if err != nil {
+		t.Fatalf("mc %s: %v\n%s", strings.Join(arguments, " "), err, output)
+	}
+	return output
+}
+
+// TryMC is MC where a failure is an answer.
+func (s S3Server) TryMC(t *testing.T, arguments ...string) (string, error) {
+	t.Helper()
+	command := exec.Command(Program(t, "MC"), append([]string{"--config-dir", filepath.Join(s.Directory, "..", "mc")}, arguments...)...)
+	command.Env = append(os.Environ(), "MC_HOST_test=http://"+s.AccessKey+":"+s.SecretKey+"@"+s.Endpoint[len("http://"):])
+	output, err := command.CombinedOutput()
+	return string(output), err
 }

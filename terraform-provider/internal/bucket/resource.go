@@ -4,9 +4,10 @@ package bucket
 import (
 	"context"
 	"fmt"
-	"slices"
+	"maps"
 	"strings"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -76,7 +77,7 @@ func (r *bucketResource) Create(ctx context.Context, request resource.CreateRequ
 	}
 	adopted := before.Exists
 	if adopted {
-		r.checkAdoption(ctx, plan, before, diags)
+		checkAdoption(ctx, plan, before, diags)
 	} else {
 		var made struct {
 			Created bool `json:"created"`
@@ -96,38 +97,52 @@ func (r *bucketResource) Create(ctx context.Context, request resource.CreateRequ
 		DeletionProtection: types.BoolValue(true), ForceDestroy: types.BoolValue(false)}
 	diags.Append(response.State.Set(ctx, tracked)...)
 	r.identify(ctx, response.Identity, plan.Name, diags)
-	if found, ok := r.apply(ctx, &plan, nil, diags); ok {
+	found, ok := r.apply(ctx, &plan, nil, diags)
+	if adopted {
+		warnOfAdoption(plan.Name.ValueString(), before, found, ok, diags)
+	}
+	if ok {
 		writeSeen(ctx, response.Private, found, diags)
 		diags.Append(response.State.Set(ctx, plan)...)
 	}
 }
 
-// checkAdoption warns of what adopting changes, and refuses what cannot be had.
-func (r *bucketResource) checkAdoption(ctx context.Context, plan bucketModel, found described, diags *diag.Diagnostics) {
+// checkAdoption refuses what a bucket that exists cannot become.
+func checkAdoption(ctx context.Context, plan bucketModel, found described, diags *diag.Diagnostics) {
 	name := plan.Name.ValueString()
 	if plan.locks(ctx, diags) && !found.ObjectLockEnabled {
 		diags.AddAttributeError(lockPath(plan), "Unable to Adopt Bucket", lockRemedy(name))
 		return
 	}
-	if !plan.ObjectLockEnabled.IsUnknown() && !plan.ObjectLockEnabled.IsNull() && !plan.ObjectLockEnabled.ValueBool() && found.ObjectLockEnabled {
+	unlocked := !plan.ObjectLockEnabled.IsUnknown() && !plan.ObjectLockEnabled.IsNull() && !plan.ObjectLockEnabled.ValueBool()
+	if unlocked && found.ObjectLockEnabled {
 		diags.AddAttributeError(path.Root("object_lock_enabled"), "Unable to Adopt Bucket", unlockRemedy(name))
-		return
 	}
-	actual := plan
-	actual.take(ctx, found, seenParts{}, false, diags)
-	var differing []string
-	for attribute := range plan.wanted(ctx, &actual, diags) {
-		if attribute == "lifecycle" {
-			attribute = "lifecycle_rules"
-		}
-		differing = append(differing, attribute)
-	}
-	slices.Sort(differing)
+}
+
+// warnOfAdoption says what adopting the bucket changed in it.
+func warnOfAdoption(name string, before, after described, succeeded bool, diags *diag.Diagnostics) {
 	detail := fmt.Sprintf("The bucket %s was there already. It is managed from now on, with what is in it.", name)
-	if len(differing) > 0 {
-		detail += " Its settings differed from the configuration and are changed: " + strings.Join(differing, ", ") + "."
+	if differing := differences(before, after); succeeded && len(differing) > 0 {
+		detail += " Its settings differed from the configuration and were changed: " + strings.Join(differing, ", ") + "."
 	}
 	diags.AddAttributeWarning(path.Root("name"), "Bucket Adopted", detail)
+}
+
+// differences names the attributes in which two states of a bucket differ.
+func differences(before, after described) []string {
+	var names []string
+	note := func(name string, same bool) {
+		if !same {
+			names = append(names, name)
+		}
+	}
+	note("lifecycle_rules", sameJSON(before.Lifecycle, after.Lifecycle))
+	note("object_lock", cmp.Equal(before.ObjectLock, after.ObjectLock))
+	note("policy", cmp.Equal(before.Policy, after.Policy))
+	note("tags", maps.Equal(before.Tags, after.Tags))
+	note("versioning", before.Versioning == after.Versioning)
+	return names
 }
 
 // apply sets what differs between prior and plan, and completes the plan with what the server computed.
@@ -161,9 +176,8 @@ func (r *bucketResource) checkKept(ctx context.Context, plan bucketModel, found 
 		switch attribute {
 		case "policy":
 		case "lifecycle":
-			diags.AddAttributeWarning(path.Root("lifecycle_rules"), "Lifecycle Rules Not Kept as Given", fmt.Sprintf("The server took the rules of the "+
-				"bucket %s but gives them back otherwise: %s. MinIO, for one, does not keep abort_incomplete_uploads_after_days, and removes "+
-				"stale uploads after a day by itself. This is not reported as a change later on.", plan.Name.ValueString(), found.Lifecycle))
+			diags.AddAttributeWarning(path.Root("lifecycle_rules"), "Lifecycle Rules Written Otherwise", fmt.Sprintf("The server gives the rules of the bucket "+
+				"%s back otherwise than they were given: %s. This is not reported as a change later on.", plan.Name.ValueString(), found.Lifecycle))
 		default:
 			diags.AddAttributeError(path.Root(attribute), "Unable to Update Bucket", fmt.Sprintf("The server took the %s of the bucket %s without an error, "+
 				"but did not keep it. Does the server have this feature? If not, remove the attribute.", strings.ReplaceAll(attribute, "_", " "), plan.Name.ValueString()))

@@ -119,8 +119,8 @@ func lifecycleAttribute() schema.Attribute {
 			"noncurrent_versions_kept":     days("So many of the newest old versions are kept whatever their age."),
 			"remove_expired_delete_markers": schema.BoolAttribute{Optional: true,
 				MarkdownDescription: "Removes delete markers that have no version under them."},
-			"abort_incomplete_uploads_after_days": days("Aborts uploads in parts so many days after they were begun. MinIO does not keep this: it " +
-				"removes stale uploads after a day by itself."),
+			"abort_incomplete_uploads_after_days": days("Aborts uploads in parts so many days after they were begun. MinIO does not keep this, so " +
+				"that it is refused there: it removes stale uploads after a day by itself."),
 			"other_settings": schema.StringAttribute{Optional: true, CustomType: jsontypes.NormalizedType{},
 				MarkdownDescription: "What else the rule says, as JSON in AWS's form: `{\"Transitions\":[…]}`."},
 		}},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/recoup/terraform-provider-recoup/internal/settings"
 )
@@ -47,11 +48,12 @@ func HasCode(err error, code string) bool {
 // keeps a crash or a cancelled call from touching another one.
 type Client struct {
 	settings settings.Settings
+	grace    time.Duration // stopGrace, but in tests
 }
 
 // New does not look for the executable: plans of resources that need none must work without it.
 func New(settings settings.Settings) *Client {
-	return &Client{settings: settings}
+	return &Client{settings: settings, grace: stopGrace}
 }
 
 // Call sends one request and waits for its result, which is decoded into result (nil: passed over). Each progress message is

@@ -131,14 +131,16 @@ func TestLargeResults(t *testing.T) {
 }
 
 // cancelled begins a call and cancels it once the engine is at work.
-func cancelled(t *testing.T, behaviour string) (process int, err error, took time.Duration) {
+func cancelled(t *testing.T, behaviour string, grace time.Duration) (process int, err error, took time.Duration) {
 	t.Helper()
 	directory := t.TempDir()
 	t.Setenv("AWS_FAKE_DIRECTORY", directory)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var began time.Time
-	err = client(t, behaviour).Call(ctx, "echo", nil, nil, func(json.RawMessage) {
+	c := client(t, behaviour)
+	c.SetStopGrace(grace)
+	err = c.Call(ctx, "echo", nil, nil, func(json.RawMessage) {
 		began = time.Now()
 		cancel()
 	})
@@ -152,7 +154,7 @@ func cancelled(t *testing.T, behaviour string) (process int, err error, took tim
 }
 
 func TestCancelLetsTheEngineGiveBackItsLocks(t *testing.T) {
-	_, err, took := cancelled(t, "stops")
+	_, err, took := cancelled(t, "stops", time.Minute)
 	if !engine.HasCode(err, engine.CodeInterrupted) || !strings.Contains(err.Error(), "the lock was given back") {
 		t.Errorf("got %v", err)
 	}
@@ -162,8 +164,7 @@ func TestCancelLetsTheEngineGiveBackItsLocks(t *testing.T) {
 }
 
 func TestCancelKillsAnEngineThatHangsWithItsChildren(t *testing.T) {
-	engine.SetStopGrace(t, time.Second)
-	child, err, took := cancelled(t, "hangs")
+	child, err, took := cancelled(t, "hangs", time.Second)
 	if !engine.HasCode(err, engine.CodeInterrupted) {
 		t.Errorf("got %v", err)
 	}

@@ -1,13 +1,7 @@
+// What tests of the package may do that others may not.
 package engine
 
-import (
-	"testing"
-	"time"
-)
+import "time"
 
-// SetStopGrace shortens the grace for a test.
-func SetStopGrace(t *testing.T, grace time.Duration) {
-	before := stopGrace
-	stopGrace = grace
-	t.Cleanup(func() { stopGrace = before })
-}
+// SetStopGrace shortens what a cancelled engine is given to end.
+func (c *Client) SetStopGrace(grace time.Duration) { c.grace = grace }

@@ -19,15 +19,15 @@ import (
 )
 
 const (
+	// stopGrace is how long a cancelled engine may take to give back its locks. Terraform itself waits for providers without a
+	// limit after the first interrupt.
+	stopGrace = 20 * time.Second
+
 	// longestLine bounds what is held in memory for one message: a list of a million files is some 300 MB.
 	longestLine = 1 << 30
 
 	keptStderr = 8 << 10
 )
-
-// stopGrace is how long a cancelled engine may take to give back its locks. Terraform itself waits for providers without a
-// limit after the first interrupt. A variable for the tests.
-var stopGrace = 20 * time.Second
 
 // message is any line of the engine.
 type message struct {
@@ -72,12 +72,14 @@ type call struct {
 	stderr             tail
 	result             any
 	progress           func(json.RawMessage)
+	grace              time.Duration
 }
 
 func (c *Client) run(ctx context.Context, executable, method string, request []byte, secrets []string, result any,
 	progress func(json.RawMessage)) error {
 	started := time.Now()
-	conversation := &call{executable: executable, method: method, secrets: secrets, result: result, progress: progress}
+	conversation := &call{executable: executable, method: method, secrets: secrets, result: result, progress: progress,
+		grace: c.grace}
 	err := conversation.run(ctx, request, Environment(c.settings.EngineEnvironment))
 	fields := map[string]any{"method": method, "milliseconds": time.Since(started).Milliseconds()}
 	if err != nil {
@@ -92,7 +94,7 @@ func (c *call) run(ctx context.Context, request []byte, environment []string) er
 	command.Env = environment
 	command.Stdin = bytes.NewReader(request) // then closed: the engine ends after its answer
 	command.Stderr = &c.stderr
-	command.WaitDelay = stopGrace
+	command.WaitDelay = c.grace
 	ownGroup(command)
 	output, err := command.StdoutPipe()
 	if err != nil {
@@ -105,7 +107,7 @@ func (c *call) run(ctx context.Context, request []byte, environment []string) er
 
 	// A child of the engine may hold standard output open after the engine's death: then only closing our end ends the reading.
 	unblock := context.AfterFunc(ctx, func() {
-		time.AfterFunc(stopGrace, func() { killGroup(command); output.Close() })
+		time.AfterFunc(c.grace, func() { killGroup(command); output.Close() })
 	})
 	defer unblock()
 

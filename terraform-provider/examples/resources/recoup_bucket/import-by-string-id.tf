@@ -1,0 +1,4 @@
+import {
+  to = recoup_bucket.backups
+  id = "restic-backups"
+}

@@ -1,0 +1,1 @@
+terraform import recoup_bucket.backups restic-backups
