@@ -24,24 +24,51 @@ const (
 // journal is the last lines of a run.
 type journal []string
 
-// readJournal gives the lines of an invocation; where it is not known, those since a time.
-func readJournal(ctx context.Context, machine guest.Guest, name, invocation string, since time.Time) (journal, error) {
-	argv := []string{"journalctl", "--no-pager", "--output=cat", fmt.Sprintf("--lines=%d", readLines)}
-	if invocation != "" {
-		// The first are the unit's own lines, the second systemd's about it.
-		argv = append(argv, "_SYSTEMD_INVOCATION_ID="+invocation, "+", "INVOCATION_ID="+invocation)
-	} else {
-		argv = append(argv, "--unit="+name+".service", fmt.Sprintf("--since=@%d", since.Unix()))
-	}
-	result, err := machine.Run(ctx, argv, nil)
+// position gives the journal's end, to read from there; "" where the journal is empty.
+func position(ctx context.Context, machine guest.Guest) (string, error) {
+	result, err := machine.Run(ctx, []string{"journalctl", "--no-pager", "--quiet", "--lines=0", "--show-cursor"}, nil)
 	if err != nil {
-		return nil, fmt.Errorf("read the journal of %s.service: %w", name, err)
+		return "", fmt.Errorf("read the journal: %w", err)
 	}
+	_, cursor, _ := strings.Cut(strings.TrimSpace(string(result.Stdout)), "-- cursor: ")
+	return cursor, nil
+}
+
+// How long what a service said last may take to get into the journal.
+const (
+	journalPatience = 3 * time.Second
+	journalPause    = 200 * time.Millisecond
+)
+
+// readJournal gives the lines of the service, and systemd's about it, after a position. It does not go by the unit or the invocation
+// alone: journald finds those out from a process that may have ended before. The identifier is what the unit says.
+func readJournal(ctx context.Context, machine guest.Guest, name, cursor string) (journal, error) {
 	secrets, err := secretsOf(ctx, machine, name)
 	if err != nil {
 		return nil, err
 	}
-	return strings.Split(strings.TrimSpace(redact(string(result.Stdout), secrets)), "\n"), nil
+	_, _ = machine.Run(ctx, []string{"journalctl", "--sync"}, nil) // an old journald has none: then there is the patience
+	argv := []string{"journalctl", "--no-pager", "--quiet", "--output=cat", fmt.Sprintf("--lines=%d", readLines)}
+	if cursor != "" {
+		argv = append(argv, "--after-cursor="+cursor)
+	}
+	unit := name + ".service"
+	argv = append(argv, "SYSLOG_IDENTIFIER="+name, "+", "_SYSTEMD_UNIT="+unit, "+", "UNIT="+unit)
+	for deadline := time.Now().Add(journalPatience); ; time.Sleep(journalPause) {
+		result, err := machine.Run(ctx, argv, nil)
+		if err != nil {
+			return nil, fmt.Errorf("read the journal of %s.service: %w", name, err)
+		}
+		lines := journal(strings.Split(strings.TrimSpace(redact(string(result.Stdout), secrets)), "\n"))
+		if lines.isWhole() || time.Now().After(deadline) {
+			return lines, nil
+		}
+	}
+}
+
+// isWhole says whether there is the line that `recoup schedule run` ends with.
+func (j journal) isWhole() bool {
+	return j.contains(doneMark) || j.contains(partialMark) || j.contains(failedMark)
 }
 
 func (j journal) contains(text string) bool {

@@ -89,6 +89,9 @@ func Run(ctx context.Context, machine guest.Guest, options Options) (Outcome, er
 	if err != nil {
 		return Outcome{}, err
 	}
+	if run.cursor, err = position(ctx, machine); err != nil {
+		return Outcome{}, err
+	}
 	if err := run.start(ctx); err != nil {
 		return Outcome{}, err
 	}
@@ -110,6 +113,7 @@ type running struct {
 	unit       string
 	options    Options
 	invocation string // seen while it ran
+	cursor     string // of the journal, before it was started
 }
 
 // properties are systemd's of the unit.
@@ -147,7 +151,7 @@ func (r *running) look(ctx context.Context) (properties, error) {
 		invocation: values["InvocationID"], job: values["Job"], status: status}, nil
 }
 
-// clock gives the target's time: the journal is searched by it.
+// clock gives the target's time.
 func (r *running) clock(ctx context.Context) (time.Time, error) {
 	result, err := r.machine.Run(ctx, []string{"date", "+%s"}, nil)
 	if err != nil {
@@ -221,7 +225,7 @@ func (r *running) judge(ctx context.Context, outcome Outcome, before, after prop
 	if after.invocation != before.invocation && after.invocation != "" {
 		r.invocation = after.invocation
 	}
-	journal, err := readJournal(ctx, r.machine, r.options.Schedule, r.invocation, outcome.ExecutedAt)
+	journal, err := readJournal(ctx, r.machine, r.options.Schedule, r.cursor)
 	if err != nil {
 		return outcome, err
 	}
@@ -252,6 +256,7 @@ const exitPartial = 3
 const (
 	doneMark    = ": done"
 	partialMark = "lacks files that could not be read"
+	failedMark  = ": failed: "
 )
 
 // ended gives "" for a run without a failure, and otherwise how it ended, in words that follow the unit's name.

@@ -221,7 +221,7 @@ func TestAccScheduleInAContainer(t *testing.T) {
 	steps = append(steps, s.fireByItself()...)
 	steps = append(steps, s.loseAndRemove()...)
 	for at := range steps {
-		if strings.Contains(steps[at].Config, "var.password") {
+		if strings.Contains(steps[at].Config, `variable "password"`) {
 			steps[at].ConfigVariables = s.variables()
 			if steps[at].ExpectError == nil {
 				steps[at].ConfigPlanChecks.PreApply = append(steps[at].ConfigPlanChecks.PreApply, noSecretInPlan{s.password})

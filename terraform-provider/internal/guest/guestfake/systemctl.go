@@ -113,8 +113,11 @@ func (m *Machine) show(unit string) guest.Result {
 
 func (m *Machine) journalctl(arguments []string) guest.Result {
 	asked := strings.Join(arguments, " ")
+	if strings.Contains(asked, "--show-cursor") {
+		return guest.Result{Stdout: []byte("-- cursor: s=1\n")}
+	}
 	for unit, run := range m.properties {
-		if run.id != "" && (strings.Contains(asked, run.id) || strings.Contains(asked, "--unit="+unit)) {
+		if run.id != "" && strings.Contains(asked, "_SYSTEMD_UNIT="+unit) {
 			return guest.Result{Stdout: []byte(run.Journal)}
 		}
 	}
