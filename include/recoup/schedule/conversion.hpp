@@ -17,15 +17,22 @@ namespace recoup {
 
 namespace cron_writing {
 
+/// Ranges without end end with their last value, so that what is the same has one order. A `*` in a field is no range.
+inline void close_ranges(calendar_ranges& ranges, const calendar_parts::part_limits& limits) {
+  for (auto& range : ranges)
+    if (range.step > 0 && range.last == calendar_range::no_end)
+      range.last = limits.highest - (limits.highest - range.first) % range.step;
+  calendar_parts::normalise(ranges);
+}
+
 /// Whether it is every step-th value from the lowest on: "*/15".
 [[nodiscard]] inline bool is_star_with_step(const calendar_range& range,
                                             const calendar_parts::part_limits& limits) noexcept {
-  return range.first == limits.lowest && range.step > 1 &&
-         (range.last == calendar_range::no_end || range.last + range.step > limits.highest);
+  return range.first == limits.lowest && range.step > 1 && range.last + range.step > limits.highest;
 }
 
 /// A field, `*` for any value. With `may_start_with_star` also "*/15", which in a field for days has a meaning of its
-/// own.
+/// own. The ranges must be closed.
 [[nodiscard]] inline std::string field(const calendar_ranges& ranges, const calendar_parts::part_limits& limits,
                                        bool may_start_with_star = true) {
   if (cron_parts::are_everything(ranges, limits)) return "*";
@@ -36,10 +43,7 @@ namespace cron_writing {
       text += '*';
     } else {
       text += std::to_string(range.first);
-      if (range.last != calendar_range::no_end)
-        text += '-' + std::to_string(range.last);
-      else if (range.step > 0)
-        text += '-' + std::to_string(limits.highest - (limits.highest - range.first) % range.step);
+      if (range.last != calendar_range::no_end) text += '-' + std::to_string(range.last);
     }
     if (range.step > 1) text += '/' + std::to_string(range.step);
   }
@@ -117,7 +121,11 @@ inline void require_counterpart(const calendar_event& event) {
 [[nodiscard]] inline std::string to_cron(const calendar_expression& expression) {
   using namespace cron_writing;
   for (const auto& event : expression.events) require_counterpart(event);
-  const auto& event = expression.events.front();
+  auto event = expression.events.front();
+  close_ranges(event.minutes, calendar_parts::minute);
+  close_ranges(event.hours, calendar_parts::hour);
+  close_ranges(event.days, calendar_parts::day);
+  close_ranges(event.months, calendar_parts::month);
   auto text = expression.time_zone.empty() ? "" : "CRON_TZ=" + expression.time_zone + ' ';
   text += field(event.minutes, calendar_parts::minute) + ' ' + field(event.hours, calendar_parts::hour) + ' ';
   const auto months = field(event.months, calendar_parts::month);
