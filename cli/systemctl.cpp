@@ -15,7 +15,8 @@ namespace recoup::cli {
 
 namespace {
 
-/// systemd prints "Sat 2026-11-28 02:00:00 CET", in the process's zone; --timestamp=unix is there only since version 248.
+/// systemd prints "Sat 2026-11-28 02:00:00 CET", in the process's zone; --timestamp=unix is there only since version
+/// 248.
 std::string time_of(const std::string& text) {
   const auto words = split(text, ' ');
   if (words.size() < 3) return {};
