@@ -7,7 +7,8 @@
 namespace recoup::cli {
 
 void add_schedule_command(command_tree& tree) {
-  auto& command = tree.add(tree.root, "schedule", "", "Back up by itself: systemd timers that back up, forget and check");
+  auto& command =
+      tree.add(tree.root, "schedule", "", "Back up by itself: systemd timers that back up, forget and check");
   auto& app = *command.app;
   add_schedule_install_command(tree, app);
   add_schedule_list_command(tree, app);

@@ -41,8 +41,9 @@ void refuse_others_units(const schedule_store& store, const std::vector<schedule
     if (!file.path.starts_with(unit_directory)) continue;
     const auto present = store.read(file.path);
     if (!present || present->starts_with(unit_mark)) continue;
-    throw error(error_code::failure, store.place(file.path) + " is there already, and was not made by `recoup schedule`: choose "
-                                     "another name, or overwrite it with --force");
+    throw error(error_code::failure, store.place(file.path) +
+                                         " is there already, and was not made by `recoup schedule`: choose "
+                                         "another name, or overwrite it with --force");
   }
 }
 
@@ -51,7 +52,8 @@ void enable_below(const schedule_store& store, const std::string& name) {
   const auto link = store.place(std::string(unit_directory) + "/timers.target.wants/" + name + ".timer");
   std::error_code problem;
   std::filesystem::create_directories(std::filesystem::path(link).parent_path(), problem);
-  if (::symlink(timer_path(name).c_str(), link.c_str()) != 0 && errno != EEXIST) throw system_error(errno, "cannot make " + link);
+  if (::symlink(timer_path(name).c_str(), link.c_str()) != 0 && errno != EEXIST)
+    throw system_error(errno, "cannot make " + link);
 }
 
 void start(const context& call, const schedule_definition& definition, bool service_changed) {
@@ -69,19 +71,23 @@ void print_next(const context& call, const schedule_definition& definition) {
   if (!definition.randomized_delay.empty()) call.out.info("  each up to " + definition.randomized_delay + " later");
 }
 
-void warn_of_missing_environment(const context& call, const schedule_store& store, const schedule_definition& definition) {
+void warn_of_missing_environment(const context& call, const schedule_store& store,
+                                 const schedule_definition& definition) {
   if (store.read(definition.environment_file)) return;
-  call.out.error("Warning: " + store.place(definition.environment_file) +
-                 " does not exist, without which no run can succeed: write RESTIC_REPOSITORY, RESTIC_PASSWORD and what else opens "
-                 "the repository into it, a line each, mode 0600; or set them and install with --write-environment");
+  call.out.error(
+      "Warning: " + store.place(definition.environment_file) +
+      " does not exist, without which no run can succeed: write RESTIC_REPOSITORY, RESTIC_PASSWORD and what else opens "
+      "the repository into it, a line each, mode 0600; or set them and install with --write-environment");
 }
 
 void run(context& call, const install_flags& flags) {
   const auto definition = definition_of(call, flags);
   const auto store = flags.store();
   std::vector<environment_setting> settings;
-  if (flags.write_environment) settings = settings_of_process();
-  else settings = store.environment(definition).value_or(settings);
+  if (flags.write_environment)
+    settings = settings_of_process();
+  else
+    settings = store.environment(definition).value_or(settings);
   const auto files = render_schedule_files(definition, flags.write_environment ? &settings : nullptr, settings);
   if (!flags.force) refuse_others_units(store, files);
   bool changed = false;
@@ -108,7 +114,8 @@ void run(context& call, const install_flags& flags) {
 void add_schedule_install_command(command_tree& tree, CLI::App& schedule) {
   auto& command = tree.add(schedule, "install", "NAME [flags]", "Write a schedule's files, and start its timer");
   command.details =
-      "Writes /etc/recoup/schedules/NAME.json and the units NAME.service and NAME.timer, enables and starts the timer and\n"
+      "Writes /etc/recoup/schedules/NAME.json and the units NAME.service and NAME.timer, enables and starts the timer "
+      "and\n"
       "prints the next runs. A schedule that is installed already is changed by the flags; the rest stays as it is.\n\n"
       "How the repository is opened stands in /etc/restic.env, which is left alone but for --write-environment.\n";
   const auto flags = std::make_shared<install_flags>();

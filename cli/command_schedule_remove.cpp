@@ -24,12 +24,15 @@ std::string environment_file_of(const schedule_store& store, const std::string& 
 void run(context& call, const remove_flags& flags) {
   const auto& name = name_argument(call, "remove");
   const auto store = flags.store();
-  if (name.find('/') != std::string::npos || !store.read(schedule_path(name))) (void)store.load(name);  // says what there is
+  if (name.find('/') != std::string::npos || !store.read(schedule_path(name)))
+    (void)store.load(name);  // says what there is
   const auto environment_file = environment_file_of(store, name);
   for (const auto& path : {timer_path(name), service_path(name)}) {
     const auto content = store.read(path);
     if (content && !content->starts_with(unit_mark) && !flags.force)
-      throw error(error_code::failure, store.place(path) + " was not made by `recoup schedule`, so nothing was removed; --force removes it, too");
+      throw error(
+          error_code::failure,
+          store.place(path) + " was not made by `recoup schedule`, so nothing was removed; --force removes it, too");
   }
   const bool asks_systemd = store.is_this_machine() && systemd_is_running();
   if (asks_systemd && store.read(timer_path(name))) systemctl({"disable", "--now", name + ".timer"});
@@ -46,7 +49,8 @@ void run(context& call, const remove_flags& flags) {
 void add_schedule_remove_command(command_tree& tree, CLI::App& schedule) {
   auto& command = tree.add(schedule, "remove", "NAME [flags]", "Stop a schedule and remove its files");
   command.details =
-      "Stops and disables the timer, ends a run that is under way, and removes the units and the definition. The repository,\n"
+      "Stops and disables the timer, ends a run that is under way, and removes the units and the definition. The "
+      "repository,\n"
       "its snapshots and the environment file stay.\n";
   const auto flags = std::make_shared<remove_flags>();
   add_root_flag(*command.app, *flags);

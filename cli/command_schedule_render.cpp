@@ -1,4 +1,7 @@
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "command_schedule.hpp"
 #include "format.hpp"
@@ -11,8 +14,16 @@ namespace {
 
 void run(context& call, const schedule_flags& flags) {
   const auto definition = definition_of(call, flags);
-  const auto environment = flags.store().environment(definition);
-  const auto files = render_schedule_files(definition, nullptr, environment.value_or(std::vector<environment_setting>{}));
+  std::optional<std::vector<environment_setting>> environment;
+  try {
+    environment = flags.store().environment(definition);
+  } catch (const error& problem) {
+    if (problem.code() != error_code::access_denied) throw;
+    call.out.error(std::string("Warning: ") + problem.what() +
+                   "; if the repository is a directory, the service lacks the line that lets it write there");
+  }
+  const auto files =
+      render_schedule_files(definition, nullptr, environment.value_or(std::vector<environment_setting>{}));
   if (call.options.json) return call.out.result(render_json(definition, files));
   for (const auto& file : files) {
     call.out.result(formatted("### %s (%04o)", file.path.c_str(), file.mode));

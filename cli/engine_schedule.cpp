@@ -1,5 +1,5 @@
-// Methods of the machine interface about schedules: schedule.render and retention.preview (docs/engine.md). Nothing here
-// looks at this machine: the schedule may be another's.
+// Methods of the machine interface about schedules: schedule.render and retention.preview (docs/engine.md). Nothing
+// here looks at this machine: the schedule may be another's.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -38,12 +38,16 @@ std::vector<environment_setting> secrets_of(const simdjson::dom::object& from) {
   for (const auto& [key, value] : from) {
     const std::string name(key), attribute = "secret_environment." + name;
     std::string_view text;
-    if (value.get_string().get(text) != simdjson::SUCCESS) throw engine_parameter_error(attribute, attribute + ": must be a string");
+    if (value.get_string().get(text) != simdjson::SUCCESS)
+      throw engine_parameter_error(attribute, attribute + ": must be a string");
     if (!is_schedule_variable(name))
-      throw engine_parameter_error(attribute, attribute + ": is not a variable of a backup: those are RESTIC_*, AWS_*, proxies, "
-                                              "SSL_CERT_FILE, SSL_CERT_DIR, TMPDIR and TZ");
+      throw engine_parameter_error(attribute,
+                                   attribute +
+                                       ": is not a variable of a backup: those are RESTIC_*, AWS_*, proxies, "
+                                       "SSL_CERT_FILE, SSL_CERT_DIR, TMPDIR and TZ");
     if (!is_environment_value(text))
-      throw engine_parameter_error(attribute, attribute + ": is not UTF-8, or has control characters in it, which systemd drops");
+      throw engine_parameter_error(attribute,
+                                   attribute + ": is not UTF-8, or has control characters in it, which systemd drops");
     settings.push_back({name, std::string(text)});
   }
   return settings;

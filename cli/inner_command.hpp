@@ -22,8 +22,8 @@ public:
   /// For flags of one's own.
   [[nodiscard]] command_tree& tree() noexcept { return tree_; }
 
-  /// What to run with, after reading `words`, which begin with the command's name. Throws usage_error. Unless somebody watches
-  /// or asked for more, it prints errors only: in a journal each step is to be a line.
+  /// What to run with, after reading `words`, which begin with the command's name. Throws usage_error. Unless somebody
+  /// watches or asked for more, it prints errors only: in a journal each step is to be a line.
   [[nodiscard]] context& read(std::vector<std::string> words);
 
   /// Runs the command that was read.

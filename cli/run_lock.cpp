@@ -46,7 +46,8 @@ run_lock::run_lock(const std::string& schedule) {
   if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) throw system_error(errno, "cannot lock " + path);
     throw error(error_code::locked, "schedule " + schedule + " runs already: " + holder_of(file_.get()) +
-                                        "; wait until it is done, or stop it with `systemctl stop " + schedule + ".service`");
+                                        "; wait until it is done, or stop it with `systemctl stop " + schedule +
+                                        ".service`");
   }
   // The file stays when we are done: removing it would let a third take a new one beside the second's.
   auto now = current_time();

@@ -68,8 +68,8 @@ std::optional<int> ended(pid_t process) {
 
 }  // namespace
 
-void run_schedule_command(const context& call, const schedule_command& command, const std::vector<std::string>& environment,
-                          bool to_the_end) {
+void run_schedule_command(const context& call, const schedule_command& command,
+                          const std::vector<std::string>& environment, bool to_the_end) {
   call.out.info("run " + quoted_if_needed(join(command, " ")));
   call.screen.flush();
   const auto process = start(command, environment);
@@ -80,7 +80,8 @@ void run_schedule_command(const context& call, const schedule_command& command, 
   if (WIFSIGNALED(*status))
     throw error(error_code::failure, command.front() + " was ended by a signal: " + ::strsignal(WTERMSIG(*status)));
   if (WEXITSTATUS(*status) != 0)
-    throw error(error_code::failure, command.front() + " failed with exit status " + std::to_string(WEXITSTATUS(*status)));
+    throw error(error_code::failure,
+                command.front() + " failed with exit status " + std::to_string(WEXITSTATUS(*status)));
 }
 
 }  // namespace recoup::cli

@@ -21,7 +21,8 @@ namespace recoup::cli {
 namespace {
 
 /// Nothing if there is no such file.
-std::optional<std::vector<environment_setting>> read_settings(const context& call, const std::string& path, bool is_credential) {
+std::optional<std::vector<environment_setting>> read_settings(const context& call, const std::string& path,
+                                                              bool is_credential) {
   const file_descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
@@ -30,7 +31,8 @@ std::optional<std::vector<environment_setting>> read_settings(const context& cal
   struct stat status {};
   constexpr mode_t others = 077;
   if (!is_credential && ::fstat(file.get(), &status) == 0 && (status.st_mode & others) != 0)
-    call.out.error("Warning: " + path + " is not only its owner's to read, although secrets are in it: `chmod 600 " + path + "`");
+    call.out.error("Warning: " + path + " is not only its owner's to read, although secrets are in it: `chmod 600 " +
+                   path + "`");
   const auto text = read_secret(file.get(), path);
   return parse_environment_file(as_text(text.view()), path);
 }
@@ -53,8 +55,9 @@ void load_schedule_environment(const context& call, const schedule_definition& d
     for (const auto& [name, value] : *settings) ::setenv(name.c_str(), value.c_str(), 1);
   else if (environment("RESTIC_REPOSITORY").empty() && environment("RESTIC_REPOSITORY_FILE").empty())
     throw error(error_code::not_found,
-                definition.environment_file + " does not exist: write RESTIC_REPOSITORY, RESTIC_PASSWORD and what else opens the "
-                                              "repository into it, a line each, and let nobody else read it (chmod 600)");
+                definition.environment_file +
+                    " does not exist: write RESTIC_REPOSITORY, RESTIC_PASSWORD and what else opens the "
+                    "repository into it, a line each, and let nobody else read it (chmod 600)");
 }
 
 }  // namespace recoup::cli

@@ -25,8 +25,8 @@ void add_root_flag(CLI::App& app, schedule_flags& flags);
 /// All of them, --root and --file too. `flags` must outlive `app`.
 void add_definition_flags(CLI::App& app, schedule_flags& flags);
 
-/// What the flags, --file and the arguments (a name, and with it what is installed under that name, if anything is) make
-/// together. It is valid. Throws schedule_error.
+/// What the flags, --file and the arguments (a name, and with it what is installed under that name, if anything is)
+/// make together. It is valid. Throws schedule_error.
 [[nodiscard]] schedule_definition definition_of(const context& call, const schedule_flags& flags);
 
 /// The one argument of a command that takes a schedule's name.

@@ -18,8 +18,8 @@ namespace recoup::cli {
 /// What require_valid() does not ask because it takes more of the engine: sizes, spans, groups. Throws schedule_error.
 void require_runnable(const schedule_definition& definition);
 
-/// What this schedule has made, as far as snapshots tell: those with its host, exactly its paths, and all its tags. One without
-/// tags covers only snapshots without: one that somebody tagged by hand is meant to stay.
+/// What this schedule has made, as far as snapshots tell: those with its host, exactly its paths, and all its tags. One
+/// without tags covers only snapshots without: one that somebody tagged by hand is meant to stay.
 [[nodiscard]] std::vector<found_snapshot> snapshots_of_schedule(repository& repo, const schedule_definition& definition,
                                                                 const forget_options& options);
 

@@ -9,14 +9,16 @@
 //   exclusive lock, by a session of its own   check, with a temporary cache, so that what is stored is looked at
 //   commands after
 //
-// Why not one lock for all of it. Snapshots may not be removed under a shared lock, neither by restic's rules nor by those that
-// two-phase pruning rests on (ops/prune.hpp): `rewrite` or `tag`, which hold a shared lock elsewhere, rely on a snapshot that they
-// have read for as long as they hold it. Say it needs a pack that a former prune marked; we remove the snapshot, and the prune
-// after it finds a pack that nobody needs, marked long ago, with no holder of then among those of now, and deletes it. And the
-// exclusive lock cannot be taken while the shared one is kept: two machines that are done at the same time would each wait for
-// the other's. Between two locks anybody may change the repository, so that each step looks anew: that is all it costs.
+// Why not one lock for all of it. Snapshots may not be removed under a shared lock, neither by restic's rules nor by
+// those that two-phase pruning rests on (ops/prune.hpp): `rewrite` or `tag`, which hold a shared lock elsewhere, rely
+// on a snapshot that they have read for as long as they hold it. Say it needs a pack that a former prune marked; we
+// remove the snapshot, and the prune after it finds a pack that nobody needs, marked long ago, with no holder of then
+// among those of now, and deletes it. And the exclusive lock cannot be taken while the shared one is kept: two machines
+// that are done at the same time would each wait for the other's. Between two locks anybody may change the repository,
+// so that each step looks anew: that is all it costs.
 //
-// rustic knows no locks. It removes snapshots when it likes, and is protected, as we are from it, by the time that marked packs wait.
+// rustic knows no locks. It removes snapshots when it likes, and is protected, as we are from it, by the time that
+// marked packs wait.
 #include "schedule_run.hpp"
 
 #include <algorithm>
@@ -127,9 +129,12 @@ private:
   void summarise(const backup_result& result) const {
     const auto& counts = result.summary;
     const auto number = [](std::uint64_t value) { return std::to_string(value); };
-    call_.out.info("backup: " + (result.snapshot_id ? "snapshot " + result.snapshot_id->short_hex() + " saved" : std::string("nothing changed, no snapshot saved")) +
-                   "; " + number(counts.total_files_processed) + " files, " + format_bytes(counts.total_bytes_processed) + " looked at, " +
-                   number(counts.files_new) + " new, " + number(counts.files_changed) + " changed; added " + format_bytes(counts.data_added) + " (" +
+    call_.out.info("backup: " +
+                   (result.snapshot_id ? "snapshot " + result.snapshot_id->short_hex() + " saved"
+                                       : std::string("nothing changed, no snapshot saved")) +
+                   "; " + number(counts.total_files_processed) + " files, " +
+                   format_bytes(counts.total_bytes_processed) + " looked at, " + number(counts.files_new) + " new, " +
+                   number(counts.files_changed) + " changed; added " + format_bytes(counts.data_added) + " (" +
                    format_bytes(counts.data_added_packed) + " stored)");
   }
 
@@ -150,10 +155,11 @@ private:
     };
     const auto left = execute_forget(open.repo(), wanted, observer, open.token());
     forgotten_ = wanted.remove.size() - left.size();
-    call_.out.info("forget: " + std::to_string(kept) + " snapshots kept, " + std::to_string(forgotten_) + " removed; policy: " +
-                   options.policy.text());
+    call_.out.info("forget: " + std::to_string(kept) + " snapshots kept, " + std::to_string(forgotten_) +
+                   " removed; policy: " + options.policy.text());
     if (!left.empty())
-      throw error(error_code::failure, std::to_string(left.size()) + " snapshots could not be removed; the next run tries again");
+      throw error(error_code::failure,
+                  std::to_string(left.size()) + " snapshots could not be removed; the next run tries again");
   }
 
   void prune(context& inner, session& open) {
@@ -166,16 +172,20 @@ private:
     open.repo().drop_index();  // what was loaded before this lock was there does not count
     const auto stats = run_prune(inner, open, std::move(options), false);
     const auto& marks = stats.marks;
-    const auto packs = [](std::uint64_t count, std::uint64_t bytes) { return std::to_string(count) + " packs (" + format_bytes(bytes) + ")"; };
+    const auto packs = [](std::uint64_t count, std::uint64_t bytes) {
+      return std::to_string(count) + " packs (" + format_bytes(bytes) + ")";
+    };
     call_.out.info("prune: " + packs(marks.packs_marked, marks.bytes_marked) + " marked for deletion, " +
-                   packs(marks.packs_waiting, marks.bytes_waiting) + " waiting for deletion, " + packs(marks.packs_removed, marks.bytes_removed) +
-                   " deleted; " + format_bytes(stats.bytes.remaining) + " remaining");
+                   packs(marks.packs_waiting, marks.bytes_waiting) + " waiting for deletion, " +
+                   packs(marks.packs_removed, marks.bytes_removed) + " deleted; " +
+                   format_bytes(stats.bytes.remaining) + " remaining");
   }
 
   void check() {
     inner_command line(call_, definition_);
     std::vector<std::string> words{"check"};
-    if (!definition_.check->read_data_subset.empty()) words.push_back("--read-data-subset=" + definition_.check->read_data_subset);
+    if (!definition_.check->read_data_subset.empty())
+      words.push_back("--read-data-subset=" + definition_.check->read_data_subset);
     (void)line.read(std::move(words));
     line.run();
     call_.out.info("check: no errors were found");
@@ -191,20 +201,25 @@ private:
       tell(name, problem);
       failed_.emplace_back(name);
       // What other codes say, that the repository is locked and so on, is for when there is no snapshot.
-      if (!outcome_) outcome_ = problem.code() == error_code::interrupted ? error_code::interrupted : error_code::failure;
+      if (!outcome_)
+        outcome_ = problem.code() == error_code::interrupted ? error_code::interrupted : error_code::failure;
       return false;
     }
   }
 
   [[nodiscard]] bool is_interrupted() const { return call_.signals.token().stop_requested(); }
 
-  void tell(const char* name, const error& problem) const { call_.out.error(std::string(name) + ": " + problem.what()); }
+  void tell(const char* name, const error& problem) const {
+    call_.out.error(std::string(name) + ": " + problem.what());
+  }
 
   void finish() const {
     if (outcome_)
-      throw error(*outcome_, "schedule " + definition_.name + ": failed: " + join(failed_, ", ") + (is_partial_ ? "; some files could not be read" : ""));
+      throw error(*outcome_, "schedule " + definition_.name + ": failed: " + join(failed_, ", ") +
+                                 (is_partial_ ? "; some files could not be read" : ""));
     if (is_partial_)
-      throw error(error_code::incomplete, "schedule " + definition_.name + ": the snapshot lacks files that could not be read");
+      throw error(error_code::incomplete,
+                  "schedule " + definition_.name + ": the snapshot lacks files that could not be read");
     call_.out.info("schedule " + definition_.name + ": done");
   }
 

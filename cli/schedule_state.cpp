@@ -32,7 +32,8 @@ schedule_state state_of_schedule(const schedule_store& store, const std::string&
   try {
     const auto definition = store.load(name);
     if (found.next.empty() && found.state != "disabled" && found.state != "missing" && found.state != "inactive")
-      if (const auto times = next_runs(definition, current_time(), 1); !times.empty()) found.next = to_rfc3339(times.front());
+      if (const auto times = next_runs(definition, current_time(), 1); !times.empty())
+        found.next = to_rfc3339(times.front());
   } catch (const error& problem) {
     found.problem = problem.what();
   }

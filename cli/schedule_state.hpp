@@ -10,7 +10,7 @@
 namespace recoup::cli {
 
 struct schedule_state {
-  std::string state;       ///< "active", "running", "inactive", "failed", "disabled"; "unknown" where systemd is not asked
+  std::string state;  ///< "active", "running", "inactive", "failed", "disabled"; "unknown" where systemd is not asked
   std::string next, last;  ///< RFC 3339 or empty
   std::string result;      ///< "success", "partial", "failed (exit-code 1)"; empty if it never ran since the boot
   std::string problem;     ///< why the definition cannot be read

@@ -80,11 +80,13 @@ schedule_definition schedule_store::load(const std::string& name) const {
   }
   auto definition = parse_named(*text, path);
   if (definition.name != name)
-    throw schedule_error(path + ": name", "is \"" + definition.name + "\", but the file's name says \"" + name + "\": they must be the same");
+    throw schedule_error(path + ": name", "is \"" + definition.name + "\", but the file's name says \"" + name +
+                                              "\": they must be the same");
   return definition;
 }
 
-std::optional<std::vector<environment_setting>> schedule_store::environment(const schedule_definition& definition) const {
+std::optional<std::vector<environment_setting>> schedule_store::environment(
+    const schedule_definition& definition) const {
   const auto path = place(definition.environment_file);
   const auto text = read_whole(path);
   if (!text) return std::nullopt;

@@ -1,5 +1,5 @@
-// Schedules on the disk of this machine, or below another root: reading them, and writing files so that nobody ever sees
-// half of one.
+// Schedules on the disk of this machine, or below another root: reading them, and writing files so that nobody ever
+// sees half of one.
 #pragma once
 
 #include <optional>
@@ -25,12 +25,13 @@ public:
   /// Throws not_found with the names that there are, or schedule_error with the file's path.
   [[nodiscard]] schedule_definition load(const std::string& name) const;
   /// What the environment file says; nothing if there is none. Throws access_denied, invalid_argument.
-  [[nodiscard]] std::optional<std::vector<environment_setting>> environment(const schedule_definition& definition) const;
+  [[nodiscard]] std::optional<std::vector<environment_setting>> environment(
+      const schedule_definition& definition) const;
 
   /// The whole content; nothing if the file does not exist.
   [[nodiscard]] std::optional<std::string> read(const std::string& path) const;
-  /// Makes directories where they are missing. The file appears whole, with its mode, or not at all. True if it is another
-  /// than before.
+  /// Makes directories where they are missing. The file appears whole, with its mode, or not at all. True if it is
+  /// another than before.
   bool write(const schedule_file& file) const;
   /// True if it was there.
   bool remove(const std::string& path) const;

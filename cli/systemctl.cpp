@@ -4,29 +4,29 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 
 #include <recoup/core/error.hpp>
 #include <recoup/core/time.hpp>
 
 #include "child_process.hpp"
 #include "format.hpp"
-#include "parse_number.hpp"
 
 namespace recoup::cli {
 
 namespace {
 
-/// "@1795000000" with --timestamp=unix, else systemd's local time, of which nothing is understood here.
+/// systemd prints "Sat 2026-11-28 02:00:00 CET", in the process's zone; --timestamp=unix is there only since version
+/// 248.
 std::string time_of(const std::string& text) {
-  if (!text.starts_with('@')) return {};
-  const auto seconds = parse_number<std::int64_t>(std::string_view(text).substr(1));
-  return seconds && *seconds > 0 ? to_rfc3339(timestamp{*seconds, 0, 0}) : std::string();
+  const auto words = split(text, ' ');
+  if (words.size() < 3) return {};
+  const auto time = parse_local_time(words[1] + " " + words[2]);
+  return time ? to_rfc3339(*time) : std::string();
 }
 
 std::map<std::string, std::string> properties(const std::string& unit, const std::string& names) {
   std::map<std::string, std::string> found;
-  for (const auto& line : split(systemctl({"show", unit, "--timestamp=unix", "--property=" + names}), '\n'))
+  for (const auto& line : split(systemctl({"show", unit, "--property=" + names}), '\n'))
     if (const auto equals = line.find('='); equals != std::string::npos)
       found[line.substr(0, equals)] = line.substr(equals + 1);
   return found;
@@ -66,6 +66,8 @@ std::optional<timer_state> state_of_timer(const std::string& name) {
   if (!state.last.empty()) {
     state.result = service["Result"];
     state.exit_status = service["ExecMainStatus"];
+  } else {
+    state.last = time_of(timer["LastTriggerUSec"]);  // outlives a restart of the machine
   }
   return state;
 }

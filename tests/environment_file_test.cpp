@@ -44,7 +44,8 @@ public:
     for (int version = 260; version >= 240 && library_ == nullptr; --version)
       for (const std::string directory : {"/usr/lib/x86_64-linux-gnu/systemd/", "/usr/lib/systemd/", "/lib/systemd/"})
         if (library_ == nullptr)
-          library_ = ::dlopen((directory + "libsystemd-shared-" + std::to_string(version) + ".so").c_str(), RTLD_NOW | RTLD_LOCAL);
+          library_ = ::dlopen((directory + "libsystemd-shared-" + std::to_string(version) + ".so").c_str(),
+                              RTLD_NOW | RTLD_LOCAL);
     if (library_ != nullptr) load_ = reinterpret_cast<load_function>(::dlsym(library_, "load_env_file"));
   }
   [[nodiscard]] bool is_there() const { return load_ != nullptr; }
@@ -102,16 +103,19 @@ TEST(environment_file, quotes_and_escapes_are_systemds) {
 
 TEST(environment_file, what_no_environment_may_have_is_refused_with_its_line_and_without_its_value) {
   EXPECT_EQ(refusal("A=1\nB C=secret\n"),
-            "test.env, line 2: what stands before \"=\" is no name of a variable: letters, digits and underscores, no digit first");
+            "test.env, line 2: what stands before \"=\" is no name of a variable: letters, digits and underscores, no "
+            "digit first");
   EXPECT_EQ(refusal("A='1\n2'\n2B=secret\n").substr(0, 16), "test.env, line 3");
   EXPECT_EQ(refusal("export A=secret").find("secret"), std::string::npos);
-  EXPECT_EQ(refusal("A=\"secret\x01\""), "test.env, line 1: the value of A is not UTF-8, or has control characters in it");
+  EXPECT_EQ(refusal("A=\"secret\x01\""),
+            "test.env, line 1: the value of A is not UTF-8, or has control characters in it");
   EXPECT_EQ(refusal("A=secret\xff").find("secret"), std::string::npos);
   EXPECT_EQ(refusal(std::string("A=1\nB=sec\0ret", 13)), "test.env, line 2: there is a zero byte in it");
 }
 
 std::string random_text(std::mt19937& random) {
-  static constexpr std::string_view pieces[] = {"A", "B=", "=", "\n", "\\", "\"", "'", " ", "\t", "#", ";", "$", "`", "x", "\r", "ä", "C=\"", "D='", "\\\n"};
+  static constexpr std::string_view pieces[] = {"A", "B=", "=", "\n", "\\", "\"", "'",    " ",   "\t",  "#",
+                                                ";", "$",  "`", "x",  "\r", "ä",  "C=\"", "D='", "\\\n"};
   std::string text;
   for (int i = std::uniform_int_distribution<int>(0, 24)(random); i > 0; --i)
     text += pieces[std::uniform_int_distribution<std::size_t>(0, std::size(pieces) - 1)(random)];
@@ -139,7 +143,8 @@ TEST(environment_file, random_files_mean_what_they_mean_to_systemd) {
 }
 
 std::string random_value(std::mt19937& random) {
-  static constexpr std::string_view pieces[] = {"a", "Z", "0", " ", "\t", "\n", "\"", "'", "\\", "$", "`", "#", ";", "=", "!", "%", "ä", "€", "*", "~", "$(x)"};
+  static constexpr std::string_view pieces[] = {"a", "Z", "0", " ", "\t", "\n", "\"", "'", "\\", "$",   "`",
+                                                "#", ";", "=", "!", "%",  "ä",  "€",  "*", "~",  "$(x)"};
   std::string value;
   for (int i = std::uniform_int_distribution<int>(0, 12)(random); i > 0; --i)
     value += pieces[std::uniform_int_distribution<std::size_t>(0, std::size(pieces) - 1)(random)];
@@ -150,7 +155,8 @@ TEST(environment_file, what_is_written_comes_back_here_and_in_systemd) {
   const systemd_reader reader;
   std::mt19937 random(7);
   for (int round = 0; round < 20'000; ++round) {
-    const std::vector<environment_setting> written = {{"RESTIC_PASSWORD", random_value(random)}, {"AWS_X", random_value(random)}};
+    const std::vector<environment_setting> written = {{"RESTIC_PASSWORD", random_value(random)},
+                                                      {"AWS_X", random_value(random)}};
     const auto text = render_environment_file(written);
     ASSERT_EQ(parse_environment_file(text, "x"), written) << text;
     if (!reader.is_there()) continue;

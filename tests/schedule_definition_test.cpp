@@ -77,9 +77,11 @@ TEST(schedule_definition, every_member_is_read_and_written) {
 }
 
 TEST(schedule_definition, only_what_was_decided_is_written) {
-  EXPECT_EQ(schedule_json_text(parse_schedule(least)), R"({"v":1,"name":"a","backup":{"paths":["/srv"]},"calendar":["0 2 * * *"]})");
+  EXPECT_EQ(schedule_json_text(parse_schedule(least)),
+            R"({"v":1,"name":"a","backup":{"paths":["/srv"]},"calendar":["0 2 * * *"]})");
   EXPECT_EQ(render_schedule(parse_schedule(least)),
-            "{\n  \"v\": 1,\n  \"name\": \"a\",\n  \"backup\": {\n    \"paths\": [\"/srv\"]\n  },\n  \"calendar\": [\"0 2 * * *\"]\n}\n");
+            "{\n  \"v\": 1,\n  \"name\": \"a\",\n  \"backup\": {\n    \"paths\": [\"/srv\"]\n  },\n  \"calendar\": "
+            "[\"0 2 * * *\"]\n}\n");
   EXPECT_EQ(indented_json(R"({"a":"{\"[,:","b":[["x","y"],[]],"c":{}})"),
             "{\n  \"a\": \"{\\\"[,:\",\n  \"b\": [[\"x\", \"y\"], []],\n  \"c\": {}\n}\n");
 }
@@ -89,7 +91,8 @@ TEST(schedule_definition, what_nobody_knows_is_refused_with_its_path) {
   EXPECT_EQ(refusal(R"({"backup":{"path":[]}})").first, "backup.path");
   EXPECT_EQ(refusal(with(R"("limits":{"cpu":1})")).first, "limits.cpu");
   EXPECT_EQ(refusal(with(R"("limits":{"cpu":1})")).second,
-            "there is no such member; there are: cpu_quota, memory_max, io_weight, io_class, nice, timeout, upload_kib, download_kib");
+            "there is no such member; there are: cpu_quota, memory_max, io_weight, io_class, nice, timeout, "
+            "upload_kib, download_kib");
   EXPECT_EQ(refusal(with(R"("v":2)")).first, "v");
 }
 
@@ -160,8 +163,9 @@ TEST(schedule_definition, the_calendar_becomes_systemds_in_the_schedules_zone) {
   auto definition = parse_schedule(least);
   definition.calendar = {"0 2 * * *", "CRON_TZ=UTC 30 3 * * 1", "*-*-* 04:00:00", "@daily"};
   definition.time_zone = "Europe/Berlin";
-  EXPECT_EQ(on_calendar_lines(definition), (std::vector<std::string>{"*-*-* 02:00:00 Europe/Berlin", "Mon *-*-* 03:30:00 UTC",
-                                                                     "*-*-* 04:00:00 Europe/Berlin", "*-*-* 00:00:00 Europe/Berlin"}));
+  EXPECT_EQ(on_calendar_lines(definition),
+            (std::vector<std::string>{"*-*-* 02:00:00 Europe/Berlin", "Mon *-*-* 03:30:00 UTC",
+                                      "*-*-* 04:00:00 Europe/Berlin", "*-*-* 00:00:00 Europe/Berlin"}));
   definition.calendar = {"0 2 * * *", "61 * * * *"};
   try {
     (void)on_calendar_lines(definition);
@@ -176,7 +180,8 @@ TEST(schedule_definition, the_next_runs_are_those_of_all_expressions_together) {
   definition.time_zone = "UTC";
   definition.calendar = {"0 2 * * *", "*-*-* 02:00:00", "0 14 * * *"};
   std::vector<std::string> texts;
-  for (const auto& time : next_runs(definition, *parse_rfc3339("2026-11-27T12:00:00Z"), 3)) texts.push_back(to_rfc3339(time));
+  for (const auto& time : next_runs(definition, *parse_rfc3339("2026-11-27T12:00:00Z"), 3))
+    texts.push_back(to_rfc3339(time));
   EXPECT_EQ(texts, (std::vector<std::string>{"2026-11-27T14:00:00Z", "2026-11-28T02:00:00Z", "2026-11-28T14:00:00Z"}));
 }
 

@@ -1,5 +1,5 @@
-// The units of a schedule: each word arrives in the service as it was given, systemd has nothing to say against them, and what
-// confines the backup does not hide what it has to read.
+// The units of a schedule: each word arrives in the service as it was given, systemd has nothing to say against them,
+// and what confines the backup does not hide what it has to read.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -32,7 +32,9 @@ std::string service(const schedule_definition& definition) { return render_servi
 std::string timer(const schedule_definition& definition) { return render_timer(definition, around(definition)); }
 
 /// Whether the line is there, as a whole.
-bool has(const std::string& unit, const std::string& line) { return unit.find("\n" + line + "\n") != std::string::npos; }
+bool has(const std::string& unit, const std::string& line) {
+  return unit.find("\n" + line + "\n") != std::string::npos;
+}
 
 struct outcome {
   int status = -1;
@@ -61,15 +63,32 @@ TEST(schedule_units, the_runbooks_schedule) {
   definition.limits.io_weight = 50, definition.limits.timeout = "12h", definition.limits.io_class = "idle";
   definition.on_failure = {"mail-admin@%n.service"};
   const auto unit = service(definition);
-  for (const char* line :
-       {"Type=oneshot", "ExecStart=/usr/local/bin/recoup schedule run restic-backup", "LoadCredential=environment:/etc/restic.env",
-        "OnFailure=mail-admin@%n.service", "After=network-online.target", "Wants=network-online.target", "CPUQuota=50%", "MemoryMax=1G",
-        "IOWeight=50", "Nice=10", "IOSchedulingClass=idle", "TimeoutStartSec=12h", "SuccessExitStatus=3", "ProtectSystem=strict",
-        "ProtectHome=read-only", "NoNewPrivileges=yes", "PrivateTmp=yes", "CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "UMask=0077",
-        "CacheDirectory=recoup", "Environment=RESTIC_CACHE_DIR=/var/cache/recoup", "SyslogIdentifier=restic-backup"})
+  for (const char* line : {"Type=oneshot",
+                           "ExecStart=/usr/local/bin/recoup schedule run restic-backup",
+                           "LoadCredential=environment:/etc/restic.env",
+                           "OnFailure=mail-admin@%n.service",
+                           "After=network-online.target",
+                           "Wants=network-online.target",
+                           "CPUQuota=50%",
+                           "MemoryMax=1G",
+                           "IOWeight=50",
+                           "Nice=10",
+                           "IOSchedulingClass=idle",
+                           "TimeoutStartSec=12h",
+                           "SuccessExitStatus=3",
+                           "ProtectSystem=strict",
+                           "ProtectHome=read-only",
+                           "NoNewPrivileges=yes",
+                           "PrivateTmp=yes",
+                           "CapabilityBoundingSet=CAP_DAC_READ_SEARCH",
+                           "UMask=0077",
+                           "CacheDirectory=recoup",
+                           "Environment=RESTIC_CACHE_DIR=/var/cache/recoup",
+                           "SyslogIdentifier=restic-backup"})
     EXPECT_TRUE(has(unit, line)) << line << "\nin\n" << unit;
-  for (const char* line : {"OnCalendar=*-*-* 02:00:00 Europe/Berlin", "Persistent=yes", "OnBootSec=15min", "RandomizedDelaySec=10min", "AccuracySec=1s",
-                           "Unit=restic-backup.service", "WantedBy=timers.target"})
+  for (const char* line :
+       {"OnCalendar=*-*-* 02:00:00 Europe/Berlin", "Persistent=yes", "OnBootSec=15min", "RandomizedDelaySec=10min",
+        "AccuracySec=1s", "Unit=restic-backup.service", "WantedBy=timers.target"})
     EXPECT_TRUE(has(timer(definition), line)) << line;
   EXPECT_TRUE(unit.starts_with(unit_mark));
   EXPECT_TRUE(timer(definition).starts_with(unit_mark));
@@ -96,7 +115,8 @@ TEST(schedule_units, what_is_backed_up_is_not_hidden_from_the_backup) {
     EXPECT_TRUE(has(unit, "ReadWritePaths=-/tmp")) << path;  // temporary files need a place all the same
   }
   EXPECT_TRUE(has(with_paths({"/tmpx", "/variable"}), "PrivateTmp=yes"));
-  for (const char* path : {"/", "/usr", "/lib", "/usr/lib/modules/6.1"}) EXPECT_FALSE(has(with_paths({path}), "ProtectKernelModules=yes")) << path;
+  for (const char* path : {"/", "/usr", "/lib", "/usr/lib/modules/6.1"})
+    EXPECT_FALSE(has(with_paths({path}), "ProtectKernelModules=yes")) << path;
   EXPECT_TRUE(has(with_paths({"/usr/local"}), "ProtectKernelModules=yes"));
   EXPECT_FALSE(has(with_paths({"/dev"}), "ProtectKernelLogs=yes"));
   definition.backup.exclude_files = {"/tmp/excludes"};
@@ -105,7 +125,8 @@ TEST(schedule_units, what_is_backed_up_is_not_hidden_from_the_backup) {
 
 TEST(schedule_units, a_repository_that_is_a_directory_can_be_written_to) {
   const auto definition = simple();
-  const auto unit = render_service(definition, surroundings_of(definition, {{"RESTIC_REPOSITORY", "/mnt/100% \"mine\""}}));
+  const auto unit =
+      render_service(definition, surroundings_of(definition, {{"RESTIC_REPOSITORY", "/mnt/100% \"mine\""}}));
   EXPECT_TRUE(has(unit, "ReadWritePaths=-\"/mnt/100%% \\\"mine\\\"\"")) << unit;
   EXPECT_TRUE(has(unit, "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE"));
   EXPECT_EQ(local_directory_of("local:/mnt/x"), "/mnt/x");
@@ -126,7 +147,8 @@ TEST(schedule_units, commands_run_outside_of_what_confines_the_backup) {
 }
 
 TEST(schedule_units, no_secret_is_in_any_file_but_the_one_for_secrets) {
-  const std::vector<environment_setting> secrets = {{"RESTIC_PASSWORD", "PW-4711"}, {"RESTIC_REPOSITORY", "s3:http://h/b"}, {"AWS_SECRET_ACCESS_KEY", "SK-4711"}};
+  const std::vector<environment_setting> secrets = {
+      {"RESTIC_PASSWORD", "PW-4711"}, {"RESTIC_REPOSITORY", "s3:http://h/b"}, {"AWS_SECRET_ACCESS_KEY", "SK-4711"}};
   const auto files = render_schedule_files(simple(), &secrets);
   ASSERT_EQ(files.size(), 4U);
   for (const auto& file : files) {
@@ -174,7 +196,8 @@ TEST(schedule_units, systemd_has_nothing_to_say_against_them) {
 class systemd_words {
 public:
   systemd_words() {
-    for (const char* path : {"/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so", "/usr/lib/systemd/libsystemd-shared-252.so"})
+    for (const char* path :
+         {"/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so", "/usr/lib/systemd/libsystemd-shared-252.so"})
       if (library_ == nullptr) library_ = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library_ == nullptr) return;
     extract_ = reinterpret_cast<extract>(::dlsym(library_, "extract_first_word"));
@@ -226,7 +249,9 @@ private:
 };
 
 std::string random_word(std::mt19937& random, bool controls) {
-  static constexpr std::string_view pieces[] = {"a", "/", " ", "\"", "'", "\\", "$", "${HOME}", "$HOME", "%", "%n", ";", "=", "-", "ä", "@", "#", "\\n", "\n", "\t", "\x01", "\x7f"};
+  static constexpr std::string_view pieces[] = {"a",     "/",   " ",  "\"", "'",    "\\",  "$", "${HOME}",
+                                                "$HOME", "%",   "%n", ";",  "=",    "-",   "ä", "@",
+                                                "#",     "\\n", "\n", "\t", "\x01", "\x7f"};
   std::string word;
   const std::size_t most = std::size(pieces) - (controls ? 1 : 5);
   for (int i = std::uniform_int_distribution<int>(0, 8)(random); i > 0; --i)
@@ -239,7 +264,8 @@ TEST(schedule_units, each_word_arrives_as_it_was_given) {
   if (!systemd.are_there()) GTEST_SKIP() << "no libsystemd-shared-252 here";
   std::mt19937 random(252);
   for (int round = 0; round < 50'000; ++round) {
-    const std::vector<std::string> command = {"/bin/" + random_word(random, false), random_word(random, true), random_word(random, true)};
+    const std::vector<std::string> command = {"/bin/" + random_word(random, false), random_word(random, true),
+                                              random_word(random, true)};
     auto line = unit_program(command[0]);
     for (std::size_t i = 1; i < command.size(); ++i) line += " " + unit_argument(command[i]);
     // The program's name is never looked at for variables, which extract the words and replace them does here.

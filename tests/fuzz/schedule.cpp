@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto files = render_schedule_files(definition, nullptr);
     require(files.size() == 3, "a definition and two units");
     for (const auto& file : files)
-      for (const char c : file.content) require(c == '\n' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f), "no control characters in files");
+      for (const char c : file.content)
+        require(c == '\n' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f), "no control characters in files");
   });
   return 0;
 }

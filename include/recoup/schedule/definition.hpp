@@ -89,8 +89,8 @@ struct schedule_definition {
   std::vector<std::string> calendar;
   std::string time_zone;  ///< IANA; empty: the machine's
   bool persistent = true;
-  std::string on_boot;           ///< a systemd time span; empty: no run after a boot
-  std::string randomized_delay;  ///< the same
+  std::string on_boot;            ///< a systemd time span; empty: no run after a boot
+  std::string randomized_delay;   ///< the same
   std::string retry_lock = "1h";  ///< how long to wait for others' locks, as --retry-lock
   std::optional<schedule_retention> retention;
   std::optional<schedule_check> check;

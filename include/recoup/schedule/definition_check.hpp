@@ -1,5 +1,6 @@
-// Whether a definition makes sense, before anything is made of it: each problem names the member and the remedy. What only
-// the machine can tell (is the path there? does the unit exist?) is not asked here, so that a plan can be checked anywhere.
+// Whether a definition makes sense, before anything is made of it: each problem names the member and the remedy. What
+// only the machine can tell (is the path there? does the unit exist?) is not asked here, so that a plan can be checked
+// anywhere.
 #pragma once
 
 #include <algorithm>
@@ -45,9 +46,9 @@ namespace schedule_check_rules {
     const auto length = std::min(text.find_first_of("0123456789. "), text.size());
     const auto unit = text.substr(0, length);
     if (!unit.empty() &&
-        !is_one_of(unit, {"us",  "usec", "ms",    "msec", "s",    "sec", "second", "seconds", "m",    "min",   "minute", "minutes", "h",
-                          "hr",  "hour", "hours", "d",    "day",  "days", "w",     "week",    "weeks", "M",     "month",  "months",  "y",
-                          "year", "years"}))
+        !is_one_of(unit, {"us",     "usec",    "ms", "msec",  "s",      "sec",   "second", "seconds", "m",    "min",
+                          "minute", "minutes", "h",  "hr",    "hour",   "hours", "d",      "day",     "days", "w",
+                          "week",   "weeks",   "M",  "month", "months", "y",     "year",   "years"}))
       return false;
     text.remove_prefix(length);
     skip_blanks();
@@ -87,16 +88,19 @@ public:
       if (count < -1) refuse(name, "is how many to keep: 0 or more, or -1 for all");
       any = any || count != 0;
     }
-    for (const auto* span : {&rules.keep_within, &rules.keep_within_hourly, &rules.keep_within_daily, &rules.keep_within_weekly,
-                             &rules.keep_within_monthly, &rules.keep_within_yearly})
+    for (const auto* span : {&rules.keep_within, &rules.keep_within_hourly, &rules.keep_within_daily,
+                             &rules.keep_within_weekly, &rules.keep_within_monthly, &rules.keep_within_yearly})
       any = any || !span->empty();
     if (!any)
-      refuse("", "keeps nothing: give at least one of keep_last, keep_daily, keep_within, …, or leave retention out, "
-                          "and nothing is ever forgotten");
+      refuse("",
+             "keeps nothing: give at least one of keep_last, keep_daily, keep_within, …, or leave retention out, "
+             "and nothing is ever forgotten");
   }
 
 private:
-  [[noreturn]] static void refuse(std::string path, const std::string& why) { throw schedule_error(std::move(path), why); }
+  [[noreturn]] static void refuse(std::string path, const std::string& why) {
+    throw schedule_error(std::move(path), why);
+  }
   [[nodiscard]] static std::string at(const char* list, std::size_t position) {
     return std::string(list) + "[" + std::to_string(position) + "]";
   }
@@ -105,9 +109,11 @@ private:
     const auto& name = all_.name;
     if (name.empty()) refuse("name", "is missing: the units are named after it, NAME.service and NAME.timer");
     static constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-    if (name.find_first_not_of(allowed) != std::string::npos || name.front() == '.' || name.front() == '-' || name.size() > 200)
-      refuse("name", "\"" + name + "\" cannot be a unit's name: at most 200 letters, digits, \"_\", \".\" and \"-\", "
-                     "beginning with none of the last two");
+    if (name.find_first_not_of(allowed) != std::string::npos || name.front() == '.' || name.front() == '-' ||
+        name.size() > 200)
+      refuse("name", "\"" + name +
+                         "\" cannot be a unit's name: at most 200 letters, digits, \"_\", \".\" and \"-\", "
+                         "beginning with none of the last two");
     for (const std::string_view suffix : {".service", ".timer", ".json"})
       if (name.ends_with(suffix)) refuse("name", "is given without \"" + std::string(suffix) + "\"");
     // In a unit file a backslash at the end of a line goes on in the next one.
@@ -116,7 +122,8 @@ private:
   }
 
   void check_path(const std::string& member, const std::string& path) const {
-    if (!path.starts_with('/')) refuse(member, "\"" + path + "\" is not absolute: give the whole path, beginning with \"/\"");
+    if (!path.starts_with('/'))
+      refuse(member, "\"" + path + "\" is not absolute: give the whole path, beginning with \"/\"");
     if (path.find('\0') != std::string::npos) refuse(member, "holds a zero byte, which no path can");
   }
 
@@ -131,9 +138,12 @@ private:
     for (const auto& [name, value] : all_.environment) {
       const auto member = "environment." + name;
       if (!is_schedule_variable(name))
-        refuse(member, "is not a variable of a backup: those are RESTIC_*, AWS_*, proxies, SSL_CERT_FILE, SSL_CERT_DIR, TMPDIR and TZ");
+        refuse(member,
+               "is not a variable of a backup: those are RESTIC_*, AWS_*, proxies, SSL_CERT_FILE, SSL_CERT_DIR, TMPDIR "
+               "and TZ");
       if (is_one_of(name, {"RESTIC_PASSWORD", "RESTIC_FROM_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}))
-        refuse(member, "is a secret, and the definition is for everybody to read: put it into " + all_.environment_file);
+        refuse(member,
+               "is a secret, and the definition is for everybody to read: put it into " + all_.environment_file);
       if (!is_environment_value(value)) refuse(member, "is not UTF-8, or has control characters in it");
     }
   }
@@ -153,7 +163,8 @@ private:
   }
 
   void check_times() const {
-    if (all_.calendar.empty()) refuse("calendar", "is missing: when is the backup to be made? \"0 2 * * *\" is every day at 2:00");
+    if (all_.calendar.empty())
+      refuse("calendar", "is missing: when is the backup to be made? \"0 2 * * *\" is every day at 2:00");
     for (std::size_t i = 0; i < all_.calendar.size(); ++i)
       if (all_.calendar[i].empty() || has_control_characters(all_.calendar[i]))
         refuse(at("calendar", i), "is a cron expression or a calendar event of systemd, in one line");
@@ -175,13 +186,16 @@ private:
     check_span("limits.timeout", limits.timeout, true);
     if (auto text = std::string_view(limits.cpu_quota);
         !text.empty() && (!text.ends_with('%') || take_number(text).empty() || text != "%"))
-      refuse("limits.cpu_quota", "\"" + limits.cpu_quota + "\" is not a percentage of one processor such as 50% or 200%");
+      refuse("limits.cpu_quota",
+             "\"" + limits.cpu_quota + "\" is not a percentage of one processor such as 50% or 200%");
     if (auto text = std::string_view(limits.memory_max);
-        !text.empty() && text != "infinity" && (take_number(text).empty() || !is_one_of(text, {"", "K", "M", "G", "T", "%"})))
+        !text.empty() && text != "infinity" &&
+        (take_number(text).empty() || !is_one_of(text, {"", "K", "M", "G", "T", "%"})))
       refuse("limits.memory_max", "\"" + limits.memory_max + "\" is not a size such as 512M or 1G, nor a percentage");
     if (limits.io_weight && (*limits.io_weight < 1 || *limits.io_weight > 10000))
       refuse("limits.io_weight", "is a number from 1 to 10000; 100 is usual");
-    if (!is_one_of(limits.io_class, {"", "idle", "best-effort"})) refuse("limits.io_class", "is \"idle\" or \"best-effort\"");
+    if (!is_one_of(limits.io_class, {"", "idle", "best-effort"}))
+      refuse("limits.io_class", "is \"idle\" or \"best-effort\"");
     if (limits.nice && (*limits.nice < -20 || *limits.nice > 19)) refuse("limits.nice", "is a number from -20 to 19");
   }
 
@@ -206,12 +220,14 @@ private:
         return;
       }
     }
-    refuse("check.read_data_subset", "\"" + subset + "\" is none of \"2%\" (at random), \"1/10\" (the first tenth), \"5G\" (about so much)");
+    refuse("check.read_data_subset",
+           "\"" + subset + "\" is none of \"2%\" (at random), \"1/10\" (the first tenth), \"5G\" (about so much)");
   }
 
   void check_unit(const std::string& member, const std::string& unit) const {
     const auto dot = unit.rfind('.');
-    if (unit.find_first_of(" \t\"'\\/") == std::string::npos && !has_control_characters(unit) && dot != std::string::npos && dot > 0 &&
+    if (unit.find_first_of(" \t\"'\\/") == std::string::npos && !has_control_characters(unit) &&
+        dot != std::string::npos && dot > 0 &&
         is_one_of(std::string_view(unit).substr(dot), {".service", ".target", ".path", ".timer", ".socket"}))
       return;
     refuse(member, "\"" + unit + "\" is not a unit's name such as mail-admin@%n.service");

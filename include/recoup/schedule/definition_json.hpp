@@ -26,7 +26,7 @@ using strings = std::vector<std::string>;
 // Each describe() names the members of a part once; reading and writing both go through it.
 
 template <class Part, class Visit>
-  requires std::is_same_v<std::remove_const_t<Part>, schedule_backup>
+requires std::is_same_v<std::remove_const_t<Part>, schedule_backup>
 void describe(Part& part, Visit&& member) {
   member("paths", part.paths), member("tags", part.tags), member("host", part.host);
   member("exclude", part.exclude), member("iexclude", part.iexclude), member("exclude_files", part.exclude_files);
@@ -36,7 +36,7 @@ void describe(Part& part, Visit&& member) {
 }
 
 template <class Part, class Visit>
-  requires std::is_same_v<std::remove_const_t<Part>, schedule_retention>
+requires std::is_same_v<std::remove_const_t<Part>, schedule_retention>
 void describe(Part& part, Visit&& member) {
   member("keep_last", part.keep_last), member("keep_hourly", part.keep_hourly), member("keep_daily", part.keep_daily);
   member("keep_weekly", part.keep_weekly), member("keep_monthly", part.keep_monthly);
@@ -48,13 +48,11 @@ void describe(Part& part, Visit&& member) {
 }
 
 template <class Part, class Visit>
-  requires std::is_same_v<std::remove_const_t<Part>, schedule_check>
-void describe(Part& part, Visit&& member) {
-  member("read_data_subset", part.read_data_subset);
-}
+requires std::is_same_v<std::remove_const_t<Part>, schedule_check>
+void describe(Part& part, Visit&& member) { member("read_data_subset", part.read_data_subset); }
 
 template <class Part, class Visit>
-  requires std::is_same_v<std::remove_const_t<Part>, schedule_limits>
+requires std::is_same_v<std::remove_const_t<Part>, schedule_limits>
 void describe(Part& part, Visit&& member) {
   member("cpu_quota", part.cpu_quota), member("memory_max", part.memory_max), member("io_weight", part.io_weight);
   member("io_class", part.io_class), member("nice", part.nice), member("timeout", part.timeout);
@@ -62,7 +60,7 @@ void describe(Part& part, Visit&& member) {
 }
 
 template <class Part, class Visit>
-  requires std::is_same_v<std::remove_const_t<Part>, schedule_definition>
+requires std::is_same_v<std::remove_const_t<Part>, schedule_definition>
 void describe(Part& part, Visit&& member) {
   member("name", part.name), member("description", part.description), member("executable", part.executable);
   member("environment_file", part.environment_file), member("environment", part.environment);
@@ -76,7 +74,9 @@ void describe(Part& part, Visit&& member) {
 }
 
 template <class Part>
-concept is_part = requires(Part& part) { describe(part, [](std::string_view, auto&) {}); };
+concept is_part = requires(Part& part) {
+  describe(part, [](std::string_view, auto&) {});
+};
 
 // --- reading ---
 
@@ -86,10 +86,7 @@ void read_member(json_value& value, Part& into);
 inline void read_member(json_value& value, std::string& into) { read(value, into); }
 inline void read_member(json_value& value, bool& into) { read(value, into); }
 template <std::integral Number>
-  requires(!std::same_as<Number, bool>)
-void read_member(json_value& value, Number& into) {
-  read(value, into);
-}
+requires(!std::same_as<Number, bool>) void read_member(json_value& value, Number& into) { read(value, into); }
 inline void read_member(json_value& value, strings& into) { read(value, into); }
 
 inline void read_member(json_value& value, std::vector<strings>& into) {
@@ -173,10 +170,7 @@ template <is_part Part>
 inline void write(json_writer& json, const std::string& value) { json.value(value); }
 inline void write(json_writer& json, bool value) { json.value(value); }
 template <std::integral Number>
-  requires(!std::same_as<Number, bool>)
-void write(json_writer& json, Number value) {
-  json.value(value);
-}
+requires(!std::same_as<Number, bool>) void write(json_writer& json, Number value) { json.value(value); }
 template <class Value>
 void write(json_writer& json, const std::vector<Value>& list);
 template <is_part Part>
@@ -219,8 +213,8 @@ void write(json_writer& json, const Part& part) {
 
 }  // namespace schedule_json
 
-/// Throws schedule_error with the path of the member that is to blame. Whether the values make sense is another question:
-/// require_valid().
+/// Throws schedule_error with the path of the member that is to blame. Whether the values make sense is another
+/// question: require_valid().
 [[nodiscard]] inline schedule_definition parse_schedule(std::string_view text) {
   return schedule_json::parse<schedule_definition>(text);
 }

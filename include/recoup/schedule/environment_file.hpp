@@ -1,14 +1,15 @@
-// Files of environment variables such as /etc/restic.env, read as systemd reads EnvironmentFile= (its src/basic/env-file.c
-// in version 252), so that a file means the same to a unit that names it and to us.
+// Files of environment variables such as /etc/restic.env, read as systemd reads EnvironmentFile= (its
+// src/basic/env-file.c in version 252), so that a file means the same to a unit that names it and to us.
 //
 //   NAME=value            blanks around the name, before the value and behind it do not count
 //   # or ; to the end     a comment, at the beginning of a line only; it goes on in the next line after a backslash
 //   'as it is'  "\" \\ \$ \` are escapes, a backslash before a line break joins the lines"   both may span lines
 //   a\ b                  outside of quotes a backslash takes the next byte as it is, a line break is dropped
-//   'a'"b" c              pieces that begin with a quote are joined: abc. Inside a value that began without, quotes are bytes
+//   'a'"b" c              pieces that begin with a quote are joined: abc. Inside a value that began without, quotes
+//                         are bytes
 //
-// A line without "=" is passed over, an open quote ends with the file: systemd takes both. What it drops with a warning in
-// the journal, names and values that no environment may have, is an error here: somebody meant something by it.
+// A line without "=" is passed over, an open quote ends with the file: systemd takes both. What it drops with a warning
+// in the journal, names and values that no environment may have, is an error here: somebody meant something by it.
 #pragma once
 
 #include <algorithm>
@@ -163,7 +164,9 @@ private:
     auto name = name_.take();
     go(state::before_name);
     if (!is_environment_name(name))
-      throw problem("what stands before \"=\" is no name of a variable: letters, digits and underscores, no digit first", line_of_name_);
+      throw problem(
+          "what stands before \"=\" is no name of a variable: letters, digits and underscores, no digit first",
+          line_of_name_);
     if (!is_environment_value(value))
       throw problem("the value of " + name + " is not UTF-8, or has control characters in it", line_of_name_);
     const auto same = std::ranges::find(found_, name, &environment_setting::name);
@@ -175,7 +178,8 @@ private:
 
   /// Never shows what stands in the line: it may be a secret.
   [[nodiscard]] error problem(const std::string& why, std::optional<std::size_t> line = {}) const {
-    return {error_code::invalid_argument, std::string(what_) + ", line " + std::to_string(line.value_or(line_)) + ": " + why};
+    return {error_code::invalid_argument,
+            std::string(what_) + ", line " + std::to_string(line.value_or(line_)) + ": " + why};
   }
 
   const std::string_view what_;
@@ -187,20 +191,21 @@ private:
 
 }  // namespace environment_files
 
-/// The variables of a file, each once, in the order in which the values that count stand there. `what` names the file in
-/// messages. Throws invalid_argument, and never shows a value.
+/// The variables of a file, each once, in the order in which the values that count stand there. `what` names the file
+/// in messages. Throws invalid_argument, and never shows a value.
 [[nodiscard]] inline std::vector<environment_setting> parse_environment_file(std::string_view text,
-                                                                              std::string_view what) {
+                                                                             std::string_view what) {
   return environment_files::reader(what).read(text);
 }
 
-/// True if a schedule may set the variable: the names that restic, S3 and proxies have. Others, such as PATH or LD_PRELOAD,
-/// would change what the program does in ways that nobody expects of a backup's settings.
+/// True if a schedule may set the variable: the names that restic, S3 and proxies have. Others, such as PATH or
+/// LD_PRELOAD, would change what the program does in ways that nobody expects of a backup's settings.
 [[nodiscard]] inline bool is_schedule_variable(std::string_view name) {
-  static constexpr std::string_view others[] = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",      "ALL_PROXY",    "http_proxy", "https_proxy",
-                                                "no_proxy",   "all_proxy",   "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR",     "TZ"};
-  return is_environment_name(name) &&
-         (name.starts_with("RESTIC_") || name.starts_with("AWS_") || std::ranges::find(others, name) != std::end(others));
+  static constexpr std::string_view others[] = {"HTTP_PROXY",    "HTTPS_PROXY",  "NO_PROXY", "ALL_PROXY",
+                                                "http_proxy",    "https_proxy",  "no_proxy", "all_proxy",
+                                                "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR",   "TZ"};
+  return is_environment_name(name) && (name.starts_with("RESTIC_") || name.starts_with("AWS_") ||
+                                       std::ranges::find(others, name) != std::end(others));
 }
 
 /// One line, or several where there are line breaks in the value. POSIX shells read it the same way.
@@ -208,10 +213,10 @@ private:
   if (!is_environment_name(variable.name))
     throw error(error_code::invalid_argument, "\"" + variable.name + "\" is no name of an environment variable");
   if (!is_environment_value(variable.value))
-    throw error(error_code::invalid_argument,
-                "the value of " + variable.name + " is not UTF-8, or has control characters in it, which systemd drops");
-  static constexpr std::string_view plain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,=-";
+    throw error(
+        error_code::invalid_argument,
+        "the value of " + variable.name + " is not UTF-8, or has control characters in it, which systemd drops");
+  static constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,=-";
   auto line = variable.name + "=";
   if (variable.value.find_first_not_of(plain) == std::string::npos) return line + variable.value + "\n";
   line += '"';
@@ -224,7 +229,8 @@ private:
 
 /// Throws invalid_argument, naming the variable, never its value.
 [[nodiscard]] inline std::string render_environment_file(const std::vector<environment_setting>& variables) {
-  std::string text = "# Settings and secrets of backups: read by systemd (EnvironmentFile=, LoadCredential=) and shells.\n";
+  std::string text =
+      "# Settings and secrets of backups: read by systemd (EnvironmentFile=, LoadCredential=) and shells.\n";
   for (const auto& each : variables) text += render_environment_setting(each);
   return text;
 }

@@ -42,7 +42,8 @@ namespace recoup {
 }
 
 /// The next `count` times after `after`. Throws schedule_error if the time zone is not known here.
-[[nodiscard]] inline std::vector<timestamp> next_runs(const schedule_definition& definition, timestamp after, std::size_t count) {
+[[nodiscard]] inline std::vector<timestamp> next_runs(const schedule_definition& definition, timestamp after,
+                                                      std::size_t count) {
   std::vector<timestamp> all;
   for (const auto& expression : calendar_of(definition)) {
     try {
@@ -53,7 +54,9 @@ namespace recoup {
     }
   }
   std::ranges::sort(all, [](const timestamp& a, const timestamp& b) { return earlier(a, b); });
-  const auto same = [](const timestamp& a, const timestamp& b) { return a.seconds == b.seconds && a.nanoseconds == b.nanoseconds; };
+  const auto same = [](const timestamp& a, const timestamp& b) {
+    return a.seconds == b.seconds && a.nanoseconds == b.nanoseconds;
+  };
   const auto repeated = std::ranges::unique(all, same);
   all.erase(repeated.begin(), repeated.end());
   if (all.size() > count) all.resize(count);

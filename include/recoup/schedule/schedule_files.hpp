@@ -58,18 +58,17 @@ struct schedule_file {
   return around;
 }
 
-/// The definition, the units, and the environment file if there is something to write into it (`secrets`: null leaves the
-/// file alone). `environment`: what is in it otherwise, as far as known. Throws schedule_error, or invalid_argument for a variable
-/// that cannot be written.
-[[nodiscard]] inline std::vector<schedule_file> render_schedule_files(const schedule_definition& definition,
-                                                                      const std::vector<environment_setting>* secrets,
-                                                                      const std::vector<environment_setting>& environment = {}) {
+/// The definition, the units, and the environment file if there is something to write into it (`secrets`: null leaves
+/// the file alone). `environment`: what is in it otherwise, as far as known. Throws schedule_error, or invalid_argument
+/// for a variable that cannot be written.
+[[nodiscard]] inline std::vector<schedule_file> render_schedule_files(
+    const schedule_definition& definition, const std::vector<environment_setting>* secrets,
+    const std::vector<environment_setting>& environment = {}) {
   require_valid(definition);
   const auto around = surroundings_of(definition, secrets != nullptr ? *secrets : environment);
   const auto units = render_units(definition, around);
   std::vector<schedule_file> files;
-  if (secrets != nullptr)
-    files.push_back({definition.environment_file, 0600, render_environment_file(*secrets), true});
+  if (secrets != nullptr) files.push_back({definition.environment_file, 0600, render_environment_file(*secrets), true});
   files.push_back({around.definition_path, 0644, render_schedule(definition)});
   files.push_back({service_path(definition.name), 0644, units.service});
   files.push_back({timer_path(definition.name), 0644, units.timer});

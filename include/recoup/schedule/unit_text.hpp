@@ -1,7 +1,8 @@
-// Texts in systemd's unit files (systemd.unit(5), systemd.service(5), systemd.syntax(7)), so that each arrives as it was.
+// Texts in systemd's unit files (systemd.unit(5), systemd.service(5), systemd.syntax(7)), so that each arrives as it
+// was.
 //
-// A line of ExecStart= is cut into words at blanks; quotes hold words together, backslashes are C's escapes. Then "%x" is
-// replaced in each word, and then "$NAME": "%%" and "$$" stand for the signs. The program itself knows no variables.
+// A line of ExecStart= is cut into words at blanks; quotes hold words together, backslashes are C's escapes. Then "%x"
+// is replaced in each word, and then "$NAME": "%%" and "$$" stand for the signs. The program itself knows no variables.
 // Lists of paths know quotes, and backslashes that only take the next byte as it is; so does nothing else.
 #pragma once
 
@@ -24,8 +25,7 @@ namespace unit_texts {
 
 /// Everything else is put in quotation marks, although much of it need not be.
 [[nodiscard]] inline bool is_plain(std::string_view text) noexcept {
-  static constexpr std::string_view plain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,=$-";
+  static constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,=$-";
   return !text.empty() && text.find_first_not_of(plain) == std::string_view::npos;
 }
 

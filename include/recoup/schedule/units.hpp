@@ -17,8 +17,8 @@ inline constexpr std::string_view unit_mark = "# Made by `recoup schedule` ";
 
 /// What rendering needs to know beside the definition.
 struct unit_surroundings {
-  std::string definition_path;            ///< told in the units
-  std::vector<std::string> on_calendar;   ///< the calendar in systemd's words: see on_calendar_lines()
+  std::string definition_path;           ///< told in the units
+  std::vector<std::string> on_calendar;  ///< the calendar in systemd's words: see on_calendar_lines()
   /// Directories that the run writes into: a repository that is a directory, a cache of one's own.
   std::vector<std::string> writable{};
   bool has_own_cache_directory = false;  ///< $RESTIC_CACHE_DIR is set elsewhere
@@ -44,7 +44,8 @@ namespace unit_texts {
 
 [[nodiscard]] inline std::string head(const unit_surroundings& around) {
   return std::string(unit_mark) + "from " + around.definition_path +
-         ": what is changed here is lost when it is made again.\n# To change something for good: `recoup schedule install`, or "
+         ": what is changed here is lost when it is made again.\n# To change something for good: `recoup schedule "
+         "install`, or "
          "`systemctl edit` for a file beside this one.\n";
 }
 
@@ -70,7 +71,8 @@ namespace unit_texts {
 }  // namespace unit_texts
 
 /// The definition is valid (require_valid()). Throws invalid_argument for a path that no unit can name.
-[[nodiscard]] inline std::string render_service(const schedule_definition& definition, const unit_surroundings& around) {
+[[nodiscard]] inline std::string render_service(const schedule_definition& definition,
+                                                const unit_surroundings& around) {
   using namespace unit_texts;
   auto text = head(around) + "[Unit]\nDescription=" + description(definition) +
               "\nDocumentation=man:recoup-schedule(1)\nAfter=network-online.target\nWants=network-online.target\n";
@@ -108,7 +110,8 @@ namespace unit_texts {
   return text + "AccuracySec=1s\n\n[Install]\nWantedBy=timers.target\n";
 }
 
-[[nodiscard]] inline schedule_units render_units(const schedule_definition& definition, const unit_surroundings& around) {
+[[nodiscard]] inline schedule_units render_units(const schedule_definition& definition,
+                                                 const unit_surroundings& around) {
   return {render_service(definition, around), render_timer(definition, around)};
 }
 
