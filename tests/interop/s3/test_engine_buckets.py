@@ -74,7 +74,7 @@ def test_applied_and_not_applied_again(engine, minio, made):
     where = {"s3": of(minio), "bucket": made}
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
                                                        "Resource": f"arn:aws:s3:::{made}/public/*"}]}
-    wanted = {"versioning": "enabled", "lifecycle": {"Rules": [RULE]}, "policy": json.dumps(policy), "tags": {"a": "b", "c": "ä"}}
+    wanted = {"versioning": "enabled", "lifecycle": {"Rules": [RULE]}, "policy": json.dumps(policy), "tags": {"a": "b", "c": "d e"}}
     first = engine.call("bucket.apply", **wanted, **where)
     assert first["versioning"] == "enabled" and first["tags"] == wanted["tags"] and first["lifecycle"] == wanted["lifecycle"]
     assert minio.client().get_bucket_versioning(Bucket=made)["Status"] == "Enabled"
@@ -95,6 +95,12 @@ def test_what_is_so_already_is_not_written(engine, minio, made, proxy):
     before = len(proxy.log)
     assert engine.call("bucket.apply", **wanted, **where) == first
     assert {each.method for each in proxy.log[before:]} <= {"GET", "HEAD"}
+
+
+def test_what_the_server_takes_for_wrong(engine, minio, made):
+    assert "TagValue" in refused(engine, "bucket.apply", "invalid_argument", "tags", s3=of(minio), bucket=made, tags={"a": "ä"}).message
+    no_principal = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "x"}]})
+    refused(engine, "bucket.apply", "invalid_argument", "policy", s3=of(minio), bucket=made, policy=no_principal)
 
 
 def test_a_wrong_parameter_changes_nothing(engine, minio, made):
