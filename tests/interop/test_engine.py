@@ -57,7 +57,7 @@ def test_created_and_used_by_restic(engine, restic, new_repo, tmp_path, small_tr
     restic.run("check", repo=here)
     found = engine.call("repository.get", **about(made_at))
     assert found["id"] == made["id"] and [key["current"] for key in found["keys"]] == [True]
-    assert [each["id"] for each in restic.run("key", "list", "--json", repo=here).json()] == [found["keys"][0]["id"][:8]]
+    assert [each["id"] for each in restic.run("key", "list", "--json", repo=here).json()] == [found["keys"][0]["id"]]
 
 
 def test_version_1_and_the_chunker_parameters_of_another(engine, restic, repo, tmp_path):

@@ -11,6 +11,7 @@ import botocore.exceptions
 import pytest
 
 from support import s3
+from support.commands import backup
 from support.engine import Engine, Refused
 
 pytestmark = pytest.mark.recoup_only
@@ -74,7 +75,7 @@ def test_applied_and_not_applied_again(engine, minio, made):
     where = {"s3": of(minio), "bucket": made}
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
                                                        "Resource": f"arn:aws:s3:::{made}/public/*"}]}
-    wanted = {"versioning": "enabled", "lifecycle": {"Rules": [RULE]}, "policy": json.dumps(policy), "tags": {"a": "b", "c": "ä"}}
+    wanted = {"versioning": "enabled", "lifecycle": {"Rules": [RULE]}, "policy": json.dumps(policy), "tags": {"a": "b", "c": "d e"}}
     first = engine.call("bucket.apply", **wanted, **where)
     assert first["versioning"] == "enabled" and first["tags"] == wanted["tags"] and first["lifecycle"] == wanted["lifecycle"]
     assert minio.client().get_bucket_versioning(Bucket=made)["Status"] == "Enabled"
@@ -95,6 +96,12 @@ def test_what_is_so_already_is_not_written(engine, minio, made, proxy):
     before = len(proxy.log)
     assert engine.call("bucket.apply", **wanted, **where) == first
     assert {each.method for each in proxy.log[before:]} <= {"GET", "HEAD"}
+
+
+def test_what_the_server_takes_for_wrong(engine, minio, made):
+    assert "TagValue" in refused(engine, "bucket.apply", "invalid_argument", "tags", s3=of(minio), bucket=made, tags={"a": "ä"}).message
+    no_principal = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "x"}]})
+    refused(engine, "bucket.apply", "invalid_argument", "policy", s3=of(minio), bucket=made, policy=no_principal)
 
 
 def test_a_wrong_parameter_changes_nothing(engine, minio, made):
@@ -195,6 +202,33 @@ def test_a_server_that_is_not_there_is_given_up_soon(engine, what):
             why = refused(engine, method, "unreachable", attribute, s3={"endpoint": endpoint, "access_key": "a", "secret_key": "b"}, **params)
             assert time.monotonic() - began < 15, why
             assert endpoint.split("//")[1].split(":")[0] in why.message
+
+
+@pytest.mark.parametrize("gone", ["snapshots", "index", "data", "config"])
+def test_a_removal_that_is_killed_is_done_again(minio, bucket_repo, bucket, recoup, restic, link, tmp_path, small_tree, gone):
+    """Killed as soon as some part of the repository is gone: what goes later is still there, and the rest goes the next time."""
+    repo = bucket_repo("r")
+    backup(restic, repo, small_tree)
+    order = ["snapshots", "index", "data", "config", "keys"]
+    line = link(rtt=0.15)
+    about = {"s3": of(minio), "repository": {"location": str(repo.path), "password": repo.password, "no_cache": True}}
+    slow = about | {"repository": about["repository"] | {"location": str(repo.through(line.endpoint).path)}}
+    with Engine(tmp_path) as engine:
+        found = engine.call("repository.get", **about)
+        engine.ask("repository.delete", confirm_id=found["id"], **slow)
+        until = time.monotonic() + 60
+        while bucket.keys(f"r/{gone}") and time.monotonic() < until:
+            time.sleep(0.01)
+        engine.process.kill()
+        engine.process.wait()
+    left = {key.split("/")[1] for key in bucket.keys("r/")}
+    assert left >= set(order[order.index(gone) + 2:]), left
+    if "config" in left:
+        recoup.run("unlock", "--remove-all", repo=repo)
+    with Engine(tmp_path) as engine:
+        engine.call("repository.delete", confirm_id=found["id"], **about)
+        assert engine.call("repository.get", **about) == {"exists": False}
+    assert [key for key in bucket.keys("r/") if not key.startswith("r/locks/")] == []
 
 
 def test_a_certificate_that_is_not_trusted(engine, new_minio, certificates, tmp_path, name):
