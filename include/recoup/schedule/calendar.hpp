@@ -1,5 +1,5 @@
-// Calendar expressions of schedules: cron's and systemd's, either converted to the other, and when they are due. This is
-// the header to include.
+// Calendar expressions of schedules: cron's and systemd's, either converted to the other, and when they are due. This
+// is the header to include.
 //
 //   const auto nightly = parse_calendar("0 2 * * mon-fri");
 //   to_on_calendar(nightly);                                    // {"Mon..Fri *-*-* 02:00:00"}
@@ -34,7 +34,8 @@ namespace recoup {
   return words >= 5 ? calendar_syntax::cron : calendar_syntax::on_calendar;
 }
 
-/// Throws `invalid_argument`: where in the text, what is wrong with it, what to write instead. Blanks around it do not count.
+/// Throws `invalid_argument`: where in the text, what is wrong with it, what to write instead. Blanks around it do not
+/// count.
 [[nodiscard]] inline calendar_expression parse_calendar(std::string_view text,
                                                         calendar_syntax syntax = calendar_syntax::automatic) {
   constexpr std::string_view blanks = " \t\r\n";

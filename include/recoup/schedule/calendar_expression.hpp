@@ -1,5 +1,5 @@
-// When something happens again and again: the values that each part of a local date and time may have. What is read from
-// a cron expression and from a systemd calendar event is the same model.
+// When something happens again and again: the values that each part of a local date and time may have. What is read
+// from a cron expression and from a systemd calendar event is the same model.
 #pragma once
 
 #include <algorithm>
@@ -33,14 +33,14 @@ using calendar_ranges = std::vector<calendar_range>;
 
 /// Local times that fit all parts at once.
 struct calendar_event {
-  unsigned weekdays = 0;            ///< bit 0: Monday … bit 6: Sunday; 0: any day of the week
+  unsigned weekdays = 0;               ///< bit 0: Monday … bit 6: Sunday; 0: any day of the week
   bool counts_from_month_end = false;  ///< `days` are 1 for the last day of the month, 2 for the one before, …
-  calendar_ranges years;            ///< 1970 to 2199
-  calendar_ranges months;           ///< 1 to 12
-  calendar_ranges days;             ///< 1 to 31
-  calendar_ranges hours;            ///< 0 to 23
-  calendar_ranges minutes;          ///< 0 to 59
-  calendar_ranges microseconds;     ///< of the minute; never empty: every second is 0/1000000
+  calendar_ranges years;               ///< 1970 to 2199
+  calendar_ranges months;              ///< 1 to 12
+  calendar_ranges days;                ///< 1 to 31
+  calendar_ranges hours;               ///< 0 to 23
+  calendar_ranges minutes;             ///< 0 to 59
+  calendar_ranges microseconds;        ///< of the minute; never empty: every second is 0/1000000
 
   [[nodiscard]] friend bool operator==(const calendar_event&, const calendar_event&) noexcept = default;
 };
@@ -76,8 +76,8 @@ inline constexpr part_limits hour{"hour", 0, 23};
 inline constexpr part_limits minute{"minute", 0, 59};
 inline constexpr part_limits microsecond{"second", 0, microseconds_per_minute - 1};
 
-/// Brings ranges that mean the same into the same form, the one that systemd prints: the end is a value that is reached, a
-/// range of one value is that value.
+/// Brings ranges that mean the same into the same form, the one that systemd prints: the end is a value that is
+/// reached, a range of one value is that value.
 inline void normalise(calendar_range& range) {
   if (range.last > range.first && range.step > 0) range.last -= (range.last - range.first) % range.step;
   if (range.last == range.first) range = {range.first};
@@ -86,21 +86,32 @@ inline void normalise(calendar_range& range) {
 inline void normalise(calendar_ranges& ranges) {
   for (auto& range : ranges) normalise(range);
   std::ranges::sort(ranges);
-  const auto repeated = std::ranges::unique(ranges);
-  ranges.erase(repeated.begin(), repeated.end());
+  ranges.erase(std::unique(ranges.begin(), ranges.end()), ranges.end());
+}
+
+/// Every second, and whole seconds beside it that are among them: systemd writes `*`.
+inline void leave_out_repeated_seconds(calendar_ranges& microseconds) {
+  const calendar_range every_second{0, calendar_range::no_end, microseconds_per_second};
+  const auto is_among_them = [](const calendar_range& range) {
+    return range.first % microseconds_per_second == 0 && range.step % microseconds_per_second == 0;
+  };
+  if (std::ranges::find(microseconds, every_second) == microseconds.end()) return;
+  std::erase_if(microseconds,
+                [&](const calendar_range& range) { return range != every_second && is_among_them(range); });
 }
 
 inline void normalise(calendar_event& event) {
   if ((event.weekdays & all_weekdays) == all_weekdays) event.weekdays = 0;
   if (event.days.empty()) event.counts_from_month_end = false;
-  for (auto* ranges :
-       {&event.years, &event.months, &event.days, &event.hours, &event.minutes, &event.microseconds})
+  for (auto* ranges : {&event.years, &event.months, &event.days, &event.hours, &event.minutes, &event.microseconds})
     normalise(*ranges);
+  leave_out_repeated_seconds(event.microseconds);
 }
 
 }  // namespace calendar_parts
 
-/// Throws `invalid_argument`: which expression, where in it (characters count from 1), what is wrong, what to write instead.
+/// Throws `invalid_argument`: which expression, where in it (characters count from 1), what is wrong, what to write
+/// instead.
 [[noreturn]] inline void refuse_calendar(std::string_view expression, std::size_t at, const std::string& why) {
   std::string message = "calendar expression \"";
   constexpr std::size_t enough = 200;

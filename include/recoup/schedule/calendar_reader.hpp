@@ -1,5 +1,5 @@
-// A text that is read from left to right, and what both ways to write calendar expressions have in common: numbers, names
-// of weekdays and months, time zones. What is wrong is reported with its place.
+// A text that is read from left to right, and what both ways to write calendar expressions have in common: numbers,
+// names of weekdays and months, time zones. What is wrong is reported with its place.
 #pragma once
 
 #include <array>
@@ -25,7 +25,9 @@ public:
   [[nodiscard]] std::string_view rest() const noexcept { return expression_.substr(at_, end_ - at_); }
 
   /// The next character, or 0 at the end.
-  [[nodiscard]] char peek(std::size_t ahead = 0) const noexcept { return ahead < end_ - at_ ? expression_[at_ + ahead] : '\0'; }
+  [[nodiscard]] char peek(std::size_t ahead = 0) const noexcept {
+    return ahead < end_ - at_ ? expression_[at_ + ahead] : '\0';
+  }
 
   [[nodiscard]] bool take(std::string_view expected) noexcept {
     if (!rest().starts_with(expected)) return false;
@@ -90,13 +92,14 @@ inline constexpr std::array<std::string_view, 12> months{"jan", "feb", "mar", "a
 
 /// Whether two texts are the same but for capital letters of ASCII; `lower` has none.
 [[nodiscard]] constexpr bool same_but_case(std::string_view text, std::string_view lower) noexcept {
-  return std::ranges::equal(text, lower, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+  return std::ranges::equal(text, lower,
+                            [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
 }
 
 }  // namespace calendar_words
 
-/// The name as it is kept. A zone that this machine does not have is refused; a machine without any zone files takes every
-/// name, so that expressions can be converted there.
+/// The name as it is kept. A zone that this machine does not have is refused; a machine without any zone files takes
+/// every name, so that expressions can be converted there.
 [[nodiscard]] inline std::string checked_time_zone(std::string_view expression, std::size_t at, std::string_view name) {
   if (calendar_words::same_but_case(name, "utc")) return "UTC";
   if (zone_files::is_name(name) && !zone_files::are_installed()) return std::string(name);

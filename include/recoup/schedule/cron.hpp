@@ -1,11 +1,12 @@
-// Cron expressions of five fields, as Vixie cron (that of Debian, and as cronie) reads them, and its names such as @daily:
-// "0 2 * * *", "*/15 8-18 * * mon-fri", "CRON_TZ=Europe/Berlin @weekly".
+// Cron expressions of five fields, as Vixie cron (that of Debian, and as cronie) reads them, and its names such as
+// @daily: "0 2 * * *", "*/15 8-18 * * mon-fri", "CRON_TZ=Europe/Berlin @weekly".
 //
 // What several crons read differently is refused, so that a schedule means what its author had in mind:
 //   5/15   once at 5 for Debian's cron, 5, 20, 35 and 50 for others
 //   H, ~   a random value: that of Jenkins, of OpenBSD and cronie
 //   L W #  Quartz; so are expressions of six and seven fields
-// `?` for a day is `*`, as in Kubernetes. A step may be as large as its field, "*/60" for each full hour, but no larger:
+// `?` for a day is `*`, as in Kubernetes. A step may be as large as its field, "*/60" for each full hour, but no
+// larger:
 // "*/90" would mean each full hour too.
 #pragma once
 
@@ -36,7 +37,7 @@ inline constexpr std::array<std::pair<std::string_view, std::string_view>, 7> na
 
 /// A field as it is read.
 struct field {
-  calendar_ranges ranges;      ///< empty: any value
+  calendar_ranges ranges;  ///< empty: any value
   bool starts_with_star = false;
 };
 
@@ -50,12 +51,14 @@ struct field {
   return bits;
 }
 
-/// Whether the ranges leave out no value.
+/// Whether the ranges leave out no value; no ranges at all stand for any value.
 [[nodiscard]] inline bool are_everything(const calendar_ranges& ranges, const calendar_parts::part_limits& limits) {
+  if (ranges.empty()) return true;
   std::uint64_t seen = 0;
   for (const auto& range : ranges) {
     const int last = range.last != calendar_range::no_end ? range.last : range.step > 0 ? limits.highest : range.first;
-    for (int value = range.first; value <= last; value += range.step > 0 ? range.step : 1) seen |= std::uint64_t{1} << value;
+    for (int value = range.first; value <= last; value += range.step > 0 ? range.step : 1)
+      seen |= std::uint64_t{1} << value;
   }
   for (int value = limits.lowest; value <= limits.highest; ++value)
     if ((seen >> value & 1) == 0) return false;
@@ -105,11 +108,16 @@ private:
       if (calendar_words::same_but_case(given, name)) return cron_parser(meaning).parse().events;
     const auto first_word = given.substr(0, given.find_first_of(" \t"));
     if (calendar_words::same_but_case(first_word, "@reboot"))
-      reader_.refuse(begin, "@reboot is no time but an occasion; leave it out and set \"on_boot\" of the schedule, as in \"on_boot\": \"5min\"");
+      reader_.refuse(begin,
+                     "@reboot is no time but an occasion; leave it out and set \"on_boot\" of the schedule, as in "
+                     "\"on_boot\": \"5min\"");
     if (calendar_words::same_but_case(first_word, "@every"))
-      reader_.refuse(begin, "@every counts from the start of a program that runs on; write times of the day, as in \"*/30 * * * *\" or \"0 */6 * * *\"");
+      reader_.refuse(begin,
+                     "@every counts from the start of a program that runs on; write times of the day, as in \"*/30 * * "
+                     "* *\" or \"0 */6 * * *\"");
     reader_.refuse(begin, "there is no \"" + go_quoted(first_word) +
-                              "\" to stand alone; write @hourly, @daily, @midnight, @weekly, @monthly, @yearly or @annually, or five fields");
+                              "\" to stand alone; write @hourly, @daily, @midnight, @weekly, @monthly, @yearly or "
+                              "@annually, or five fields");
   }
 
   /// Notes where the five fields are.
@@ -117,17 +125,20 @@ private:
     std::vector<std::pair<std::size_t, std::size_t>> found;
     for (skip_blanks(); !reader_.at_end(); skip_blanks()) {
       const auto begin = reader_.position();
-      while (!reader_.at_end() && reader_.peek() != ' ' && reader_.peek() != '\t') reader_.go_to(reader_.position() + 1);
+      while (!reader_.at_end() && reader_.peek() != ' ' && reader_.peek() != '\t')
+        reader_.go_to(reader_.position() + 1);
       found.emplace_back(begin, reader_.position());
     }
     constexpr std::string_view order = "minute, hour, day of the month, month and day of the week";
     if (found.size() < fields_.size())
-      reader_.refuse(text_.size(), "a cron expression has five fields, " + std::string(order) + "; here are " + std::to_string(found.size()));
+      reader_.refuse(text_.size(), "a cron expression has five fields, " + std::string(order) + "; here are " +
+                                       std::to_string(found.size()));
     if (found.size() > fields_.size())
-      reader_.refuse(found[5].first,
-                     "a cron expression ends after five fields, " + std::string(order) + "; here are " + std::to_string(found.size()) +
-                         ". A field for seconds or years (Quartz) has no counterpart in cron: write a systemd calendar event, as in "
-                         "\"*-*-* 02:00:30\". A crontab's user and command do not belong here");
+      reader_.refuse(found[5].first, "a cron expression ends after five fields, " + std::string(order) + "; here are " +
+                                         std::to_string(found.size()) +
+                                         ". A field for seconds or years (Quartz) has no counterpart in cron: write a "
+                                         "systemd calendar event, as in "
+                                         "\"*-*-* 02:00:30\". A crontab's user and command do not belong here");
     std::ranges::copy(found, fields_.begin());
   }
 
@@ -174,7 +185,7 @@ private:
         is_any = true;
     } while (reader_.take(","));
     if (!reader_.at_end()) refuse_foreign(limits);
-    if (is_any || cron_parts::are_everything(found.ranges, limits)) found.ranges.clear();
+    if (is_any || cron_parts::are_everything(found.ranges, limits)) found.ranges.clear();  // any value
     return found;
   }
 
@@ -188,21 +199,24 @@ private:
       range = {limits.lowest};
       if (reader_.peek() != '/') return std::nullopt;
     } else {
-      range.first = take_value(limits, false);
+      range.first = take_value(limits, 0);
       if (reader_.take("-")) {
-        range.last = take_value(limits, true);
+        range.last = take_value(limits, range.first);
         range.step = 1;
         if (range.last < range.first) refuse_backwards(begin, range, limits);
       }
     }
     if (!reader_.take("/")) return range;
     if (!is_any && range.step == 0)
-      reader_.refuse(begin, "some crons begin to count at " + std::to_string(range.first) + " and some ignore the step; write " +
-                                std::to_string(range.first) + '-' + std::to_string(limits.highest) + '/' + step_text());
+      reader_.refuse(begin, "some crons begin to count at " + std::to_string(range.first) +
+                                " and some ignore the step; write " + std::to_string(range.first) + '-' +
+                                std::to_string(limits.highest) + '/' + step_text());
     range.step = take_step(limits);
     if (!is_any) return range;
     if (range.step == 1) return std::nullopt;
-    if (range.first + range.step > limits.highest) range.step = 0;
+    // With an end. systemd goes beyond an open range and then misses some beginnings of days and years, and gets stuck
+    // where clocks are put forward at midnight (next_run.hpp, check_bounds).
+    range.last = limits.highest;
     return range;
   }
 
@@ -218,17 +232,18 @@ private:
     const int values = limits.name == cron_parts::weekday.name ? 7 : limits.highest - limits.lowest + 1;
     if (step == 0) reader_.refuse(begin, "a step of 0 would never get on; write 1 or more");
     if (step > values)
-      reader_.refuse(begin, "a step of " + std::to_string(step) + " goes beyond the " + std::to_string(values) + " values of the " +
-                                std::string(limits.name) +
-                                " and would start anew each time; what is longer is said by the next field, as in \"0 */2 * * *\" for every two hours");
+      reader_.refuse(begin, "a step of " + std::to_string(step) + " goes beyond the " + std::to_string(values) +
+                                " values of the " + std::string(limits.name) +
+                                " and would start anew each time; what is longer is said by the next field, as in \"0 "
+                                "*/2 * * *\" for every two hours");
     return static_cast<int>(step);
   }
 
-  /// A number or, for months and weekdays, a name.
-  [[nodiscard]] int take_value(const part_limits& limits, bool ends_range) {
+  /// A number or, for months and weekdays, a name; `after` is where a range begins that it ends.
+  [[nodiscard]] int take_value(const part_limits& limits, int after) {
     const auto begin = reader_.position();
     if (const auto word = reader_.peek_word(); !word.empty()) {
-      if (const auto named = value_of(word, limits, ends_range)) {
+      if (const auto named = value_of(word, limits, after)) {
         reader_.go_to(begin + word.size());
         return *named;
       }
@@ -237,12 +252,13 @@ private:
     if (!reader_.sees_digit()) refuse_foreign(limits);
     const auto value = reader_.take_number(limits.name);
     if (value < limits.lowest || value > limits.highest)
-      reader_.refuse(begin, std::string(limits.name) + ' ' + std::to_string(value) + " is not within " + std::to_string(limits.lowest) +
-                                " to " + std::to_string(limits.highest));
+      reader_.refuse(begin, std::string(limits.name) + ' ' + std::to_string(value) + " is not within " +
+                                std::to_string(limits.lowest) + " to " + std::to_string(limits.highest));
     return static_cast<int>(value);
   }
 
-  [[nodiscard]] static std::optional<int> value_of(std::string_view word, const part_limits& limits, bool ends_range) noexcept {
+  [[nodiscard]] static std::optional<int> value_of(std::string_view word, const part_limits& limits,
+                                                   int after) noexcept {
     using namespace calendar_words;
     if (word.size() != 3) return std::nullopt;  // cron has no longer names
     if (limits.name == calendar_parts::month.name) {
@@ -254,13 +270,15 @@ private:
     const auto day = calendar_words::weekday(word);
     if (!day) return std::nullopt;
     // "sat-sun" ends with the week.
-    return ends_range && *day == 6 ? 7 : (*day + 1) % 7;
+    return after > 0 && *day == 6 ? 7 : (*day + 1) % 7;
   }
 
   [[noreturn]] void refuse_backwards(std::size_t at, const calendar_range& range, const part_limits& limits) const {
     const auto from = std::to_string(range.first), to = std::to_string(range.last);
     const auto highest = limits.name == cron_parts::weekday.name ? 6 : limits.highest;
-    const auto written = [](int a, int b) { return a == b ? std::to_string(a) : std::to_string(a) + '-' + std::to_string(b); };
+    const auto written = [](int a, int b) {
+      return a == b ? std::to_string(a) : std::to_string(a) + '-' + std::to_string(b);
+    };
     reader_.refuse(at, std::string(limits.name) + ' ' + from + '-' + to + " goes backwards; write " +
                            written(range.first, highest) + ',' + written(limits.lowest, range.last));
   }
@@ -274,16 +292,21 @@ private:
     if (next == '?')
       why += ": \"?\" is Quartz's, which has it for days only; write *";
     else if (next == '#' || next == 'W' || next == 'L' || word == "l" || word == "w" || word == "lw")
-      why += ": \"L\", \"W\" and \"#\" are Quartz's, no cron has them; write a systemd calendar event, as in \"*-*~1 02:00\" for the last day "
-             "of the month, or \"Mon *-*-1..7 02:00\" for its first Monday";
+      why +=
+          ": \"L\", \"W\" and \"#\" are Quartz's, no cron has them; write a systemd calendar event, as in \"*-*~1 "
+          "02:00\" for the last day "
+          "of the month, or \"Mon *-*-1..7 02:00\" for its first Monday";
     else if (next == '~' || word == "h")
-      why += ": cron has no random values that all its kinds know; name the time, and set \"randomized_delay\" of the schedule";
+      why +=
+          ": cron has no random values that all its kinds know; name the time, and set \"randomized_delay\" of the "
+          "schedule";
     else if (calendar_words::weekday(word) && limits.name == cron_parts::weekday.name)
       why += ": cron's names have three letters; write " + word.substr(0, 3);
     else
-      why += ": a number" + std::string(limits.name == calendar_parts::month.name      ? " or a name from jan to dec"
-                                        : limits.name == cron_parts::weekday.name ? " or a name from sun to sat"
-                                                                                 : "") +
+      why += ": a number" +
+             std::string(limits.name == calendar_parts::month.name ? " or a name from jan to dec"
+                         : limits.name == cron_parts::weekday.name ? " or a name from sun to sat"
+                                                                   : "") +
              " is missing, or what follows it is none of \",\", \"-\" and \"/\"" + reader_.found_instead();
     reader_.refuse(at, why);
   }

@@ -8,13 +8,17 @@
 // systemd 252 does so; tests/interop/test_calendar.py compares.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <recoup/core/time.hpp>
 #include <recoup/schedule/calendar_expression.hpp>
+#include <recoup/schedule/on_calendar_text.hpp>
 #include <recoup/schedule/time_zone.hpp>
 
 namespace recoup {
@@ -30,10 +34,17 @@ struct local_time {
   [[nodiscard]] std::int64_t& operator[](part which) noexcept { return parts[which]; }
   [[nodiscard]] std::int64_t operator[](part which) const noexcept { return parts[which]; }
 
+  /// Sets a part to its lowest value; of the last one the fraction of a second stays.
+  void begin(std::size_t which) noexcept {
+    parts[which] = which == microsecond             ? parts[which] % calendar_parts::microseconds_per_second
+                   : which == month || which == day ? 1
+                                                    : 0;
+  }
+
   /// Sets what is smaller than `which` to its lowest value.
   void begin_after(std::size_t which) noexcept {
-    static constexpr std::array<std::int64_t, 6> lowest{0, 1, 1, 0, 0, 0};
-    for (auto smaller = which + 1; smaller < parts.size(); ++smaller) parts[smaller] = lowest[smaller];
+    for (auto smaller = which + 1; smaller < parts.size(); ++smaller) begin(smaller);
+    if (which != microsecond) parts[microsecond] = 0;
   }
 
   /// Goes on to the next value of a part.
@@ -42,14 +53,18 @@ struct local_time {
     begin_after(which);
   }
 
-  /// Whole seconds since 1970 as if it were UTC; parts that are out of range carry over.
-  [[nodiscard]] std::int64_t seconds() const noexcept {
+  [[nodiscard]] std::int64_t second() const noexcept {
+    return parts[microsecond] / calendar_parts::microseconds_per_second;
+  }
+
+  /// Seconds from 1970 to the minute, as if it were UTC; parts that are out of range carry over.
+  [[nodiscard]] std::int64_t seconds_to_minute() const noexcept {
     const auto months = parts[month] - 1;
     const auto carried = months >= 0 ? months / 12 : -((11 - months) / 12);
-    const auto days = civil_time::days_from_civil(parts[year] + carried, static_cast<unsigned>(months - carried * 12 + 1), 1) +
-                      parts[day] - 1;
-    return days * civil_time::seconds_per_day + parts[hour] * 3600 + parts[minute] * 60 +
-           parts[microsecond] / calendar_parts::microseconds_per_second;
+    const auto days =
+        civil_time::days_from_civil(parts[year] + carried, static_cast<unsigned>(months - carried * 12 + 1), 1) +
+        parts[day] - 1;
+    return days * civil_time::seconds_per_day + parts[hour] * 3600 + parts[minute] * 60;
   }
 
   [[nodiscard]] static local_time from(std::int64_t seconds, std::int64_t microseconds) noexcept {
@@ -67,13 +82,41 @@ struct local_time {
   }
 };
 
-/// Finds instants of local times. Of a time that happens twice it is the one with the offset that was last found, and it
-/// is what glibc's mktime() finds with tm_isdst = -1, which remembers the offset too.
+/// What a clock on the wall shows, and whether it has been put forward.
+struct shown_time {
+  local_time time;
+  bool is_summer_time;
+};
+
+/// Finds instants of local times, as glibc's mktime() does. Of a time that happens twice it is the one with the offset
+/// that was last found.
 class local_clock {
 public:
   local_clock(const time_zone& zone, std::int32_t offset) noexcept : zone_(zone), offset_(offset) {}
 
-  [[nodiscard]] std::int64_t instant(std::int64_t local_seconds) noexcept {
+  /// `summer_time`: what tm_isdst would ask for; nothing for -1. If that time of the year does not have it, the time is
+  /// read with the offset of the nearest summer, or winter.
+  [[nodiscard]] std::int64_t instant(const local_time& time, std::optional<bool> summer_time = std::nullopt) noexcept {
+    // Seconds that are out of range are added to the instant afterwards.
+    const auto second = std::min<std::int64_t>(time.second(), 59);
+    const auto local_seconds = time.seconds_to_minute() + second;
+    auto found = converge(local_seconds, summer_time);
+    if (summer_time && zone_.at(found).is_summer_time != *summer_time)
+      found = local_seconds - nearest_offset(found, *summer_time);
+    offset_ = static_cast<std::int32_t>(local_seconds - found);
+    return found + time.second() - second;
+  }
+
+  /// The time that a clock shows at `instant(time)`: another one if `time` is skipped or has parts out of range.
+  [[nodiscard]] shown_time shown(const local_time& time, std::optional<bool> summer_time = std::nullopt) noexcept {
+    const auto at = instant(time, summer_time);
+    const auto offset = zone_.at(at);
+    const auto fraction = time[local_time::microsecond] % calendar_parts::microseconds_per_second;
+    return {local_time::from(at + offset.seconds, fraction), offset.is_summer_time};
+  }
+
+private:
+  [[nodiscard]] std::int64_t converge(std::int64_t local_seconds, std::optional<bool> summer_time) const noexcept {
     auto guess = local_seconds - offset_;
     auto before = guess, before_that = guess;
     bool was_summer_time = false;
@@ -82,24 +125,27 @@ public:
       const auto found = zone_.at(guess);
       const auto better = local_seconds - found.seconds;
       if (better == guess) break;
-      // The time is skipped: the guesses alternate between the offsets before and after. Summer time's is preferred.
-      if (guess == before_that && guess != before && (!was_summer_time || found.is_summer_time)) break;
+      // The time is skipped: the guesses alternate between the offsets before and after. Summer time's is preferred, or
+      // the one that is not asked for.
+      const bool is_preferred =
+          summer_time ? *summer_time != found.is_summer_time : !was_summer_time || found.is_summer_time;
+      if (guess == before_that && guess != before && is_preferred) break;
       before_that = before;
       before = guess;
       guess = better;
       was_summer_time = found.is_summer_time;
     }
-    offset_ = static_cast<std::int32_t>(local_seconds - guess);
     return guess;
   }
 
-  /// The time that a clock shows at `instant(time)`: another one if `time` is skipped or has parts out of range.
-  [[nodiscard]] local_time shown(const local_time& time) noexcept {
-    const auto at = instant(time.seconds());
-    return local_time::from(at + zone_.at(at).seconds, time[local_time::microsecond] % calendar_parts::microseconds_per_second);
+  [[nodiscard]] std::int64_t nearest_offset(std::int64_t around, bool summer_time) const noexcept {
+    constexpr std::int64_t stride = 601200, farthest = 268227000;  // about a week, eight years: glibc's
+    for (std::int64_t distance = stride; distance <= farthest; distance += stride)
+      for (const auto at : {around - distance, around + distance})
+        if (const auto offset = zone_.at(at); offset.is_summer_time == summer_time) return offset.seconds;
+    return zone_.at(around).seconds;
   }
 
-private:
   const time_zone& zone_;
   std::int32_t offset_;
 };
@@ -109,25 +155,37 @@ public:
   search(const calendar_event& event, const time_zone& zone, std::int64_t seconds, std::int64_t microseconds) noexcept
       : event_(event),
         clock_(zone, zone.at(seconds).seconds),
-        time_(local_time::from(seconds + zone.at(seconds).seconds, microseconds)) {}
+        start_(local_time::from(seconds + zone.at(seconds).seconds, microseconds)),
+        time_(start_) {}
 
   /// Nothing if it is never due again.
   [[nodiscard]] std::optional<timestamp> find() noexcept {
     constexpr int most_attempts = 1000;  // systemd's; impossible dates end earlier, with the year 2199
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
-      if (attempt != 0) time_ = clock_.shown(time_);
-      switch (try_parts()) {
-        case outcome::found: {
-          const auto at = clock_.instant(time_.seconds());
-          const auto fraction = time_[local_time::microsecond] % calendar_parts::microseconds_per_second;
-          return timestamp{at, static_cast<std::int32_t>(fraction * 1000), 0};
-        }
-        case outcome::never: return std::nullopt;
-        case outcome::again: break;
+      if (attempt != 0) {
+        const auto shown = clock_.shown(time_, summer_time_);
+        time_ = shown.time;
+        summer_time_ = keeps_summer_time_ ? std::optional(shown.is_summer_time) : std::nullopt;
       }
+      const auto found = try_parts();
+      if (found == outcome::never) return std::nullopt;
+      if (found == outcome::again) continue;
+      if (time_.parts < start_.parts) {
+        // The clock was put back, or has come before the start in a circle: past it, by the offset that is found there.
+        keeps_summer_time_ = true;
+        ++time_[local_time::hour];
+        continue;
+      }
+      const auto at = clock_.instant(time_, summer_time_);
+      const auto fraction = time_[local_time::microsecond] % calendar_parts::microseconds_per_second;
+      return timestamp{at, static_cast<std::int32_t>(fraction * 1000), 0};
     }
+    is_stuck_ = true;
     return std::nullopt;
   }
+
+  /// Nothing was found because the search went round in a circle.
+  [[nodiscard]] bool is_stuck() const noexcept { return is_stuck_; }
 
 private:
   enum class outcome { found, again, never };
@@ -170,8 +228,9 @@ private:
       std::int64_t first = range.first, last = range.last;
       if (part == local_time::day && event_.counts_from_month_end) {
         first = day_from_end(first);
-        last = last == calendar_range::no_end ? last : day_from_end(last);
-        if (last > 0) std::swap(first, last);
+        // A missing end is looked up as well, since the clock remembers the offset that it finds.
+        const auto end = day_from_end(last);
+        if (last != calendar_range::no_end) last = std::exchange(first, end);
       }
       auto value = first;
       if (first < present) {
@@ -188,18 +247,24 @@ private:
     auto time = time_;
     ++time[local_time::month];
     time[local_time::day] = 1 - day;
-    return clock_.shown(time)[local_time::day];
+    return clock_.shown(time, summer_time_).time[local_time::day];
   }
 
-  /// Whether there is such a local time. If there is none, but a later one takes its place, goes there, to the beginning of
-  /// the first part that differs.
+  /// Whether there is such a local time. If there is none, but a later one takes its place, goes there, to the
+  /// beginning of the first part that differs.
   [[nodiscard]] bounds check_bounds() noexcept {
     if (time_[local_time::year] > calendar_parts::last_year) return bounds::beyond;
-    auto shown = clock_.shown(time_);
+    auto [shown, is_summer_time] = clock_.shown(time_, summer_time_);
     for (std::size_t part = 0; part < shown.parts.size(); ++part) {
       if (shown.parts[part] == time_.parts[part]) continue;
       if (shown.parts[part] < time_.parts[part]) return bounds::beyond;
-      shown.begin_after(part);
+      // Only the next smaller part starts anew. That is a fault of systemd 252: the one after it keeps what carried
+      // over, and
+      // "*:0/7", coming from 23:63, passes over 00:00 to 00:07.
+      if (part + 1 < shown.parts.size()) shown.begin(part + 1);
+      // Another fault: whether it was summer time is remembered, though it may not be at the new time. Where clocks are
+      // put forward at midnight the search then goes round in a circle.
+      summer_time_ = is_summer_time;
       time_ = shown;
       return bounds::moved_on;
     }
@@ -208,38 +273,70 @@ private:
 
   [[nodiscard]] bool fits_weekday() noexcept {
     if (event_.weekdays == 0) return true;
-    const auto shown = clock_.shown(time_);
-    const auto day = civil_time::days_from_civil(shown[local_time::year], static_cast<unsigned>(shown[local_time::month]),
-                                                 static_cast<unsigned>(shown[local_time::day]));
+    const auto shown = clock_.shown(time_, summer_time_).time;
+    const auto day =
+        civil_time::days_from_civil(shown[local_time::year], static_cast<unsigned>(shown[local_time::month]),
+                                    static_cast<unsigned>(shown[local_time::day]));
     const std::chrono::weekday weekday{std::chrono::sys_days{std::chrono::days{day}}};
     return (event_.weekdays >> (weekday.iso_encoding() - 1) & 1) != 0;
   }
 
   const calendar_event& event_;
   local_clock clock_;
+  const local_time start_;
   local_time time_;
+  std::optional<bool> summer_time_;  ///< tm_isdst; nothing for -1
+  bool keeps_summer_time_ = false;
+  bool is_stuck_ = false;
 };
 
 }  // namespace next_run
 
-/// The first time after `after` at which the event is due in the zone, to the microsecond; with the zone's offset. Nothing
-/// if there is none until the end of 2199, as for 30 February. Times before 1970 count as the beginning of 1970.
-[[nodiscard]] inline std::optional<timestamp> next_run_of(const calendar_event& event, timestamp after, const time_zone& zone) {
-  constexpr std::int64_t too_late = civil_time::last_second_of_year_9999;
-  if (after.seconds > too_late) return std::nullopt;
-  if (after.seconds < 0) after = {};
+namespace next_run {
+
+/// As systemd finds it from just after `after` on.
+[[nodiscard]] inline std::optional<timestamp> systemd_answer(const calendar_event& event, const timestamp& after,
+                                                             const time_zone& zone) {
   const auto microsecond = after.nanoseconds / 1000 + 1;
   const auto carry = microsecond / calendar_parts::microseconds_per_second;
-  auto found = next_run::search(event, zone, after.seconds + carry, microsecond % calendar_parts::microseconds_per_second).find();
-  if (found) found->zone_offset = zone.at(found->seconds).seconds;
+  search search(event, zone, after.seconds + carry, microsecond % calendar_parts::microseconds_per_second);
+  const auto found = search.find();
+  if (search.is_stuck())
+    throw error(
+        error_code::unsupported,
+        "calendar event \"" + to_on_calendar(event) + "\": systemd finds no next time after " + to_rfc3339(after) +
+            " in the time zone " + zone.name() +
+            ", its search goes round in a circle (where clocks change at midnight); give each repetition an end, as in "
+            "04..17/13 for 04/13, or use another time zone, for example UTC");
   return found;
 }
 
-/// The next `count` times after `after`, in order; fewer if it is not due that often. `zone` is for expressions that name
-/// no zone of their own. Throws as `time_zone::named` does.
-[[nodiscard]] inline std::vector<timestamp> next_runs(const calendar_expression& expression, timestamp after, std::size_t count,
-                                                      const time_zone& zone) {
-  const auto own_zone = expression.time_zone.empty() ? std::nullopt : std::optional(time_zone::named(expression.time_zone));
+}  // namespace next_run
+
+/// The first time after `after` at which the event is due in the zone, to the microsecond; with the zone's offset.
+/// Nothing if there is none until the end of 2199, as for 30 February. Times before 1970 count as the beginning of
+/// 1970. Throws `unsupported` where systemd fails to find it.
+[[nodiscard]] inline std::optional<timestamp> next_run_of(const calendar_event& event, timestamp after,
+                                                          const time_zone& zone) {
+  if (after.seconds < 0) after = {};
+  // In a repeated hour systemd now and then answers with a time that has passed. The next one after it is found from
+  // later.
+  for (auto from = after; from.seconds < after.seconds + civil_time::seconds_per_day; from.seconds += 3600) {
+    if (from.seconds > civil_time::last_second_of_year_9999) return std::nullopt;
+    auto found = next_run::systemd_answer(event, from, zone);
+    if (found && !earlier(after, *found)) continue;
+    if (found) found->zone_offset = zone.at(found->seconds).seconds;
+    return found;
+  }
+  return std::nullopt;
+}
+
+/// The next `count` times after `after`, in order; fewer if it is not due that often. `zone` is for expressions that
+/// name no zone of their own. Throws as `time_zone::named` does.
+[[nodiscard]] inline std::vector<timestamp> next_runs(const calendar_expression& expression, timestamp after,
+                                                      std::size_t count, const time_zone& zone) {
+  const auto own_zone =
+      expression.time_zone.empty() ? std::nullopt : std::optional(time_zone::named(expression.time_zone));
   const auto& shown_in = own_zone ? *own_zone : zone;
   std::vector<timestamp> found;
   while (found.size() < count) {
@@ -248,8 +345,7 @@ private:
       const auto due = next_run_of(event, after, shown_in);
       if (due && (!next || earlier(*due, *next))) next = due;
     }
-    // systemd's rules can lead back in a repeated hour, where a timer would run again and again: this never does.
-    if (!next || !earlier(after, *next)) break;
+    if (!next) break;
     found.push_back(*next);
     after = *next;
   }

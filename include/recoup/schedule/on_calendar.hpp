@@ -1,7 +1,8 @@
 // systemd's calendar events, as OnCalendar= takes them and systemd.time(7) describes them: "Mon..Fri *-*-* 02:30",
 // "*-*~1 Europe/Berlin", "weekly". What systemd 252 takes is taken and means the same; what it refuses is refused.
 //
-// Not taken are abbreviations of the local time zone ("CEST"): the same text means something else on every other machine.
+// Not taken are abbreviations of the local time zone ("CEST"): the same text means something else on every other
+// machine.
 #pragma once
 
 #include <chrono>
@@ -61,7 +62,8 @@ private:
     if (!has_letter) return text_.size();
     calendar_reader word(text_, blank + 1, text_.size());
     if (calendar_words::weekday(word.peek_word()))
-      word.refuse(blank + 1, "weekdays come first, before the date and the time, with no blanks between them: Mon,Wed 02:30");
+      word.refuse(blank + 1,
+                  "weekdays come first, before the date and the time, with no blanks between them: Mon,Wed 02:30");
     zone = checked_time_zone(text_, blank + 1, name);
     return blank;
   }
@@ -99,7 +101,8 @@ private:
     const auto begin = reader_.position();
     const auto word = reader_.peek_word();
     const auto day = calendar_words::weekday(word);
-    if (!day) reader_.refuse(begin, "this is no weekday; write Mon, Tue, Wed, Thu, Fri, Sat or Sun" + reader_.found_instead());
+    if (!day)
+      reader_.refuse(begin, "this is no weekday; write Mon, Tue, Wed, Thu, Fri, Sat or Sun" + reader_.found_instead());
     reader_.go_to(begin + word.size());
     return *day;
   }
@@ -114,8 +117,8 @@ private:
       if (reader_.take("..") || reader_.take("-")) last = take_weekday();
       if (last < first) {
         const std::string names[] = {written(first), written(last)};
-        reader_.refuse(begin, "weekdays count from Mon to Sun, so " + names[0] + ".." + names[1] + " goes backwards; write " +
-                                  names[0] + "..Sun,Mon.." + names[1]);
+        reader_.refuse(begin, "weekdays count from Mon to Sun, so " + names[0] + ".." + names[1] +
+                                  " goes backwards; write " + names[0] + "..Sun,Mon.." + names[1]);
       }
       for (int day = first; day <= last; ++day) event_.weekdays |= 1u << day;
       const bool goes_on = reader_.take(",");
@@ -133,7 +136,8 @@ private:
 
   void take_unix_time() {
     constexpr std::int64_t last_second_of_2199 = 7258118399;
-    const std::chrono::sys_seconds instant{std::chrono::seconds(reader_.take_number("seconds since 1970", last_second_of_2199))};
+    const std::chrono::sys_seconds instant{
+        std::chrono::seconds(reader_.take_number("seconds since 1970", last_second_of_2199))};
     if (!reader_.at_end()) reader_.refuse(reader_.position(), "nothing but a time zone can follow a time since 1970");
     const auto day = std::chrono::floor<std::chrono::days>(instant);
     const std::chrono::year_month_day date(day);
@@ -156,7 +160,8 @@ private:
     bool from_end = take_date_separator();
     auto middle = take_ranges(from_end ? "day" : "month or day", false);
     if (!reader_.at_end() && reader_.peek() != ' ') {
-      if (from_end) reader_.refuse(reader_.position(), "after \"~\" comes the day, counted from the end of the month, and no more");
+      if (from_end)
+        reader_.refuse(reader_.position(), "after \"~\" comes the day, counted from the end of the month, and no more");
       from_end = take_date_separator();
       for (auto& range : first.values)
         for (auto* bound : {&range.first, &range.last}) *bound = full_year(*bound);
@@ -169,6 +174,7 @@ private:
     event_.months = checked(first, month);
     event_.days = checked(middle, from_end ? day_from_end : day);
     event_.counts_from_month_end = from_end;
+    if (from_end && !middle.positions.empty()) check_list_from_end(middle.positions.front());
     reader_.skip_blanks();
   }
 
@@ -180,8 +186,9 @@ private:
   [[nodiscard]] bool take_date_separator() {
     if (reader_.take("~")) return true;
     if (!reader_.take("-"))
-      reader_.refuse(reader_.position(), "a date is written year-month-day or month-day, a time hour:minute" + reader_.found_instead() +
-                                             (text_.find(':') == std::string_view::npos ? " (a cron expression has five fields)" : ""));
+      reader_.refuse(reader_.position(),
+                     "a date is written year-month-day or month-day, a time hour:minute" + reader_.found_instead() +
+                         (text_.find(':') == std::string_view::npos ? " (a cron expression has five fields)" : ""));
     return false;
   }
 
@@ -227,7 +234,8 @@ private:
       range.step = take_value("step", are_seconds);
       if (range.step == 0) reader_.refuse(at, "a step of 0 would never get on; write 1 or more, or leave it out");
     } else if (are_seconds && range.last >= 0 && range.last - range.first < range.step) {
-      reader_.refuse(begin, "this range of seconds ends before its next second; write a step, as in 0..0.5/0.1, or one value");
+      reader_.refuse(begin,
+                     "this range of seconds ends before its next second; write a step, as in 0..0.5/0.1, or one value");
     }
     if (!reader_.at_end() && std::string_view(" ,-~:").find(reader_.peek()) == std::string_view::npos)
       reader_.refuse(reader_.position(), std::string(of_what) + ": this can't stand here" + reader_.found_instead());
@@ -287,6 +295,23 @@ private:
       refuse(range.first, '/' + shown(range.step, limits) + " is never repeated; leave the step out");
   }
 
+  /// systemd 252 lowers the limit by three for each further entry of such a list.
+  void check_list_from_end(std::size_t at) const {
+    auto sorted = event_.days;
+    calendar_parts::normalise(sorted);
+    int highest = calendar_parts::day_from_end.highest;
+    for (const auto& range : sorted) {
+      if (const auto last = std::max(range.first, range.last); last > highest)
+        reader_.refuse(
+            at,
+            "in a list of days counted from the end of the month systemd takes only days up to " +
+                std::to_string(highest) +
+                " here (28 for the smallest entry, 25 for the next, then 22); write a second calendar event for day " +
+                std::to_string(last));
+      highest -= 3;
+    }
+  }
+
   [[nodiscard]] static std::string shown(int value, const calendar_parts::part_limits& limits) {
     if (limits.name != calendar_parts::microsecond.name) return std::to_string(value);
     auto text = std::to_string(value / second);
@@ -300,6 +325,8 @@ private:
 };
 
 /// Throws `invalid_argument`. Blanks around the text are for the caller to take off.
-[[nodiscard]] inline calendar_expression parse_on_calendar(std::string_view text) { return on_calendar_parser(text).parse(); }
+[[nodiscard]] inline calendar_expression parse_on_calendar(std::string_view text) {
+  return on_calendar_parser(text).parse();
+}
 
 }  // namespace recoup

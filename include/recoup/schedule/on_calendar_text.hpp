@@ -85,7 +85,8 @@ inline void append_weekdays(std::string& to, unsigned weekdays) {
   return text;
 }
 
-/// The texts for OnCalendar= lines, of which a timer may have several: normalised, each with the time zone if there is one.
+/// The texts for OnCalendar= lines, of which a timer may have several: normalised, each with the time zone if there is
+/// one.
 [[nodiscard]] inline std::vector<std::string> to_on_calendar(const calendar_expression& expression) {
   std::vector<std::string> texts;
   for (const auto& event : expression.events) {

@@ -1,5 +1,5 @@
-// Time zones by name, from the files of the tz database (RFC 8536), independent of the process's own zone: $TZ belongs to
-// all threads. <chrono>'s would need GCC 13.
+// Time zones by name, from the files of the tz database (RFC 8536), independent of the process's own zone: $TZ belongs
+// to all threads. <chrono>'s would need GCC 13.
 #pragma once
 
 #include <fcntl.h>
@@ -37,13 +37,13 @@ namespace zone_files {
   if (name.empty() || name.size() > 255 || name.front() == '/' || name.back() == '/') return false;
   if (name.find("//") != std::string_view::npos) return false;
   return std::ranges::all_of(name, [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '+' ||
-           c == '/';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '+' || c == '/';
   });
 }
 
 [[nodiscard]] inline bool are_installed() {
-  struct stat found{};
+  struct stat found {};
   return ::stat(directory().c_str(), &found) == 0 && S_ISDIR(found.st_mode);
 }
 
@@ -81,12 +81,14 @@ public:
       if (const auto content = zone_files::read(zone_files::directory() + '/' + std::string(name)))
         return time_zone(std::string(name), *content);
       if (!zone_files::are_installed())
-        throw error(error_code::not_found, "time zone " + shown + ": this machine has no time zones (" + zone_files::directory() +
+        throw error(error_code::not_found, "time zone " + shown + ": this machine has no time zones (" +
+                                               zone_files::directory() +
                                                " is missing); install the package tzdata, or use UTC");
     }
-    throw error(error_code::invalid_argument,
-                "time zone " + shown + ": there is none of this name in " + zone_files::directory() +
-                    "; write it as in \"Europe/Berlin\", with capitals, or UTC (abbreviations such as CEST have no one meaning)");
+    throw error(error_code::invalid_argument, "time zone " + shown + ": there is none of this name in " +
+                                                  zone_files::directory() +
+                                                  "; write it as in \"Europe/Berlin\", with capitals, or UTC "
+                                                  "(abbreviations such as CEST have no one meaning)");
   }
 
   /// The zone of this process, as the C library finds it: $TZ, a name, a path or a rule, or /etc/localtime; else UTC.
@@ -132,9 +134,9 @@ private:
     }
   };
 
-  [[nodiscard]] static std::int64_t big_endian(std::string_view bytes) noexcept {
-    auto value = static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<signed char>(bytes.front())));
-    for (const auto byte : bytes.substr(1)) value = value << 8 | static_cast<unsigned char>(byte);
+  [[nodiscard]] static std::int64_t big_endian(std::string_view number) noexcept {
+    auto value = static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<signed char>(number.front())));
+    for (const auto byte : number.substr(1)) value = value << 8 | static_cast<unsigned char>(byte);
     return static_cast<std::int64_t>(value);
   }
 
@@ -194,8 +196,9 @@ private:
 
   [[nodiscard]] int year_of_last_transition() const noexcept {
     if (transitions_.empty()) return 1970;
-    const auto day = std::chrono::floor<std::chrono::days>(std::chrono::sys_seconds(std::chrono::seconds(
-        std::clamp<std::int64_t>(transitions_.back().at, civil_time::first_second_of_year_0, civil_time::last_second_of_year_9999))));
+    const auto day =
+        std::chrono::floor<std::chrono::days>(std::chrono::sys_seconds(std::chrono::seconds(std::clamp<std::int64_t>(
+            transitions_.back().at, civil_time::first_second_of_year_0, civil_time::last_second_of_year_9999))));
     return static_cast<int>(std::chrono::year_month_day(day).year());
   }
 

@@ -1,5 +1,5 @@
-// The rule by which a time zone goes on after the transitions that its file lists: POSIX's TZ, as "CET-1CEST,M3.5.0,M10.5.0/3"
-// (RFC 8536, section 3.3.1, which allows hours from -167 to 167).
+// The rule by which a time zone goes on after the transitions that its file lists: POSIX's TZ, as
+// "CET-1CEST,M3.5.0,M10.5.0/3" (RFC 8536, section 3.3.1, which allows hours from -167 to 167).
 #pragma once
 
 #include <array>
@@ -31,8 +31,8 @@ struct yearly_change {
   enum class kind { month_week_day, day_without_leap, day_with_leap };
 
   kind counted_as = kind::month_week_day;
-  int month = 0, week = 0;      ///< of month_week_day: week 5 is the last
-  int day = 0;                  ///< of the week, Sunday 0; else of the year: from 1 without 29 February, from 0 with it
+  int month = 0, week = 0;  ///< of month_week_day: week 5 is the last
+  int day = 0;              ///< of the week, Sunday 0; else of the year: from 1 without 29 February, from 0 with it
   std::int32_t time = 2 * 3600;  ///< seconds after local midnight
 
   /// Seconds from 1970 to the change, as if local time were UTC.
@@ -74,8 +74,8 @@ public:
 
   /// The year's two changes, the earlier one first. Only for a rule that has summer time.
   [[nodiscard]] std::array<zone_transition, 2> transitions_in(int year) const noexcept {
-    const zone_transition to_summer{begin_.in(year) - standard_.seconds, summer_};
-    const zone_transition to_standard{end_.in(year) - summer_.seconds, standard_};
+    const zone_transition to_summer{begin_.in(year)-standard_.seconds, summer_};
+    const zone_transition to_standard{end_.in(year)-summer_.seconds, standard_};
     if (to_standard.at < to_summer.at) return {to_standard, to_summer};
     return {to_summer, to_standard};
   }
