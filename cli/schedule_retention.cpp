@@ -13,8 +13,7 @@ namespace {
 std::vector<std::string> sorted_paths(std::vector<std::string> paths) {
   for (auto& path : paths) path = absolute_path(path);
   std::ranges::sort(paths);
-  const auto repeated = std::ranges::unique(paths);
-  paths.erase(repeated.begin(), repeated.end());
+  paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
   return paths;
 }
 

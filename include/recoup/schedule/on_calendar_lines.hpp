@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <recoup/core/time.hpp>
@@ -57,8 +58,7 @@ namespace recoup {
   const auto same = [](const timestamp& a, const timestamp& b) {
     return a.seconds == b.seconds && a.nanoseconds == b.nanoseconds;
   };
-  const auto repeated = std::ranges::unique(all, same);
-  all.erase(repeated.begin(), repeated.end());
+  all.erase(std::unique(all.begin(), all.end(), same), all.end());  // clang 14 cannot read libstdc++'s ranges::unique
   if (all.size() > count) all.resize(count);
   return all;
 }
