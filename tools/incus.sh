@@ -115,8 +115,9 @@ start_daemon() {
   refuse "incusd does not answer on $INCUS_DIR/unix.socket; its log is above"
 }
 
+# Not twice: changing the profile, even to the same, is refused while a container that has it is coming or going.
 configure() {
-  incus admin init --preseed >&2 <<PRESEED
+  incus profile device get default eth0 network >/dev/null 2>&1 || incus admin init --preseed >&2 <<PRESEED
 config:
   core.https_address: $https
 storage_pools:
