@@ -189,6 +189,8 @@ func (r *bucketResource) Read(ctx context.Context, request resource.ReadRequest,
 	diags := &response.Diagnostics
 	var state bucketModel
 	diags.Append(request.State.Get(ctx, &state)...)
+	// On every way out: Terraform before 1.12 stores no identity, and the framework wants one even of what vanished.
+	r.identify(ctx, response.Identity, state.Name, diags)
 	if diags.HasError() || !r.data.Knows("s3") {
 		return // the server is not known yet: the state stays as it is
 	}
@@ -213,7 +215,6 @@ func (r *bucketResource) Read(ctx context.Context, request resource.ReadRequest,
 		diags.Append(response.Private.SetKey(ctx, importedKey, nil)...)
 	}
 	diags.Append(response.State.Set(ctx, state)...)
-	r.identify(ctx, response.Identity, state.Name, diags)
 }
 
 func (r *bucketResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
