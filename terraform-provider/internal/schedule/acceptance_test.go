@@ -102,7 +102,7 @@ type seenSnapshot struct {
 func (s *site) snapshots() []seenSnapshot {
 	s.Helper()
 	var found []seenSnapshot
-	if err := json.Unmarshal([]byte(s.recoup("snapshots --json")), &found); err != nil {
+	if err := json.Unmarshal([]byte(s.recoup("snapshots --json --no-lock")), &found); err != nil {
 		s.Fatal(err)
 	}
 	return found
