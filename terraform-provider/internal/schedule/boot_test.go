@@ -15,6 +15,7 @@ import (
 
 // What was due while the machine was off is made up for, and a backup is made after each boot.
 func TestAccMissedAndAfterBoot(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	due := filepath.Join(t.TempDir(), "due")
 	persistent := s.schedule(map[string]string{"calendar": fmt.Sprintf("[file(%q)]", due), "time_zone": `"UTC"`})
