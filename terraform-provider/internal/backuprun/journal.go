@@ -79,9 +79,11 @@ func (j journal) tail() string {
 	return strings.Join(j[max(0, len(j)-shownLines):], "\n")
 }
 
-var savedLine = regexp.MustCompile(`^snapshot ([0-9a-f]{8,64}) saved$`)
+// savedLine is what `recoup schedule run` says of its backup, "backup: … snapshot 1a2b3c4d saved …", and what `recoup backup` and
+// restic say, which is that alone.
+var savedLine = regexp.MustCompile(`^(?:backup: .*)?\bsnapshot ([0-9a-f]{8,64}) saved\b`)
 
-// snapshot gives the id in the line that ends a backup, as restic's does.
+// snapshot gives the id in the line that ends a backup.
 func (j journal) snapshot() string {
 	for at := len(j) - 1; at >= 0; at-- {
 		if found := savedLine.FindStringSubmatch(strings.TrimSpace(j[at])); found != nil {

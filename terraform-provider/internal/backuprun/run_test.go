@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	done    = "snapshot 1a2b3c4d saved\nschedule restic-backup: done\n"
-	partial = "backup: 1 file could not be read\nsnapshot 1a2b3c4d saved\nschedule restic-backup: the snapshot lacks files that could not be read\n"
+	saved   = "backup: snapshot 1a2b3c4d saved; 10 files, 1.000 KiB looked at, 10 new, 0 changed; added 2.000 KiB (1.000 KiB stored)\n"
+	done    = saved + "forget: 7 snapshots kept, 1 removed\nschedule restic-backup: done\n"
+	partial = "backup: 1 file could not be read\n" + saved + "schedule restic-backup: the snapshot lacks files that could not be read\n"
 	secret  = "hunter2-93847"
 )
 
@@ -36,7 +37,8 @@ func TestWhatARunComesTo(t *testing.T) {
 		result, snapshot, failed string
 	}{
 		"success":                 {run: guestfake.ServiceRun{Polls: 3, Journal: done}, result: Success, snapshot: "1a2b3c4d"},
-		"nothing changed":         {run: guestfake.ServiceRun{Journal: "skipped creating snapshot\nschedule restic-backup: done\n"}, result: Success},
+		"as restic says it":       {run: guestfake.ServiceRun{Journal: "snapshot 1a2b3c4d saved\nschedule restic-backup: done\n"}, result: Success, snapshot: "1a2b3c4d"},
+		"nothing changed":         {run: guestfake.ServiceRun{Journal: "backup: nothing changed, no snapshot saved; 10 files\nschedule restic-backup: done\n"}, result: Success},
 		"partial":                 {run: guestfake.ServiceRun{ExitCode: 3, Result: "success", Journal: partial}, result: Partial, snapshot: "1a2b3c4d"},
 		"partial is a failure":    {run: guestfake.ServiceRun{ExitCode: 3, Journal: partial}, result: Partial, snapshot: "1a2b3c4d"},
 		"forgotten success":       {run: guestfake.ServiceRun{Polls: 2, Forgets: true, Journal: done}, result: Success, snapshot: "1a2b3c4d"},

@@ -1,6 +1,6 @@
 // The acceptance tests of recoup_schedule and recoup_backup_run: in a container of a real Incus, with its systemd, and a repository
-// in a directory of the container. They need TF_ACC, RECOUP, RECOUP_BUNDLE (what tools/bundle.sh made), and the variables that
-// tools/incus.sh prints.
+// in a directory of the container. They need TF_ACC, RECOUP, and the variables that tools/incus.sh prints; RECOUP_TEST_BUNDLE can name
+// what tools/bundle.sh made of RECOUP.
 package schedule_test
 
 import (
@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -34,20 +35,33 @@ type site struct {
 	*testing.T
 	name     string
 	socket   string
+	bundle   string // what is put into the container: see tools/bundle.sh
 	password string // of the repository
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	acctest.PreCheck(t)
-	acctest.Program(t, "RECOUP")
+	recoup := acctest.Program(t, "RECOUP")
 	socket := os.Getenv("RECOUP_TEST_INCUS_SOCKET")
 	if socket == "" {
 		t.Skip("there is no Incus: eval \"$(tools/incus.sh)\" starts one where containers are possible")
 	}
-	s := &site{T: t, name: "rcs-" + acctest.Random(t, 4), socket: socket, password: "pw-schedule-" + acctest.Random(t, 12)}
+	s := &site{T: t, name: "rcs-" + acctest.Random(t, 4), socket: socket, bundle: bundleOf(t, recoup), password: "pw-schedule-" + acctest.Random(t, 12)}
 	t.Cleanup(s.forgetContainer)
 	return s
+}
+
+func bundleOf(t *testing.T, recoup string) string {
+	t.Helper()
+	if made := os.Getenv("RECOUP_TEST_BUNDLE"); made != "" {
+		return made
+	}
+	directory := t.TempDir()
+	if said, err := exec.Command("../../../tools/bundle.sh", recoup, directory).CombinedOutput(); err != nil {
+		t.Fatalf("tools/bundle.sh: %v\n%s", err, said)
+	}
+	return filepath.Join(directory, "recoup")
 }
 
 func (s *site) target() string { return "incus:default/" + s.name }
@@ -102,7 +116,7 @@ type seenSnapshot struct {
 func (s *site) snapshots() []seenSnapshot {
 	s.Helper()
 	var found []seenSnapshot
-	if err := json.Unmarshal([]byte(s.recoup("snapshots --json")), &found); err != nil {
+	if err := json.Unmarshal([]byte(s.recoup("snapshots --json --no-lock")), &found); err != nil {
 		s.Fatal(err)
 	}
 	return found
@@ -131,7 +145,7 @@ resource "recoup_container" "files" {
   network       = %q
   engine_bundle = %q
 }
-`, s.socket, s.name, os.Getenv("RECOUP_TEST_INCUS_IMAGE"), os.Getenv("RECOUP_TEST_INCUS_NETWORK"), acctest.Program(s.T, "RECOUP_BUNDLE"))
+`, s.socket, s.name, os.Getenv("RECOUP_TEST_INCUS_IMAGE"), os.Getenv("RECOUP_TEST_INCUS_NETWORK"), s.bundle)
 }
 
 // schedule is the container with a schedule; the repository's password comes as an ephemeral variable.
