@@ -122,6 +122,9 @@ func (r *containerResource) ModifyPlan(ctx context.Context, request resource.Mod
 		return
 	}
 	if exists {
+		if !state.Unfinished.IsNull() { // somebody has untainted it: this apply finishes it
+			plan.Unfinished, plan.Status, plan.IPv4Address = types.StringNull(), types.StringUnknown(), types.StringUnknown()
+		}
 		if !plan.BundleVersion.Equal(state.BundleVersion) || !plan.Files.Equal(state.Files) {
 			// The framework saw no change and has kept these; pushing may start a container.
 			plan.Status, plan.IPv4Address = types.StringUnknown(), types.StringUnknown()
