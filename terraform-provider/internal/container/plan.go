@@ -129,7 +129,7 @@ func (r *containerResource) ModifyPlan(ctx context.Context, request resource.Mod
 			// The framework saw no change and has kept these; pushing may start a container.
 			plan.Status, plan.IPv4Address = types.StringUnknown(), types.StringUnknown()
 		}
-		moved := !plan.Network.Equal(state.Network) || !plan.Bridge.Equal(state.Bridge)
+		moved := !state.Unfinished.IsNull() || !plan.Network.Equal(state.Network) || !plan.Bridge.Equal(state.Bridge)
 		if moved && config.AddressMethod.IsNull() && !plan.Address.IsNull() && plan.Driver.ValueString() != proxmoxDriver {
 			plan.AddressMethod = types.StringUnknown()
 		}
