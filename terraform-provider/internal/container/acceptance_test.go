@@ -31,7 +31,11 @@ type fixture struct {
 func start(t *testing.T) fixture {
 	t.Helper()
 	acctest.PreCheck(t)
-	incus := guesttest.StartIncus(t)
+	return startWith(t, guesttest.StartIncus(t))
+}
+
+func startWith(t *testing.T, incus guesttest.Incus) fixture {
+	t.Helper()
 	return fixture{incus: incus, name: incus.Name(t), bundle: smallBundle(t, "1"), source: sharedDirectory(t)}
 }
 
@@ -72,14 +76,14 @@ func provider(socket string) string {
 
 // config is a resource with these lines more.
 func (f fixture) config(lines string) string {
-	return provider(f.incus.Socket) + f.resource(lines)
+	return strings.Replace(provider(f.incus.Socket), "incus =", f.incus.Driver+" =", 1) + f.resource(lines)
 }
 
 func (f fixture) resource(lines string) string {
 	if !strings.Contains(lines, "engine_bundle") {
 		lines += "\n  engine_bundle = \"none\""
 	}
-	return fmt.Sprintf("resource \"recoup_container\" \"this\" {\n  driver = \"incus\"\n  name = %q\n  image = %q\n%s\n}\n", f.name, f.incus.Image, lines)
+	return fmt.Sprintf("resource \"recoup_container\" \"this\" {\n  driver = %q\n  name = %q\n  image = %q\n%s\n}\n", f.incus.Driver, f.name, f.incus.Image, lines)
 }
 
 // inside checks what a program in the container prints.
@@ -117,8 +121,15 @@ func inPlace() resource.ConfigPlanChecks {
 	return resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate)}}
 }
 
-func TestAccContainerLife(t *testing.T) {
-	f := start(t)
+func TestAccContainerLife(t *testing.T) { life(t, start(t)) }
+
+// TestAccContainerLXD is the same life on an LXD.
+func TestAccContainerLXD(t *testing.T) {
+	acctest.PreCheck(t)
+	life(t, startWith(t, guesttest.StartLXD(t)))
+}
+
+func life(t *testing.T, f fixture) {
 	second := smallBundle(t, "2")
 	local := filepath.Join(t.TempDir(), "local")
 	put(t, local, "from here\n", 0o600)
@@ -163,7 +174,7 @@ func TestAccContainerLife(t *testing.T) {
 			{
 				Config: f.config(first),
 				Check: resource.ComposeAggregateTestCheckFunc(same,
-					resource.TestCheckResourceAttr(address, "id", "incus:default/"+f.name),
+					resource.TestCheckResourceAttr(address, "id", f.incus.Driver+":default/"+f.name),
 					resource.TestCheckResourceAttr(address, "status", "Running"),
 					resource.TestCheckResourceAttr(address, "address_method", "both"),
 					resource.TestCheckResourceAttr(address, "ipv4_address", f.incus.Prefix+"101"),
@@ -182,7 +193,7 @@ func TestAccContainerLife(t *testing.T) {
 			},
 			{Config: f.config(first), ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}},
 			{
-				ResourceName: address, ImportState: true, ImportStateVerify: true, ImportStateId: "incus:default/" + f.name,
+				ResourceName: address, ImportState: true, ImportStateVerify: true, ImportStateId: f.incus.Driver + ":default/" + f.name,
 				ImportStateVerifyIgnore: []string{"image", "config", "files", "engine_bundle", "bundle_version", "gateway", "nameservers", "profiles"},
 			},
 			{

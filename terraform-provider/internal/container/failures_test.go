@@ -156,14 +156,14 @@ func TestAccContainerNotMine(t *testing.T) {
 						return guesttest.Pass
 					})
 				},
-				Config: config, ExpectError: regexp.MustCompile(`could not be reached`),
+				Config: config, ExpectError: regexp.MustCompile(`could\s+not\s+be\s+reached`),
 			},
 			{
 				PreConfig: func() {
 					faults.Set(nil)
 					f.incus.Command(t, "init", f.incus.Image, f.name, "-c", "user.note=theirs")
 				},
-				Config: config, ExpectError: regexp.MustCompile(`(?s)there already.*terraform import`),
+				Config: config, ExpectError: regexp.MustCompile(`(?s)there\s+already.*terraform\s+import`),
 			},
 			{
 				PreConfig: func() {
@@ -197,15 +197,15 @@ func TestAccContainerUnreachable(t *testing.T) {
 			{Config: config},
 			{
 				PreConfig: func() { faults.Set(func(*http.Request) guesttest.Fault { return guesttest.CutBefore }) },
-				Config:    config, ExpectError: regexp.MustCompile(`(?s)Unable to Read Container.*could not be reached`),
+				Config:    config, ExpectError: regexp.MustCompile(`(?s)Unable to Read Container.*could\s+not\s+be\s+reached`),
 			},
 			{
 				PreConfig: func() { faults.Set(func(*http.Request) guesttest.Fault { return guesttest.Refuse }) },
-				Config:    config, ExpectError: regexp.MustCompile(`(?s)Unable to Read Container.*a fault of the test`),
+				Config:    config, ExpectError: regexp.MustCompile(`(?s)Unable to Read Container.*a\s+fault\s+of\s+the\s+test`),
 			},
 			{
 				PreConfig: func() { move(faults.Socket, faults.Socket+"x") },
-				Config:    config, ExpectError: regexp.MustCompile(`(?s)Unable to Read Container.*no such socket`),
+				Config:    config, ExpectError: regexp.MustCompile(`(?s)Unable to Read Container.*no\s+such\s+socket`),
 			},
 			{PreConfig: func() { move(faults.Socket+"x", faults.Socket) }, Config: config, ConfigPlanChecks: unchanged},
 		},

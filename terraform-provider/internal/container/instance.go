@@ -103,14 +103,29 @@ func nameTaken(at guest.Address) error {
 		"with the resource's address for ADDRESS, as recoup_container.this", at, at)
 }
 
-// isMine finds out whether a create that failed left an instance. Where that can't be found out either, the answer is yes:
-// the next apply looks again, and remove compares the mark.
+// isMine finds out whether a create that failed left an instance. The daemon may still be at it where only the connection
+// broke: then this waits for its end. Where nothing can be found out the answer is yes: the next apply looks again, and
+// removing compares the mark.
 func (i *instance) isMine(ctx context.Context, nonce string) bool {
-	looking, stop := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	looking, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer stop()
+	for {
+		busy, err := i.client.Busy(looking, i.at.Name)
+		if err != nil {
+			return true
+		}
+		if !busy {
+			break
+		}
+		select {
+		case <-looking.Done():
+			return true
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 	found, err := i.client.Instance(looking, i.at.Name)
 	if err != nil {
-		return lxd.IsUnreachable(err)
+		return !errors.Is(err, fs.ErrNotExist)
 	}
 	return found.Config[markKey] == nonce
 }

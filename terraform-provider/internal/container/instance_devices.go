@@ -231,7 +231,7 @@ func (i *instance) explain(err error, wanted spec) error {
 		}
 	}
 	for key := range wanted.config {
-		if strings.Contains(said, `"`+key+`"`) || strings.Contains(said, key+" ") {
+		if strings.Contains(said, key) {
 			return blame(path.Root("config").AtMapKey(key), "%w. See the daemon's documentation of instance options", err)
 		}
 	}

@@ -45,6 +45,7 @@ type model struct {
 	IPv4Address        types.String   `tfsdk:"ipv4_address"`
 	Status             types.String   `tfsdk:"status"`
 	BundleVersion      types.String   `tfsdk:"bundle_version"`
+	Unfinished         types.String   `tfsdk:"unfinished"`
 	Timeouts           timeouts.Value `tfsdk:"timeouts"`
 }
 

@@ -122,11 +122,14 @@ func (r *containerResource) ModifyPlan(ctx context.Context, request resource.Mod
 		return
 	}
 	if exists {
+		if !state.Unfinished.IsNull() { // somebody has untainted it: this apply finishes it
+			plan.Unfinished, plan.Status, plan.IPv4Address = types.StringNull(), types.StringUnknown(), types.StringUnknown()
+		}
 		if !plan.BundleVersion.Equal(state.BundleVersion) || !plan.Files.Equal(state.Files) {
 			// The framework saw no change and has kept these; pushing may start a container.
 			plan.Status, plan.IPv4Address = types.StringUnknown(), types.StringUnknown()
 		}
-		moved := !plan.Network.Equal(state.Network) || !plan.Bridge.Equal(state.Bridge)
+		moved := !state.Unfinished.IsNull() || !plan.Network.Equal(state.Network) || !plan.Bridge.Equal(state.Bridge)
 		if moved && config.AddressMethod.IsNull() && !plan.Address.IsNull() && plan.Driver.ValueString() != proxmoxDriver {
 			plan.AddressMethod = types.StringUnknown()
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -24,16 +23,7 @@ const (
 	readTimeout   = 5 * time.Minute
 	updateTimeout = 20 * time.Minute
 	deleteTimeout = 10 * time.Minute
-
-	// progressKey is the private state's: what is known of a create that failed. It holds no secret.
-	progressKey = "progress"
 )
-
-// progress is what Delete must know of a container.
-type progress struct {
-	Mark     string `json:"mark"`     // of the create that made it; "" for what was imported
-	Complete bool   `json:"complete"` // false: its creation failed, and nothing in it is worth protecting
-}
 
 type containerResource struct{ data *providerdata.Data }
 
@@ -101,12 +91,11 @@ func (r *containerResource) Create(ctx context.Context, request resource.CreateR
 	defer d.close()
 	wanted.nonce = newMark()
 	maybe, err := d.create(ctx, &wanted)
-	done := progress{Mark: wanted.nonce}
+	plan.Unfinished = types.StringValue(wanted.nonce)
 	save := func() {
 		known := plan // a copy: what is unknown now may be known at the next save
 		response.Diagnostics.Append(known.record(ctx, d, wanted)...)
 		response.Diagnostics.Append(response.State.Set(ctx, &known)...)
-		response.Diagnostics.Append(setProgress(ctx, response.Private.SetKey, done)...)
 	}
 	if err != nil {
 		if maybe {
@@ -125,7 +114,7 @@ func (r *containerResource) Create(ctx context.Context, request resource.CreateR
 		addError(&response.Diagnostics, summary, path.Root("driver"), err)
 		return
 	}
-	done.Complete = true
+	plan.Unfinished = types.StringNull()
 	save()
 }
 
@@ -133,14 +122,6 @@ func newMark() string {
 	random := make([]byte, 16)
 	_, _ = rand.Read(random) // never fails (crypto/rand)
 	return hex.EncodeToString(random)
-}
-
-func setProgress(ctx context.Context, set func(context.Context, string, []byte) diag.Diagnostics, value progress) diag.Diagnostics {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return diag.Diagnostics{diag.NewErrorDiagnostic("Unable to Write Private State", err.Error())}
-	}
-	return set(ctx, progressKey, text)
 }
 
 // record writes what create decided; what is unknown still becomes null, because a state has nothing unknown.
@@ -302,7 +283,7 @@ func (r *containerResource) Update(ctx context.Context, request resource.UpdateR
 	d, err := r.driverOf(ctx, &plan)
 	if err == nil {
 		defer d.close()
-		inside := !plan.Files.Equal(state.Files) || !plan.BundleVersion.Equal(state.BundleVersion) || !plan.ResticLink.Equal(state.ResticLink)
+		inside := !plan.Files.Equal(state.Files) || !plan.BundleVersion.Equal(state.BundleVersion) || !plan.ResticLink.Equal(state.ResticLink) || !state.Unfinished.IsNull()
 		err = r.update(ctx, d, before, &wanted, &plan, files, inside)
 	}
 	if err != nil {
@@ -360,19 +341,10 @@ func (r *containerResource) Delete(ctx context.Context, request resource.DeleteR
 	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
 	limit, diags := state.Timeouts.Delete(ctx, deleteTimeout)
 	response.Diagnostics.Append(diags...)
-	known, diags := request.Private.GetKey(ctx, progressKey)
-	response.Diagnostics.Append(diags...)
 	if response.Diagnostics.HasError() {
 		return
 	}
-	done := progress{Complete: true}
-	if len(known) > 0 {
-		if err := json.Unmarshal(known, &done); err != nil {
-			response.Diagnostics.AddError(summary, "The private state is damaged: "+err.Error()+".")
-			return
-		}
-	}
-	if state.DeletionProtection.ValueBool() && done.Complete {
+	if state.DeletionProtection.ValueBool() && state.Unfinished.IsNull() {
 		response.Diagnostics.AddAttributeError(path.Root("deletion_protection"), summary,
 			fmt.Sprintf("%s is protected. To destroy or replace it, apply deletion_protection = false first; to let go of it without destroying it, use `terraform state rm`.", state.ID.ValueString()))
 		return
@@ -382,14 +354,14 @@ func (r *containerResource) Delete(ctx context.Context, request resource.DeleteR
 	d, err := r.driverOf(ctx, &state)
 	if err == nil {
 		defer d.close()
-		err = r.remove(ctx, d, &state, done)
+		err = r.remove(ctx, d, &state)
 	}
 	if err != nil {
 		addError(&response.Diagnostics, summary, path.Root("driver"), err)
 	}
 }
 
-func (r *containerResource) remove(ctx context.Context, d driver, state *model, done progress) error {
+func (r *containerResource) remove(ctx context.Context, d driver, state *model) error {
 	if d.address().Kind == guest.KindSSH {
 		return r.leaveHost(ctx, d, state)
 	}
@@ -400,7 +372,7 @@ func (r *containerResource) remove(ctx context.Context, d driver, state *model, 
 	if err != nil {
 		return err
 	}
-	if done.Mark != "" && !done.Complete && found.mark != done.Mark {
+	if !state.Unfinished.IsNull() && found.mark != state.Unfinished.ValueString() {
 		// The create lost its connection before it knew, and somebody else has made one of this name.
 		return nil
 	}

@@ -172,8 +172,11 @@ func computedAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"id": schema.StringAttribute{Computed: true, MarkdownDescription: "Address of the machine: `incus:PROJECT/NAME`, `lxd:PROJECT/NAME`, `proxmox:NODE/VMID` or `ssh://[user@]host[:port]`.",
 			PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown()}},
-		"ipv4_address":   schema.StringAttribute{Computed: true, MarkdownDescription: "IPv4 address of `eth0`, if it has one."},
-		"status":         schema.StringAttribute{Computed: true, MarkdownDescription: "`Running`, `Stopped`, or another word of the server's."},
+		"ipv4_address": schema.StringAttribute{Computed: true, MarkdownDescription: "IPv4 address of `eth0`, if it has one."},
+		"status":       schema.StringAttribute{Computed: true, MarkdownDescription: "`Running`, `Stopped`, or another word of the server's."},
+		// Not in private state: Terraform hands none to the Delete of what it replaces because it is tainted.
+		"unfinished": schema.StringAttribute{Computed: true, MarkdownDescription: "Set while the creation has not come to its end: the mark of the container that is to be removed when it starts over.",
+			PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown()}},
 		"bundle_version": schema.StringAttribute{Computed: true, MarkdownDescription: "SHA-256 over the installed engine bundle."},
 	}
 }

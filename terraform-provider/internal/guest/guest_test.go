@@ -52,11 +52,19 @@ func TestIncus(t *testing.T) {
 	}
 }
 
-func TestIncusStopped(t *testing.T) {
-	incus := guesttest.StartIncus(t)
+func TestLXD(t *testing.T) {
+	lxd := guesttest.StartLXD(t)
+	behaves(t, open(t, "lxd:default/"+lxd.Launch(t), lxd.Settings()), "/srv/test")
+}
+
+func TestIncusStopped(t *testing.T) { stopped(t, guesttest.StartIncus(t)) }
+
+func TestLXDStopped(t *testing.T) { stopped(t, guesttest.StartLXD(t)) }
+
+func stopped(t *testing.T, incus guesttest.Incus) {
 	name := incus.Name(t)
 	incus.Command(t, "init", incus.Image, name)
-	in := open(t, "incus:default/"+name, incus.Settings())
+	in := open(t, incus.Driver+":default/"+name, incus.Settings())
 	writesAndReads(t, in, "/srv/test")
 	if _, err := in.Run(t.Context(), []string{"true"}, nil); !errors.Is(err, guest.ErrStopped) {
 		t.Errorf("running a program in a stopped instance: %v", err)
@@ -65,7 +73,7 @@ func TestIncusStopped(t *testing.T) {
 	if _, err := in.ReadFile(t.Context(), "/etc/hostname"); !errors.Is(err, guest.ErrGone) {
 		t.Errorf("reading from a deleted instance: %v", err)
 	}
-	if _, err := guest.Open(t.Context(), "incus:default/"+name, incus.Settings()); !errors.Is(err, guest.ErrGone) {
+	if _, err := guest.Open(t.Context(), incus.Driver+":default/"+name, incus.Settings()); !errors.Is(err, guest.ErrGone) {
 		t.Errorf("opening a deleted instance: %v", err)
 	}
 }

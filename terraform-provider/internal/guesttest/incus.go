@@ -17,6 +17,7 @@ import (
 
 // Incus is the server that the variables of tools/incus.sh name.
 type Incus struct {
+	Driver  string // "incus", or "lxd" for an LXD, which is the same to the tests
 	Socket  string
 	Image   string
 	Network string
@@ -31,17 +32,34 @@ func StartIncus(t *testing.T) Incus {
 	if socket == "" {
 		t.Skip("RECOUP_TEST_INCUS_SOCKET is not set: eval \"$(tools/incus.sh)\" starts an Incus where that is possible")
 	}
-	subnet := os.Getenv("RECOUP_TEST_INCUS_SUBNET")
-	incus := Incus{Socket: socket, Image: os.Getenv("RECOUP_TEST_INCUS_IMAGE"), Network: os.Getenv("RECOUP_TEST_INCUS_NETWORK"), Prefix: subnet[:strings.LastIndex(subnet, ".")+1]}
+	return fromEnvironment(t, "incus", socket)
+}
+
+// StartLXD skips the test where RECOUP_TEST_LXD_SOCKET is not set. It and RECOUP_TEST_LXD_IMAGE, _NETWORK and _SUBNET are for
+// LXD what the variables of tools/incus.sh are.
+func StartLXD(t *testing.T) Incus {
+	t.Helper()
+	socket := os.Getenv("RECOUP_TEST_LXD_SOCKET")
+	if socket == "" {
+		t.Skip("RECOUP_TEST_LXD_SOCKET is not set: it names the socket of an LXD")
+	}
+	return fromEnvironment(t, "lxd", socket)
+}
+
+func fromEnvironment(t *testing.T, driver, socket string) Incus {
+	t.Helper()
+	variable := func(name string) string { return os.Getenv("RECOUP_TEST_" + strings.ToUpper(driver) + "_" + name) }
+	subnet := variable("SUBNET")
+	incus := Incus{Driver: driver, Socket: socket, Image: variable("IMAGE"), Network: variable("NETWORK"), Prefix: subnet[:strings.LastIndex(subnet, ".")+1]}
 	if _, err := os.Stat(socket); err != nil || incus.Image == "" || incus.Network == "" {
-		t.Fatalf("the variables of tools/incus.sh are not whole: %+v (%v)", incus, err)
+		t.Fatalf("the variables of the test's server are not whole: %+v (%v)", incus, err)
 	}
 	return incus
 }
 
 // Settings are the provider's for this server.
 func (i Incus) Settings() settings.Settings {
-	return settings.Settings{Incus: settings.LXDServer{Socket: i.Socket}}
+	return settings.Settings{Incus: settings.LXDServer{Socket: i.Socket}, LXD: settings.LXDServer{Socket: i.Socket}}
 }
 
 // Command runs Incus' own client, which is how the tests look at what was made without using what they test.
@@ -58,8 +76,9 @@ func (i Incus) Command(t *testing.T, arguments ...string) string {
 func (i Incus) TryCommand(arguments ...string) (string, error) {
 	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer stop()
-	command := exec.CommandContext(ctx, "incus", arguments...)
-	command.Env = append(os.Environ(), "INCUS_SOCKET="+i.Socket, "INCUS_CONF="+os.TempDir()+"/recoup-guesttest")
+	program := map[string]string{"incus": "incus", "lxd": "lxc"}[i.Driver]
+	command := exec.CommandContext(ctx, program, arguments...)
+	command.Env = append(os.Environ(), strings.ToUpper(i.Driver)+"_SOCKET="+i.Socket, strings.ToUpper(i.Driver)+"_CONF="+os.TempDir()+"/recoup-guesttest")
 	output, err := command.CombinedOutput()
 	return string(output), err
 }

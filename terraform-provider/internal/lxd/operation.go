@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -92,4 +93,30 @@ func (c *Client) cancel(path string) {
 func IsUnreachable(err error) bool {
 	var unreachable *UnreachableError
 	return errors.As(err, &unreachable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// Busy says whether the daemon is working on an instance, which may not be there yet.
+func (c *Client) Busy(ctx context.Context, instance string) (bool, error) {
+	var byStatus map[string][]struct {
+		StatusCode int                 `json:"status_code"`
+		Resources  map[string][]string `json:"resources"`
+	}
+	if _, _, err := c.call(ctx, http.MethodGet, "/1.0/operations", url.Values{"recursion": {"1"}}, "", nil, &byStatus); err != nil {
+		return false, err
+	}
+	for _, operations := range byStatus {
+		for _, operation := range operations {
+			if operation.StatusCode >= operationSuccess {
+				continue
+			}
+			for _, resources := range operation.Resources {
+				for _, resource := range resources {
+					if at, _, _ := strings.Cut(resource, "?"); at == instancePath(instance) {
+						return true, nil
+					}
+				}
+			}
+		}
+	}
+	return false, nil
 }
