@@ -27,7 +27,7 @@ func TestAccContainerFailedCreate(t *testing.T) {
 		}
 	}
 	created := false
-	for _, step := range []struct {
+	for number, step := range []struct {
 		name   string
 		broken func(*http.Request) bool
 		fault  guesttest.Fault
@@ -48,6 +48,7 @@ func TestAccContainerFailedCreate(t *testing.T) {
 		t.Run(step.name, func(t *testing.T) {
 			f := start(t)
 			faults := guesttest.StartFaults(t, f.incus.Socket)
+			ip := fmt.Sprintf("%s%d", f.incus.Prefix, 140+number)
 			broken := step.broken
 			if broken == nil {
 				pushed := false
@@ -56,16 +57,16 @@ func TestAccContainerFailedCreate(t *testing.T) {
 					return pushed && strings.HasSuffix(request.URL.Path, "/state")
 				}
 			}
-			timeouts := `timeouts = { create = "3m" }`
+			timeouts := ""
 			if step.name == "wait for system" {
-				timeouts = `timeouts = { create = "20s" }`
+				timeouts = `timeouts = { create = "45s" }`
 			}
 			config := provider(faults.Socket) + f.resource(fmt.Sprintf(`
-  address = "%s110/24"
+  address = %q
   deletion_protection = true
   files = { "/etc/motd" = { content = "hello\n" } }
   engine_bundle = %q
-  %s`, f.incus.Prefix, f.bundle, timeouts))
+  %s`, ip+"/24", f.bundle, timeouts))
 			resource.Test(t, resource.TestCase{
 				ProtoV6ProviderFactories: acctest.Factories,
 				CheckDestroy:             f.gone,
@@ -94,7 +95,7 @@ func TestAccContainerFailedCreate(t *testing.T) {
 						},
 						Config: config,
 						Check: resource.ComposeAggregateTestCheckFunc(f.inside("hello", "cat", "/etc/motd"), f.inside("recoup 1", "recoup", "version"),
-							resource.TestCheckResourceAttr(address, "ipv4_address", f.incus.Prefix+"110")),
+							resource.TestCheckResourceAttr(address, "ipv4_address", ip)),
 					},
 					{Config: strings.Replace(config, "deletion_protection = true", "deletion_protection = false", 1)},
 				},
