@@ -1,9 +1,9 @@
 """Reads what `go test -json` writes, several runs one after the other, and says what pytest would: the output of what failed, a line
 for each test that failed or was skipped, and counts at the end. Lines that are no JSON pass through; one that begins with "== " names
-the run that follows. Ends with 1 if something failed, or if no test ran.
+the run that follows, and "== failed" says that go test ended with an error, whatever it wrote. Ends with 1 if something failed, or if no test ran.
 
 A test with subtests is not counted beside them. What a package prints before it fails without a test of its own having failed (it
-does not build, or panics) counts as one failure.
+does not build, or panics, or is ended) counts as one failure.
 """
 
 from __future__ import annotations
@@ -26,11 +26,16 @@ def main() -> int:
         except ValueError:
             event = None
         if not isinstance(event, dict) or "Action" not in event:
-            run = line[3:].strip() if line.startswith("== ") else run
+            if line.strip() == "== failed":
+                results.setdefault((run, "go test", ""), "fail")
+            elif line.startswith("== "):
+                run = line[3:].strip()
             print(line, end="", flush=True)
             continue
         key = (run, event.get("Package", ""), event.get("Test", ""))
         match event["Action"]:
+            case "start":
+                results[key] = "fail"  # until it says something else
             case "output":
                 outputs[key].append(event["Output"])
             case "build-output":
@@ -43,6 +48,9 @@ def main() -> int:
     tests = {key for key in results if key[2]}
     parents = {(r, p, "/".join(name.split("/")[:depth])) for r, p, name in tests for depth in range(1, name.count("/") + 1)}
     failed_packages = {key[:2] for key in tests if results[key] == "fail"}
+    explained = {run for (run, package, _), result in results.items() if result == "fail" and package != "go test"}
+    for run in explained:
+        results.pop((run, "go test", ""), None)
     counts = collections.Counter()
     for key in sorted(results):
         result, (_, package, test) = results[key], key

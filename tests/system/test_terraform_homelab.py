@@ -24,7 +24,8 @@ from support import s3
 from terraform import Terraform, leaks
 
 CLIS = [name for name in ("TERRAFORM", "TOFU") if os.environ.get(name)]
-ADDRESSES = {"TERRAFORM": 61, "TOFU": 62}
+#: third part of the addresses of each lab's network
+NETWORKS = {"TERRAFORM": 61, "TOFU": 62}
 SCHEDULE = "module.restic_lxc.recoup_schedule.this"
 CONTAINER = "module.restic_lxc.recoup_container.this"
 
@@ -40,19 +41,24 @@ class Lab:
         self.buckets = {"restic_bucket": f"restic-{run}", "velero_bucket": f"velero-{run}"}
         self.project = f"recoup-{run}"
         self.guest = incus.Guest("restic-backup", self.project)
-        self.address = f"{incus.setting('ADDRESS').rsplit('.', 1)[0]}.{ADDRESSES[cli]}"
+        # A bridge of its own, as two containers of one name cannot be on one. This machine's other addresses are reached through it.
+        self.network = f"rl{run}"
+        subnet = f"{incus.setting('ADDRESS').rsplit('.', 2)[0]}.{NETWORKS[cli]}"
+        self.gateway, self.address = f"{subnet}.1", f"{subnet}.25"
         self.repository = minio.location(self.buckets["restic_bucket"])
         self.secrets = {"the repository's password": self.password, "the S3 secret key": minio.root.secret_key}
         self.terraform = Terraform(os.environ[cli], folder, "homelab", configuration, {
             "TF_VAR_s3_access_key": minio.root.access_key, "TF_VAR_s3_secret_key": minio.root.secret_key,
             "TF_VAR_restic_password": self.password})
-        self.terraform.set(s3_endpoint=minio.endpoint, **self.buckets, image=incus.setting("IMAGE"), container_network=incus.setting("NETWORK"),
+        self.terraform.set(s3_endpoint=minio.endpoint, **self.buckets, image=incus.setting("IMAGE"), container_network=self.network,
                            incus={"socket": incus.setting("SOCKET"), "project": self.project}, container_address=f"{self.address}/24",
-                           container_gateway=incus.setting("ADDRESS"), paths=["/srv/data", "/etc"], calendar=["0 2 * * *"])
+                           container_gateway=self.gateway, paths=["/srv/data", "/etc"], calendar=["0 2 * * *"])
 
         self.seconds_of_an_update = 20.0
 
     def __enter__(self) -> "Lab":
+        incus.client("network", "create", self.network, f"ipv4.address={self.gateway}/24", "ipv4.nat=false", "ipv4.firewall=false",
+                     "ipv6.address=none", "ipv6.firewall=false")
         incus.client("project", "create", self.project, *(f"--config=features.{name}=false" for name in ("images", "profiles", "storage.volumes")))
         self.terraform.processes.__enter__()
         return self
@@ -62,6 +68,7 @@ class Lab:
         if self.guest.info():
             self.guest.delete()
         incus.client("project", "delete", self.project)
+        incus.client("network", "delete", self.network)
 
     def environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "RESTIC_REPOSITORY": self.repository, "RESTIC_PASSWORD": self.password,
