@@ -40,7 +40,7 @@ class Guest:
     def run(self, *command: str, code: int | None = 0, env: dict[str, str] | None = None, timeout: float = 180) -> str:
         """What the program wrote. code None: whatever it ends with, and standard error too."""
         variables = [f"--env={name}={value}" for name, value in (env or {}).items()]
-        return self._client("exec", self.name, *variables, "--", *command, code=code, timeout=timeout)
+        return self._client("exec", "--disable-stdin", self.name, *variables, "--", *command, code=code, timeout=timeout)
 
     def shell(self, script: str, **more) -> str:
         return self.run("sh", "-ec", script, **more)
