@@ -54,7 +54,8 @@ func Program(t *testing.T, variable string) string {
 	t.Helper()
 	path := os.Getenv(variable)
 	if path == "" {
-		t.Fatalf("%s is not set: it must name the executable (tools/s3-servers.sh and tools/restic.sh print such settings)", variable)
+		t.Fatalf("%s is not set: it must name the executable (tools/s3-servers.sh and tools/restic.sh print such "+
+			"settings)", variable)
 	}
 	return path
 }
