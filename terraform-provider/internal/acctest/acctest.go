@@ -43,8 +43,7 @@ func PreCheck(t *testing.T) {
 	}
 }
 
-// UsingOpenTofu says whether the tests run OpenTofu. It shows ephemeral resources as changes in its plans, so that steps with
-// one have a plan that is not empty: ExpectNonEmptyPlan: acctest.UsingOpenTofu().
+// UsingOpenTofu says whether the tests run OpenTofu, for what the two do not do alike.
 func UsingOpenTofu() bool {
 	return strings.Contains(filepath.Base(os.Getenv("TF_ACC_TERRAFORM_PATH")), "tofu")
 }
