@@ -28,10 +28,12 @@ var Places = diagnosis.Places{
 
 // With adds the attributes that name a repository to those of a data source.
 func With(attributes map[string]schema.Attribute) map[string]schema.Attribute {
-	attributes["location"] = schema.StringAttribute{Required: true, MarkdownDescription: "Where the repository is, as `s3:http://10.20.0.103:9000/restic-backups`.",
+	attributes["location"] = schema.StringAttribute{Required: true, MarkdownDescription: "Where the repository is, as " +
+		"`s3:http://10.20.0.103:9000/restic-backups`.",
 		Validators: []validator.String{validate.Location()}}
 	attributes["password_file"] = schema.StringAttribute{Optional: true,
-		MarkdownDescription: "File with the password on the machine that runs Terraform. Where neither this nor `password_command` is set, the provider's " +
+		MarkdownDescription: "File with the password on the machine that runs Terraform. Where neither this nor " +
+			"`password_command` is set, the provider's " +
 			"`repository_passwords` must have the location.",
 		Validators: []validator.String{stringvalidator.LengthAtLeast(1), stringvalidator.ConflictsWith(path.MatchRoot("password_command"))}}
 	attributes["password_command"] = schema.StringAttribute{Optional: true,
@@ -44,7 +46,8 @@ func With(attributes map[string]schema.Attribute) map[string]schema.Attribute {
 func WithFilter(attributes map[string]schema.Attribute) map[string]schema.Attribute {
 	for name, description := range map[string]string{
 		"hosts": "Only snapshots of these hosts.",
-		"tags":  "Only snapshots with one of these tags; several tags that a snapshot must all have are written with commas: `\"production,daily\"`.",
+		"tags": "Only snapshots with one of these tags; several tags that a snapshot must all have are written with commas: " +
+			"`\"production,daily\"`.",
 		"paths": "Only snapshots of these paths.",
 	} {
 		attributes[name] = schema.ListAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: description}
@@ -63,7 +66,8 @@ func Parameters(data *providerdata.Data, location, file, command types.String, d
 		source.Text = data.Settings.RepositoryPasswords[where]
 	}
 	if source.IsZero() {
-		diags.AddAttributeError(path.Root("location"), "Missing Password", fmt.Sprintf("Nothing says what opens the repository at %s. Set password_file or password_command, or the "+
+		diags.AddAttributeError(path.Root("location"), "Missing Password", fmt.Sprintf("Nothing says what opens the "+
+			"repository at %s. Set password_file or password_command, or the "+
 			"provider's repository_passwords = { %q = … } from an ephemeral value.", where, where))
 		return nil
 	}
@@ -75,7 +79,8 @@ func CheckKnown(data *providerdata.Data, diags *diag.Diagnostics) bool {
 	if data.Knows("s3") {
 		return true
 	}
-	diags.AddError("The Server Is Not Known Yet", "The provider's s3 settings depend on something that this apply creates. Give this data source a depends_on of it: "+
+	diags.AddError("The Server Is Not Known Yet", "The provider's s3 settings depend on something that this apply creates. "+
+		"Give this data source a depends_on of it: "+
 		"then it is read after that was made, not while planning.")
 	return false
 }

@@ -43,8 +43,7 @@ func PreCheck(t *testing.T) {
 	}
 }
 
-// UsingOpenTofu says whether the tests run OpenTofu. It shows ephemeral resources as changes in its plans, so that steps with
-// one have a plan that is not empty: ExpectNonEmptyPlan: acctest.UsingOpenTofu().
+// UsingOpenTofu says whether the tests run OpenTofu, for what the two do not do alike.
 func UsingOpenTofu() bool {
 	return strings.Contains(filepath.Base(os.Getenv("TF_ACC_TERRAFORM_PATH")), "tofu")
 }
@@ -54,7 +53,8 @@ func Program(t *testing.T, variable string) string {
 	t.Helper()
 	path := os.Getenv(variable)
 	if path == "" {
-		t.Fatalf("%s is not set: it must name the executable (tools/s3-servers.sh and tools/restic.sh print such settings)", variable)
+		t.Fatalf("%s is not set: it must name the executable (tools/s3-servers.sh and tools/restic.sh print such "+
+			"settings)", variable)
 	}
 	return path
 }

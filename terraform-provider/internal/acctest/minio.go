@@ -55,7 +55,8 @@ func StartMinIO(t *testing.T) S3Server {
 
 // ProviderConfig is a provider block for this server.
 func (s S3Server) ProviderConfig() string {
-	return fmt.Sprintf("provider \"recoup\" {\n  s3 = {\n    endpoint   = %q\n    access_key = %q\n    secret_key = %q\n    region     = \"us-east-1\"\n  }\n}\n",
+	return fmt.Sprintf("provider \"recoup\" {\n  s3 = {\n    endpoint   = %q\n    access_key = %q\n    secret_key = %q\n    "+
+		"region     = \"us-east-1\"\n  }\n}\n",
 		s.Endpoint, s.AccessKey, s.SecretKey)
 }
 

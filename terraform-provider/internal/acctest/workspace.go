@@ -26,7 +26,8 @@ type Workspace struct {
 }
 
 // Source is how configurations of workspaces name the provider, for Terraform and OpenTofu alike.
-const Source = "terraform {\n  required_providers {\n    recoup = {\n      source = \"registry.terraform.io/recoup/recoup\"\n    }\n  }\n}\n"
+const Source = "terraform {\n  required_providers {\n    recoup = {\n      source = \"registry.terraform.io/recoup/recoup\"\n " +
+	"   }\n  }\n}\n"
 
 var built struct {
 	sync.Once
@@ -85,7 +86,8 @@ func NewWorkspace(t *testing.T, config string) *Workspace {
 	}
 	w := &Workspace{Directory: t.TempDir(), program: program, t: t}
 	w.Log = filepath.Join(t.TempDir(), "trace.log")
-	overrides := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"registry.terraform.io/recoup/recoup\" = %q\n  }\n  direct {}\n}\n", buildProvider(t))
+	overrides := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"registry.terraform.io/recoup/recoup\" = %q\n  "+
+		"}\n  direct {}\n}\n", buildProvider(t))
 	w.Write("cli.tfrc", overrides)
 	w.Write("source.tf", Source)
 	w.Write("main.tf", config)

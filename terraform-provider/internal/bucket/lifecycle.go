@@ -46,7 +46,8 @@ func lifecycleDocument(ctx context.Context, rules types.Map, diags *diag.Diagnos
 	for _, id := range slices.Sorted(maps.Keys(models)) {
 		document, err := models[id].document(id)
 		if err != nil {
-			diags.AddAttributeError(path.Root("lifecycle_rules").AtMapKey(id).AtName("other_settings"), "Invalid Attribute Value", err.Error())
+			diags.AddAttributeError(path.Root("lifecycle_rules").AtMapKey(id).AtName("other_settings"), "Invalid Attribute "+
+				"Value", err.Error())
 			continue
 		}
 		documents = append(documents, document)

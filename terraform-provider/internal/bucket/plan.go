@@ -27,7 +27,8 @@ func (r *bucketResource) ValidateConfig(ctx context.Context, request resource.Va
 	if config.ForceDestroy.ValueBool() && !config.DeletionProtection.IsUnknown() &&
 		(config.DeletionProtection.IsNull() || config.DeletionProtection.ValueBool()) {
 		diags.AddAttributeError(path.Root("force_destroy"), "Invalid Attribute Combination",
-			"force_destroy does nothing while deletion_protection is true, which is its default. Set deletion_protection = false beside it, or remove it.")
+			"force_destroy does nothing while deletion_protection is true, which is its default. Set deletion_protection = "+
+				"false beside it, or remove it.")
 	}
 	r.validateObjectLock(ctx, config, response)
 	if config.LifecycleRules.IsNull() || config.LifecycleRules.IsUnknown() {
@@ -44,7 +45,8 @@ func (r *bucketResource) ValidateConfig(ctx context.Context, request resource.Va
 		}
 		if nothing {
 			diags.AddAttributeError(path.Root("lifecycle_rules").AtMapKey(id), "Invalid Attribute Combination",
-				"This rule does nothing. Set noncurrent_expire_after_days, abort_incomplete_uploads_after_days or another of its attributes, or remove it.")
+				"This rule does nothing. Set noncurrent_expire_after_days, abort_incomplete_uploads_after_days or another of "+
+					"its attributes, or remove it.")
 		}
 	}
 }
@@ -63,7 +65,8 @@ func (r *bucketResource) validateObjectLock(ctx context.Context, config bucketMo
 	hasTime := !lock.Days.IsNull() || !lock.Years.IsNull()
 	if lock.Mode.ValueString() == noRetention {
 		if hasTime {
-			diags.AddAttributeError(at.AtName("mode"), "Invalid Attribute Combination", "With mode \"none\" there is no retention: remove days and years, or choose governance or compliance.")
+			diags.AddAttributeError(at.AtName("mode"), "Invalid Attribute Combination", "With mode \"none\" there is no "+
+				"retention: remove days and years, or choose governance or compliance.")
 		}
 		return
 	}
@@ -71,10 +74,12 @@ func (r *bucketResource) validateObjectLock(ctx context.Context, config bucketMo
 		diags.AddAttributeError(at, "Invalid Attribute Combination", "Say for how long objects are locked: set days or years.")
 	}
 	if !config.ObjectLockEnabled.IsNull() && !config.ObjectLockEnabled.IsUnknown() && !config.ObjectLockEnabled.ValueBool() {
-		diags.AddAttributeError(path.Root("object_lock_enabled"), "Invalid Attribute Combination", "object_lock needs a bucket whose objects can be locked: remove object_lock_enabled = false, or object_lock.")
+		diags.AddAttributeError(path.Root("object_lock_enabled"), "Invalid Attribute Combination", "object_lock needs a "+
+			"bucket whose objects can be locked: remove object_lock_enabled = false, or object_lock.")
 	}
 	if config.Versioning.ValueString() == "suspended" {
-		diags.AddAttributeError(path.Root("versioning"), "Invalid Attribute Combination", "Object lock needs versioning: set versioning = \"enabled\", or leave it out.")
+		diags.AddAttributeError(path.Root("versioning"), "Invalid Attribute Combination", "Object lock needs versioning: set "+
+			"versioning = \"enabled\", or leave it out.")
 	}
 }
 
@@ -132,12 +137,15 @@ func lockPath(plan bucketModel) path.Path {
 }
 
 func lockRemedy(name string) string {
-	return fmt.Sprintf("The bucket %s was made without object lock, and that cannot be changed afterwards; it is not replaced, because that would lose "+
-		"what is in it. Make a second recoup_bucket with object_lock_enabled = true, copy what is here with \"recoup bucket sync\", and use "+
+	return fmt.Sprintf("The bucket %s was made without object lock, and that cannot be changed afterwards; it is not "+
+		"replaced, because that would lose "+
+		"what is in it. Make a second recoup_bucket with object_lock_enabled = true, copy what is here with \"recoup bucket "+
+		"sync\", and use "+
 		"that one; or remove object_lock and object_lock_enabled here.", name)
 }
 
 func unlockRemedy(name string) string {
-	return fmt.Sprintf("The bucket %s was made with object lock, which cannot be taken from it. Remove object_lock_enabled = false; to lock new objects no "+
+	return fmt.Sprintf("The bucket %s was made with object lock, which cannot be taken from it. Remove object_lock_enabled = "+
+		"false; to lock new objects no "+
 		"longer, set object_lock = { mode = \"none\" }.", name)
 }

@@ -176,11 +176,15 @@ func (r *bucketResource) checkKept(ctx context.Context, plan bucketModel, found 
 		switch attribute {
 		case "policy":
 		case "lifecycle":
-			diags.AddAttributeWarning(path.Root("lifecycle_rules"), "Lifecycle Rules Written Otherwise", fmt.Sprintf("The server gives the rules of the bucket "+
-				"%s back otherwise than they were given: %s. This is not reported as a change later on.", plan.Name.ValueString(), found.Lifecycle))
+			diags.AddAttributeWarning(path.Root("lifecycle_rules"), "Lifecycle Rules Written "+
+				"Otherwise", fmt.Sprintf("The server gives the rules of the bucket "+
+				"%s back otherwise than they were given: %s. This is not reported as a change later "+
+				"on.", plan.Name.ValueString(), found.Lifecycle))
 		default:
-			diags.AddAttributeError(path.Root(attribute), "Unable to Update Bucket", fmt.Sprintf("The server took the %s of the bucket %s without an error, "+
-				"but did not keep it. Does the server have this feature? If not, remove the attribute.", strings.ReplaceAll(attribute, "_", " "), plan.Name.ValueString()))
+			diags.AddAttributeError(path.Root(attribute), "Unable to Update Bucket", fmt.Sprintf("The server took the %s of "+
+				"the bucket %s without an error, "+
+				"but did not keep it. Does the server have this feature? If not, remove the "+
+				"attribute.", strings.ReplaceAll(attribute, "_", " "), plan.Name.ValueString()))
 		}
 	}
 }
@@ -202,8 +206,10 @@ func (r *bucketResource) Read(ctx context.Context, request resource.ReadRequest,
 	diags.Append(problems...)
 	if !found.Exists {
 		if len(imported) == 0 {
-			diags.AddWarning("Bucket Vanished", fmt.Sprintf("The bucket %s is not on %s any more. The next apply makes it anew, and empty. If this is not "+
-				"the server that you expect, correct the provider's s3.endpoint before you apply.", state.Name.ValueString(), r.data.Settings.S3.Endpoint))
+			diags.AddWarning("Bucket Vanished", fmt.Sprintf("The bucket %s is not on %s any more. The next apply makes it "+
+				"anew, and empty. If this is not "+
+				"the server that you expect, correct the provider's s3.endpoint before you "+
+				"apply.", state.Name.ValueString(), r.data.Settings.S3.Endpoint))
 		}
 		response.State.RemoveResource(ctx)
 		return
@@ -252,8 +258,10 @@ func (r *bucketResource) Delete(ctx context.Context, request resource.DeleteRequ
 	switch {
 	case err == nil:
 	case isNotEmpty(err):
-		diags.AddAttributeError(path.Root("name"), "Unable to Delete Bucket", fmt.Sprintf("The bucket %s is not empty. To remove it with everything in it, "+
-			"set force_destroy = true, apply, and destroy then. To keep it and only forget it here, set deletion_protection = true, "+
+		diags.AddAttributeError(path.Root("name"), "Unable to Delete Bucket", fmt.Sprintf("The bucket %s is not empty. To "+
+			"remove it with everything in it, "+
+			"set force_destroy = true, apply, and destroy then. To keep it and only forget it here, set deletion_protection = "+
+			"true, "+
 			"apply, and destroy then.", state.Name.ValueString()))
 	case isGone(err):
 	default:
@@ -262,15 +270,18 @@ func (r *bucketResource) Delete(ctx context.Context, request resource.DeleteRequ
 }
 
 func leftInPlace(name string) string {
-	return fmt.Sprintf("The bucket %s and everything in it stay where they are, because deletion_protection is true; Terraform only forgets it. A later "+
-		"apply adopts it again. To have it removed, set deletion_protection = false (and force_destroy = true if it is not empty), apply, "+
+	return fmt.Sprintf("The bucket %s and everything in it stay where they are, because deletion_protection is true; "+
+		"Terraform only forgets it. A later "+
+		"apply adopts it again. To have it removed, set deletion_protection = false (and force_destroy = true if it is not "+
+		"empty), apply, "+
 		"and destroy then.", name)
 }
 
 // ImportState takes the bucket's name. The read that follows takes all of its settings into state.
 func (r *bucketResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
 	if request.ID != "" && !bucketName.MatchString(request.ID) {
-		response.Diagnostics.AddError("Unable to Import Bucket", fmt.Sprintf("%q is not the name of a bucket. Import it by its name alone: "+
+		response.Diagnostics.AddError("Unable to Import Bucket", fmt.Sprintf("%q is not the name of a bucket. Import it by "+
+			"its name alone: "+
 			"terraform import recoup_bucket.example restic-backups. The server is the provider's s3.endpoint.", request.ID))
 		return
 	}

@@ -44,11 +44,13 @@ func (s *usageSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 	response.Schema = schema.Schema{
 		MarkdownDescription: "What is in a bucket, counted by listing it. What the server does not tell is null.",
 		Attributes: map[string]schema.Attribute{
-			"name":    schema.StringAttribute{Required: true, MarkdownDescription: "Name of the bucket."},
-			"prefix":  schema.StringAttribute{Optional: true, MarkdownDescription: "Only objects whose keys begin with this. Default: all."},
+			"name": schema.StringAttribute{Required: true, MarkdownDescription: "Name of the bucket."},
+			"prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "Only objects whose keys begin with this. " +
+				"Default: all."},
 			"objects": number("Current objects."), "bytes": number("Bytes in them."),
 			"versions": number("Old versions of objects."), "version_bytes": number("Bytes in them."),
-			"incomplete_uploads": number("Uploads that were begun and not finished."), "incomplete_upload_bytes": number("Bytes in them."),
+			"incomplete_uploads": number("Uploads that were begun and not " +
+				"finished."), "incomplete_upload_bytes": number("Bytes in them."),
 		},
 	}
 }

@@ -76,7 +76,8 @@ func remedyFor(failed *engine.Error) string {
 				"AWS_SECRET_ACCESS_KEY) and what the server's policies let them do."
 		}
 	case engine.CodePassword:
-		text = join(text, "Check where the password comes from. A repository's password is changed by raising password_wo_version "+
+		text = join(text, "Check where the password comes from. A repository's password is changed by raising "+
+			"password_wo_version "+
 			"with previous_password_wo set, not by giving another one.")
 	}
 	return text

@@ -101,7 +101,8 @@ func (c *call) run(ctx context.Context, request []byte, environment []string) er
 		return c.fail(CodeMissing, fmt.Sprintf("The engine %s could not be started: %v.", c.executable, err))
 	}
 	if err := command.Start(); err != nil {
-		return c.fail(CodeMissing, fmt.Sprintf("The engine %s could not be started: %v. Is it built for this machine?", c.executable, err))
+		return c.fail(CodeMissing, fmt.Sprintf("The engine %s could not be started: %v. Is it built for this "+
+			"machine?", c.executable, err))
 	}
 	defer killGroup(command) // what a password_command left behind
 
@@ -121,7 +122,8 @@ func (c *call) run(ctx context.Context, request []byte, environment []string) er
 		return c.fail(CodeInterrupted, fmt.Sprintf("%s was stopped: %v.", c.method, context.Cause(ctx)))
 	}
 	if errors.Is(failure, errNoAnswer) {
-		return c.fail(CodeCrashed, fmt.Sprintf("The engine %s ended without an answer to %s (%s).%s This is a fault of the engine: "+
+		return c.fail(CodeCrashed, fmt.Sprintf("The engine %s ended without an answer to %s (%s).%s This is a fault of the "+
+			"engine: "+
 			"please report it.", c.executable, c.method, describe(ended), c.said()))
 	}
 	return failure
@@ -145,11 +147,13 @@ func (c *call) converse(output io.Reader) error {
 		return c.protocol("its first line is not a hello of the machine interface. Is it an older recoup, or another program?")
 	}
 	if hello.Version != ProtocolVersion {
-		return c.protocol(fmt.Sprintf("it is recoup %s with version %d of the machine interface, and this provider needs version %d. "+
+		return c.protocol(fmt.Sprintf("it is recoup %s with version %d of the machine interface, and this provider needs "+
+			"version %d. "+
 			"Install the recoup that the provider was released with.", hello.Release, hello.Version, ProtocolVersion))
 	}
 	if !slices.Contains(hello.Methods, c.method) {
-		return c.protocol(fmt.Sprintf("it is recoup %s, which does not know %s. Install a newer recoup.", hello.Release, c.method))
+		return c.protocol(fmt.Sprintf("it is recoup %s, which does not know %s. Install a newer "+
+			"recoup.", hello.Release, c.method))
 	}
 	for {
 		answer, err := c.next(lines)
@@ -198,7 +202,8 @@ func (c *call) next(lines *bufio.Reader) (message, error) {
 	}
 	var read message
 	if err := json.Unmarshal(line, &read); err != nil {
-		return message{}, c.protocol(fmt.Sprintf("it wrote what is not JSON (%v): %q.", err, shorten(redact(string(line), c.secrets))))
+		return message{}, c.protocol(fmt.Sprintf("it wrote what is not JSON (%v): "+
+			"%q.", err, shorten(redact(string(line), c.secrets))))
 	}
 	return read, nil
 }

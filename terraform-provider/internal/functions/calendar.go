@@ -22,8 +22,10 @@ func (onCalendar) Metadata(_ context.Context, _ function.MetadataRequest, respon
 func (onCalendar) Definition(_ context.Context, _ function.DefinitionRequest, response *function.DefinitionResponse) {
 	response.Definition = function.Definition{
 		Summary: "Calendar expressions of systemd for a cron expression",
-		MarkdownDescription: "Translates a cron expression (`0 2 * * *`, `@daily`, `CRON_TZ=Europe/Berlin 30 4 * * mon-fri`) into what `OnCalendar=` of a systemd timer means the same " +
-			"by: a list, because some cron expressions need several. An `OnCalendar` expression is checked and given back normalized. What has no equivalent is an error.",
+		MarkdownDescription: "Translates a cron expression (`0 2 * * *`, `@daily`, `CRON_TZ=Europe/Berlin 30 4 * * mon-fri`) " +
+			"into what `OnCalendar=` of a systemd timer means the same " +
+			"by: a list, because some cron expressions need several. An `OnCalendar` expression is checked and given back " +
+			"normalized. What has no equivalent is an error.",
 		Parameters: []function.Parameter{function.StringParameter{Name: "expression", MarkdownDescription: "A cron expression, or an `OnCalendar` expression."}},
 		Return:     function.ListReturn{ElementType: types.StringType},
 	}
@@ -43,7 +45,8 @@ func (onCalendar) Run(ctx context.Context, request function.RunRequest, response
 		return
 	}
 	if len(result.OnCalendar) == 0 {
-		response.Error = function.NewArgumentFuncError(0, fmt.Sprintf("%q has no equivalent in systemd: %s", expression, strings.TrimSpace(result.Why)))
+		response.Error = function.NewArgumentFuncError(0, fmt.Sprintf("%q has no equivalent in systemd: "+
+			"%s", expression, strings.TrimSpace(result.Why)))
 		return
 	}
 	response.Error = response.Result.Set(ctx, result.OnCalendar)
@@ -61,10 +64,13 @@ func (cronNext) Metadata(_ context.Context, _ function.MetadataRequest, response
 func (cronNext) Definition(_ context.Context, _ function.DefinitionRequest, response *function.DefinitionResponse) {
 	response.Definition = function.Definition{
 		Summary: "When a schedule is due next",
-		MarkdownDescription: "The next times of a cron or `OnCalendar` expression after a given time, RFC 3339. Without a time zone of its own the expression is read in UTC. The " +
-			"time is an argument, because a function has to give the same result whenever it is called: `plantimestamp()` is now.",
+		MarkdownDescription: "The next times of a cron or `OnCalendar` expression after a given time, RFC 3339. Without a " +
+			"time zone of its own the expression is read in UTC. The " +
+			"time is an argument, because a function has to give the same result whenever it is called: `plantimestamp()` is " +
+			"now.",
 		Parameters: []function.Parameter{
-			function.StringParameter{Name: "expression", MarkdownDescription: "A cron expression, or an `OnCalendar` expression."},
+			function.StringParameter{Name: "expression", MarkdownDescription: "A cron expression, or an `OnCalendar` " +
+				"expression."},
 			function.StringParameter{Name: "after", MarkdownDescription: "RFC 3339."},
 			function.Int64Parameter{Name: "number", MarkdownDescription: "How many times, 1 to 1000."},
 		},

@@ -22,11 +22,14 @@ var keptType = map[string]attr.Type{"time": types.StringType, "reasons": types.L
 
 func (retentionPreview) Definition(_ context.Context, _ function.DefinitionRequest, response *function.DefinitionResponse) {
 	response.Definition = function.Definition{
-		Summary:             "Which snapshots a policy would keep",
-		MarkdownDescription: "What `forget` with this policy keeps of snapshots of one host and path, and why, without a repository. Policies that count back in time count from the newest snapshot.",
+		Summary: "Which snapshots a policy would keep",
+		MarkdownDescription: "What `forget` with this policy keeps of snapshots of one host and path, and why, without a " +
+			"repository. Policies that count back in time count from the newest snapshot.",
 		Parameters: []function.Parameter{
-			function.DynamicParameter{Name: "policy", MarkdownDescription: "As `retention` of `recoup_schedule`: `{ keep_daily = 7, keep_weekly = 4, keep_monthly = 12 }`."},
-			function.ListParameter{Name: "times", ElementType: types.StringType, MarkdownDescription: "When the snapshots were made, RFC 3339."},
+			function.DynamicParameter{Name: "policy", MarkdownDescription: "As `retention` of `recoup_schedule`: `{ " +
+				"keep_daily = 7, keep_weekly = 4, keep_monthly = 12 }`."},
+			function.ListParameter{Name: "times", ElementType: types.StringType, MarkdownDescription: "When the snapshots " +
+				"were made, RFC 3339."},
 		},
 		Return: function.ObjectReturn{AttributeTypes: map[string]attr.Type{
 			"keep":   types.ListType{ElemType: types.ObjectType{AttrTypes: keptType}},

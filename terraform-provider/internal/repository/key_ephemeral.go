@@ -45,21 +45,29 @@ func (e *keyEphemeral) Metadata(_ context.Context, request ephemeral.MetadataReq
 func (e *keyEphemeral) Schema(_ context.Context, _ ephemeral.SchemaRequest, response *ephemeral.SchemaResponse) {
 	exactlyOne := stringvalidator.ExactlyOneOf(path.MatchRoot("password_file"), path.MatchRoot("password_command"), path.MatchRoot("password_environment"))
 	response.Schema = schema.Schema{
-		MarkdownDescription: "The password of a repository, for write-only attributes and the provider's `repository_passwords`: it is in no plan and no state. " +
-			"It is read, never made up: make one once, with `openssl rand -base64 33`, and keep a copy where the backups are not.",
+		MarkdownDescription: "The password of a repository, for write-only attributes and the provider's " +
+			"`repository_passwords`: it is in no plan and no state. " +
+			"It is read, never made up: make one once, with `openssl rand -base64 33`, and keep a copy where the backups are " +
+			"not.",
 		Attributes: map[string]schema.Attribute{
-			"password_file": schema.StringAttribute{Optional: true, MarkdownDescription: "File with the password on the machine that runs Terraform. White space at both ends does not count.",
+			"password_file": schema.StringAttribute{Optional: true, MarkdownDescription: "File with the password on the " +
+				"machine that runs Terraform. White space at both ends does not count.",
 				Validators: []validator.String{stringvalidator.LengthAtLeast(1), exactlyOne}},
 			"password_command": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "Command that prints the password, run without a shell. It sees few environment variables: see the provider's `engine_environment`."},
-			"password_environment": schema.StringAttribute{Optional: true, MarkdownDescription: "Name of the environment variable that holds the password."},
+				MarkdownDescription: "Command that prints the password, run without a shell. It sees few environment " +
+					"variables: see the provider's `engine_environment`."},
+			"password_environment": schema.StringAttribute{Optional: true, MarkdownDescription: "Name of the environment " +
+				"variable that holds the password."},
 			"location": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "Repository that the password has to open, if it exists: a wrong password is then an error here, before anything is changed. Leave it out if " +
+				MarkdownDescription: "Repository that the password has to open, if it exists: a wrong password is then an " +
+					"error here, before anything is changed. Leave it out if " +
 					"the same apply makes the server, which would be asked while planning.",
 				Validators: []validator.String{validate.Location()}},
-			"password":          schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The password."},
-			"repository_exists": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether there is a repository at `location`; null where it was not looked for."},
-			"repository_id":     schema.StringAttribute{Computed: true, MarkdownDescription: "ID of the repository at `location`; null where there is none."},
+			"password": schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The password."},
+			"repository_exists": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether there is a repository at " +
+				"`location`; null where it was not looked for."},
+			"repository_id": schema.StringAttribute{Computed: true, MarkdownDescription: "ID of the repository at " +
+				"`location`; null where there is none."},
 		},
 	}
 }

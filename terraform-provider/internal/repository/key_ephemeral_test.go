@@ -50,7 +50,7 @@ func TestAccRepositoryKey(t *testing.T) {
 		"from nowhere":          {"", nil, `(?s)password_file`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			step := resource.TestStep{Config: echoed(test.body), ConfigStateChecks: test.checks, ExpectNonEmptyPlan: acctest.UsingOpenTofu() && test.says == ""}
+			step := resource.TestStep{Config: echoed(test.body), ConfigStateChecks: test.checks}
 			if test.says != "" {
 				step.ExpectError = regexp.MustCompile(test.says)
 			}

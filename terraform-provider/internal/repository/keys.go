@@ -30,7 +30,8 @@ func (r *repositoryResource) openOrRotate(ctx context.Context, config, prior rep
 	}
 	switch {
 	case err == nil && !found.Exists:
-		diags.AddAttributeError(path.Root("location"), unableToUpdate, fmt.Sprintf("There is no repository at %s any more. Plan again to see what that means.", where))
+		diags.AddAttributeError(path.Root("location"), unableToUpdate, fmt.Sprintf("There is no repository at %s any more. "+
+			"Plan again to see what that means.", where))
 	case err == nil:
 		return r.finishRotation(ctx, config, prior, found, diags)
 	case !engine.HasCode(err, engine.CodePassword) || previous.IsZero():
@@ -48,7 +49,8 @@ func (r *repositoryResource) rotate(ctx context.Context, where string, previous,
 	}
 	if err != nil {
 		if engine.HasCode(err, engine.CodePassword) {
-			diags.AddAttributeError(path.Root("previous_password_wo"), unableToUpdate, fmt.Sprintf("Neither the new password nor the one until now opens the repository at %s. Set "+
+			diags.AddAttributeError(path.Root("previous_password_wo"), unableToUpdate, fmt.Sprintf("Neither the new password "+
+				"nor the one until now opens the repository at %s. Set "+
 				"previous_password_wo to the password that opens it today.", where))
 			return described{}
 		}
@@ -148,7 +150,8 @@ func (r *repositoryResource) syncKey(ctx context.Context, work keyWork, name str
 	old, id := work.ids[name], there.currentKey()
 	if !id.IsNull() {
 		if clash := work.clash(name, id.ValueString()); clash != "" {
-			diags.AddAttributeError(at, unableToUpdate, fmt.Sprintf("This password is also that of %s. Give each key a password of its own.", clash))
+			diags.AddAttributeError(at, unableToUpdate, fmt.Sprintf("This password is also that of %s. Give each key a "+
+				"password of its own.", clash))
 			return
 		}
 		before, known := work.before[name]

@@ -21,7 +21,8 @@ func (r *repositoryResource) ValidateConfig(ctx context.Context, request resourc
 	if config.ForceDestroy.ValueBool() && !config.DeletionProtection.IsUnknown() &&
 		(config.DeletionProtection.IsNull() || config.DeletionProtection.ValueBool()) {
 		diags.AddAttributeError(path.Root("force_destroy"), "Invalid Attribute Combination",
-			"force_destroy does nothing while deletion_protection is true, which is its default. Set deletion_protection = false beside it, or remove it.")
+			"force_destroy does nothing while deletion_protection is true, which is its default. Set deletion_protection = "+
+				"false beside it, or remove it.")
 	}
 }
 
@@ -47,8 +48,10 @@ func (r *repositoryResource) ModifyPlan(ctx context.Context, request resource.Mo
 		return // another location is planned as a replacement, and asked about once more without a state
 	}
 	if known := state.FormatVersion; !known.IsNull() && !plan.FormatVersion.IsUnknown() && !plan.FormatVersion.Equal(known) {
-		diags.AddAttributeError(path.Root("format_version"), "Unable to Plan Repository", fmt.Sprintf("The format of the repository at %s has version %d, which this resource does not "+
-			"change. Set format_version = %d or leave it out; or make a second recoup_repository at another location, and fill it with \"recoup copy\".",
+		diags.AddAttributeError(path.Root("format_version"), "Unable to Plan Repository", fmt.Sprintf("The format of the "+
+			"repository at %s has version %d, which this resource does not "+
+			"change. Set format_version = %d or leave it out; or make a second recoup_repository at another location, and "+
+			"fill it with \"recoup copy\".",
 			state.Location.ValueString(), known.ValueInt64(), known.ValueInt64()))
 	}
 	set := func(name string, value any) { diags.Append(response.Plan.SetAttribute(ctx, path.Root(name), value)...) }

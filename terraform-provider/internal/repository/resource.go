@@ -123,11 +123,14 @@ func (r *repositoryResource) make(ctx context.Context, where string, opened pass
 func (r *repositoryResource) adopt(plan repositoryModel, found described, diags *diag.Diagnostics) {
 	where := plan.Location.ValueString()
 	if wanted := plan.FormatVersion; !wanted.IsNull() && !wanted.IsUnknown() && wanted.ValueInt64() != found.Version {
-		diags.AddAttributeError(path.Root("format_version"), "Unable to Adopt Repository", fmt.Sprintf("There is a repository at %s already, and its format has version %d. "+
-			"Set format_version = %d, or leave it out; or choose another location for a new repository.", where, found.Version, found.Version))
+		diags.AddAttributeError(path.Root("format_version"), "Unable to Adopt Repository", fmt.Sprintf("There is a repository "+
+			"at %s already, and its format has version %d. "+
+			"Set format_version = %d, or leave it out; or choose another location for a new "+
+			"repository.", where, found.Version, found.Version))
 		return
 	}
-	detail := fmt.Sprintf("There was a repository at %s already (ID %s), and the password opens it: it is managed from now on, with the backups in it.", where, found.ID)
+	detail := fmt.Sprintf("There was a repository at %s already (ID %s), and the password opens it: it is managed from now "+
+		"on, with the backups in it.", where, found.ID)
 	if !plan.ChunkerFrom.IsNull() {
 		detail += " copy_chunker_parameters_from has no effect: that is decided when a repository is made."
 	}
@@ -164,8 +167,10 @@ func (r *repositoryResource) Read(ctx context.Context, request resource.ReadRequ
 	}
 	if !found.Exists {
 		if !imported {
-			diags.AddWarning("Repository Vanished", fmt.Sprintf("There is no repository at %s any more (it had the ID %s). The next apply makes a new one, WITHOUT the backups of the "+
-				"old one. Do not apply if the data should be there: is the right server named, the right disk mounted?", where, state.RepositoryID.ValueString()))
+			diags.AddWarning("Repository Vanished", fmt.Sprintf("There is no repository at %s any more (it had the ID %s). "+
+				"The next apply makes a new one, WITHOUT the backups of the "+
+				"old one. Do not apply if the data should be there: is the right server named, the right disk "+
+				"mounted?", where, state.RepositoryID.ValueString()))
 		}
 		response.State.RemoveResource(ctx)
 		return
@@ -184,7 +189,8 @@ func (r *repositoryResource) Read(ctx context.Context, request resource.ReadRequ
 
 func (r *repositoryResource) take(ctx context.Context, state *repositoryModel, found described, isMain bool, diags *diag.Diagnostics) {
 	if known := state.RepositoryID.ValueString(); known != "" && known != found.ID {
-		diags.AddWarning("Another Repository", fmt.Sprintf("The repository at %s is not the one that it was: its ID is %s, and was %s. Somebody replaced it, or the location leads "+
+		diags.AddWarning("Another Repository", fmt.Sprintf("The repository at %s is not the one that it was: its ID is %s, "+
+			"and was %s. Somebody replaced it, or the location leads "+
 			"elsewhere now.", state.Location.ValueString(), found.ID, known))
 	}
 	state.RepositoryID, state.FormatVersion = types.StringValue(found.ID), types.Int64Value(found.Version)
@@ -259,8 +265,10 @@ func (m repositoryModel) stays() bool {
 }
 
 func leftInPlace(where string) string {
-	return fmt.Sprintf("The repository at %s and all backups in it stay where they are; Terraform only forgets it. A later apply with a password that opens it adopts it "+
-		"again. To have the backups removed, set deletion_protection = false and force_destroy = true, apply, and destroy then.", where)
+	return fmt.Sprintf("The repository at %s and all backups in it stay where they are; Terraform only forgets it. A later "+
+		"apply with a password that opens it adopts it "+
+		"again. To have the backups removed, set deletion_protection = false and force_destroy = true, apply, and destroy "+
+		"then.", where)
 }
 
 // ImportState takes the location. What the password opens is known after the next apply, or at once where the provider's

@@ -33,40 +33,49 @@ func (r *repositoryResource) Schema(_ context.Context, _ resource.SchemaRequest,
 	for name, attribute := range map[string]schema.Attribute{
 		"location": schema.StringAttribute{
 			Required: true,
-			MarkdownDescription: "Where the repository is, as restic writes it: `s3:http://10.20.0.103:9000/restic-backups/host`, or a directory of the " +
-				"machine that runs Terraform. Another location means another repository; the old one is treated as when it is destroyed.",
+			MarkdownDescription: "Where the repository is, as restic writes it: " +
+				"`s3:http://10.20.0.103:9000/restic-backups/host`, or a directory of the " +
+				"machine that runs Terraform. Another location means another repository; the old one is treated as when it is " +
+				"destroyed.",
 			Validators:    []validator.String{stringvalidator.LengthAtLeast(1), validate.Location()},
 			PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()},
 		},
 		"previous_password_wo": schema.StringAttribute{
 			Optional: true, WriteOnly: true, Sensitive: true,
-			MarkdownDescription: "The password until now, where it changes: the repository is opened with it, and gets the new one. Write-only. Remove it " +
+			MarkdownDescription: "The password until now, where it changes: the repository is opened with it, and gets the " +
+				"new one. Write-only. Remove it " +
 				"after the apply.",
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 		},
 		"format_version": schema.Int64Attribute{
 			Optional: true, Computed: true,
-			MarkdownDescription: "Version of the repository's format, 1 or 2. Default: 2 for a new one, and what it is for one that exists. It is chosen when the " +
+			MarkdownDescription: "Version of the repository's format, 1 or 2. Default: 2 for a new one, and what it is for " +
+				"one that exists. It is chosen when the " +
 				"repository is made.",
 			Validators:    []validator.Int64{int64validator.Between(1, 2)},
 			PlanModifiers: []planmodifier.Int64{int64planmodifier.UseStateForUnknown()},
 		},
 		"copy_chunker_parameters_from": schema.SingleNestedAttribute{
 			Optional: true,
-			MarkdownDescription: "Another repository, whose way of cutting files into pieces a new one takes over, so that what is copied between both is " +
+			MarkdownDescription: "Another repository, whose way of cutting files into pieces a new one takes over, so that " +
+				"what is copied between both is " +
 				"not stored twice. It counts when the repository is made, and is not looked at afterwards.",
 			Attributes: merge(passwordAttributes("copy_chunker_parameters_from"), map[string]schema.Attribute{
-				"location": schema.StringAttribute{Required: true, MarkdownDescription: "Where the other repository is.", Validators: []validator.String{validate.Location()}},
+				"location": schema.StringAttribute{Required: true, MarkdownDescription: "Where the other repository " +
+					"is.", Validators: []validator.String{validate.Location()}},
 			}),
 		},
 		"extra_keys": schema.MapNestedAttribute{
 			Optional: true,
-			MarkdownDescription: "Further passwords that open the repository, by a name of your own. They are all the same: each opens everything. A key that is " +
+			MarkdownDescription: "Further passwords that open the repository, by a name of your own. They are all the same: " +
+				"each opens everything. A key that is " +
 				"removed here is removed from the repository; keys that were made elsewhere are left alone.",
 			Validators: []validator.Map{mapvalidator.KeysAre(stringvalidator.LengthAtLeast(1))},
 			NestedObject: schema.NestedAttributeObject{Attributes: merge(passwordAttributes("extra_keys"), map[string]schema.Attribute{
-				"user": schema.StringAttribute{Optional: true, MarkdownDescription: "User that the key is said to be of. Default: the one who runs Terraform."},
-				"host": schema.StringAttribute{Optional: true, MarkdownDescription: "Host that the key is said to be of. Default: the one that runs Terraform."},
+				"user": schema.StringAttribute{Optional: true, MarkdownDescription: "User that the key is said to be of. " +
+					"Default: the one who runs Terraform."},
+				"host": schema.StringAttribute{Optional: true, MarkdownDescription: "Host that the key is said to be of. " +
+					"Default: the one that runs Terraform."},
 			})},
 		},
 		"deletion_protection": schema.BoolAttribute{
@@ -75,18 +84,22 @@ func (r *repositoryResource) Schema(_ context.Context, _ resource.SchemaRequest,
 		},
 		"force_destroy": schema.BoolAttribute{
 			Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether destroying the resource removes the repository: **all backups in it**. It has to be applied before the destroy, " +
-				"together with `deletion_protection = false`. Default: false: the repository is left where it is, and the destroy says so.",
+			MarkdownDescription: "Whether destroying the resource removes the repository: **all backups in it**. It has to be " +
+				"applied before the destroy, " +
+				"together with `deletion_protection = false`. Default: false: the repository is left where it is, and the " +
+				"destroy says so.",
 		},
 		"repository_id": schema.StringAttribute{Computed: true, MarkdownDescription: "ID of the repository.", PlanModifiers: kept},
-		"key_id":        schema.StringAttribute{Computed: true, MarkdownDescription: "ID of the key that the password opens.", PlanModifiers: kept},
+		"key_id": schema.StringAttribute{Computed: true, MarkdownDescription: "ID of the key that the password " +
+			"opens.", PlanModifiers: kept},
 		"extra_key_ids": schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "IDs of the extra keys, by their names.",
 			PlanModifiers: []planmodifier.Map{mapplanmodifier.UseStateForUnknown()}},
 	} {
 		attributes[name] = attribute
 	}
 	response.Schema = schema.Schema{
-		MarkdownDescription: "A backup repository in restic's format. One that exists already, and that the password opens, is adopted. `terraform destroy` " +
+		MarkdownDescription: "A backup repository in restic's format. One that exists already, and that the password opens, " +
+			"is adopted. `terraform destroy` " +
 			"leaves the repository where it is, and says so, unless `force_destroy` was set in an earlier apply.",
 		Attributes: attributes,
 	}
@@ -111,14 +124,17 @@ func passwordAttributes(parent string) map[string]schema.Attribute {
 	attributes := map[string]schema.Attribute{
 		"password_wo": schema.StringAttribute{
 			Optional: true, WriteOnly: true, Sensitive: true,
-			MarkdownDescription: "The password. Write-only: it is in no plan and no state. Exactly one of `password_wo`, `password_file` and " +
+			MarkdownDescription: "The password. Write-only: it is in no plan and no state. Exactly one of `password_wo`, " +
+				"`password_file` and " +
 				"`password_command` has to be set.",
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1), exactlyOne},
 		},
 		"password_file": schema.StringAttribute{Optional: true,
-			MarkdownDescription: "File with the password on the machine that runs Terraform.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)}},
+			MarkdownDescription: "File with the password on the machine that runs " +
+				"Terraform.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)}},
 		"password_command": schema.StringAttribute{Optional: true,
-			MarkdownDescription: "Command that prints the password on the machine that runs Terraform, run without a shell. It sees few environment variables: see " +
+			MarkdownDescription: "Command that prints the password on the machine that runs Terraform, run without a shell. " +
+				"It sees few environment variables: see " +
 				"the provider's `engine_environment`.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)}},
 	}
 	if parent != "copy_chunker_parameters_from" {

@@ -49,15 +49,18 @@ func (s *statsSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 		return schema.Int64Attribute{Computed: true, MarkdownDescription: description}
 	}
 	response.Schema = schema.Schema{
-		MarkdownDescription: "How large a repository, or what some of its snapshots restore to, is. What a mode does not count is null.",
+		MarkdownDescription: "How large a repository, or what some of its snapshots restore to, is. What a mode does not " +
+			"count is null.",
 		Attributes: access.With(access.WithFilter(map[string]schema.Attribute{
 			"mode": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "`restore-size` (default): what the snapshots restore to; `raw-data`: what is stored for them; `files-by-contents`: files " +
+				MarkdownDescription: "`restore-size` (default): what the snapshots restore to; `raw-data`: what is stored for " +
+					"them; `files-by-contents`: files " +
 					"with the same contents once; `blobs-per-file`: pieces of those.",
 				Validators: []validator.String{stringvalidator.OneOf("restore-size", "raw-data", "files-by-contents", "blobs-per-file")}},
 			"total_size": number("Bytes."), "total_uncompressed_size": number("Bytes before compression, of `raw-data`."),
-			"compression_ratio": schema.Float64Attribute{Computed: true, MarkdownDescription: "Bytes before compression for each byte stored, of `raw-data`."},
-			"total_file_count":  number("Files."), "total_blob_count": number("Pieces."), "snapshots_count": number("Snapshots that were counted."),
+			"compression_ratio": schema.Float64Attribute{Computed: true, MarkdownDescription: "Bytes before compression for " +
+				"each byte stored, of `raw-data`."},
+			"total_file_count": number("Files."), "total_blob_count": number("Pieces."), "snapshots_count": number("Snapshots that were counted."),
 		})),
 	}
 }

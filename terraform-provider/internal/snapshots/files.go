@@ -68,18 +68,24 @@ func (s *filesSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 	response.Schema = schema.Schema{
 		MarkdownDescription: "What is in a snapshot: names and metadata, no contents.",
 		Attributes: access.With(access.WithFilter(map[string]schema.Attribute{
-			"snapshot":  schema.StringAttribute{Optional: true, MarkdownDescription: "ID of the snapshot, or `latest` (default): the newest one that `hosts`, `tags` and `paths` leave."},
-			"below":     schema.ListAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Only these files and directories, and what is in them, by their absolute paths."},
-			"recursive": schema.BoolAttribute{Optional: true, MarkdownDescription: "Whether `below` goes down to what is in directories in them. Without `below` everything is listed. Default: false."},
-			"limit": schema.Int64Attribute{Optional: true, MarkdownDescription: "No more entries than this; all of them are stored in the state. Default: 1000.",
+			"snapshot": schema.StringAttribute{Optional: true, MarkdownDescription: "ID of the snapshot, or `latest` " +
+				"(default): the newest one that `hosts`, `tags` and `paths` leave."},
+			"below": schema.ListAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Only these files and directories, and what is in them, by their absolute paths."},
+			"recursive": schema.BoolAttribute{Optional: true, MarkdownDescription: "Whether `below` goes down to what is in " +
+				"directories in them. Without `below` everything is listed. Default: false."},
+			"limit": schema.Int64Attribute{Optional: true, MarkdownDescription: "No more entries than this; all of them are " +
+				"stored in the state. Default: 1000.",
 				Validators: []validator.Int64{int64validator.Between(1, 1_000_000)}},
 			"snapshot_id":   text("ID of the snapshot that was read."),
 			"snapshot_time": text("When it was made, RFC 3339."),
-			"truncated":     schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether there are more entries than `limit`."},
+			"truncated": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether there are more entries than " +
+				"`limit`."},
 			"files": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "The entries, in the order of their paths.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"path": text("Absolute path."), "type": text("`file`, `dir`, `symlink`, `dev`, `chardev`, `fifo` or `socket`."), "size": number("Bytes, of files."),
-					"permissions": text("As `ls -l` shows them."), "uid": number("Owner."), "gid": number("Group."), "modified": text("RFC 3339."),
+					"path": text("Absolute path."), "type": text("`file`, `dir`, `symlink`, `dev`, `chardev`, `fifo` or " +
+						"`socket`."), "size": number("Bytes, of files."),
+					"permissions": text("As `ls -l` shows " +
+						"them."), "uid": number("Owner."), "gid": number("Group."), "modified": text("RFC 3339."),
 				}}},
 		})),
 	}

@@ -52,7 +52,8 @@ func snapshotAttributes() map[string]schema.Attribute {
 		return schema.StringAttribute{Computed: true, MarkdownDescription: description}
 	}
 	return map[string]schema.Attribute{
-		"id": text("ID of the snapshot."), "short_id": text("The first eight digits of it."), "time": text("When it was made, RFC 3339."),
+		"id": text("ID of the snapshot."), "short_id": text("The first eight digits of it."), "time": text("When it was made, " +
+			"RFC 3339."),
 		"host": text("Host that was backed up."), "user": text("User who backed up."), "tree": text("ID of its root directory."),
 		"program_version": text("What made it."),
 		"paths":           schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "What was backed up."},
@@ -66,9 +67,11 @@ func (s *snapshotsSource) Metadata(_ context.Context, request datasource.Metadat
 
 func (s *snapshotsSource) Schema(_ context.Context, _ datasource.SchemaRequest, response *datasource.SchemaResponse) {
 	response.Schema = schema.Schema{
-		MarkdownDescription: "The snapshots in a repository, the oldest first. Without a repository, or where the password does not open it, this is an error.",
+		MarkdownDescription: "The snapshots in a repository, the oldest first. Without a repository, or where the password " +
+			"does not open it, this is an error.",
 		Attributes: access.With(access.WithFilter(map[string]schema.Attribute{
-			"latest": schema.Int64Attribute{Optional: true, MarkdownDescription: "Only so many of the newest snapshots of each host and set of paths.",
+			"latest": schema.Int64Attribute{Optional: true, MarkdownDescription: "Only so many of the newest snapshots of " +
+				"each host and set of paths.",
 				Validators: []validator.Int64{int64validator.AtLeast(1)}},
 			"snapshots": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "The snapshots.",
 				NestedObject: schema.NestedAttributeObject{Attributes: snapshotAttributes()}},

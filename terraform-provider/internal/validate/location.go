@@ -19,7 +19,8 @@ func Location() validator.String {
 		if !isS3 {
 			for _, scheme := range []string{"rest", "sftp", "b2", "azure", "gs", "swift", "rclone"} {
 				if strings.HasPrefix(value, scheme+":") {
-					return errors.New("recoup opens repositories on S3 servers (s3:http://host:9000/bucket) and in directories; " + scheme + ": is neither")
+					return errors.New("recoup opens repositories on S3 servers (s3:http://host:9000/bucket) and in " +
+						"directories; " + scheme + ": is neither")
 				}
 			}
 			return nil
@@ -30,9 +31,11 @@ func Location() validator.String {
 		parsed, err := url.Parse(rest)
 		switch {
 		case err != nil || parsed.Host == "":
-			return errors.New("this is not the location of a repository on an S3 server. Write it as s3:http://10.20.0.103:9000/bucket/prefix")
+			return errors.New("this is not the location of a repository on an S3 server. Write it as " +
+				"s3:http://10.20.0.103:9000/bucket/prefix")
 		case parsed.User != nil:
-			return errors.New("the location carries credentials, which would be stored in the state. Put them into the provider's s3 block")
+			return errors.New("the location carries credentials, which would be stored in the state. Put them into the " +
+				"provider's s3 block")
 		case strings.Trim(parsed.Path, "/") == "":
 			return errors.New("the location names no bucket. Write it as s3:http://10.20.0.103:9000/bucket/prefix")
 		}

@@ -46,9 +46,11 @@ func URL(schemes ...string) validator.String {
 		case err != nil:
 			return fmt.Errorf("this is not a URL (%w). Write it as %s", err, example)
 		case !slices.Contains(schemes, parsed.Scheme) || parsed.Host == "":
-			return fmt.Errorf("%q is not a URL of %s with a host. Write it as %s", parsed.Redacted(), strings.Join(schemes, " or "), example)
+			return fmt.Errorf("%q is not a URL of %s with a host. Write it as "+
+				"%s", parsed.Redacted(), strings.Join(schemes, " or "), example)
 		case parsed.User != nil:
-			return fmt.Errorf("%q carries credentials: put them into their own attributes, where they are kept secret", parsed.Redacted())
+			return fmt.Errorf("%q carries credentials: put them into their own attributes, where they are kept "+
+				"secret", parsed.Redacted())
 		case strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.Fragment != "":
 			return fmt.Errorf("%q goes on after the host: give scheme, host and port only, as %s", parsed.Redacted(), example)
 		}
@@ -67,7 +69,8 @@ func ProxmoxToken() validator.String {
 	pattern := regexp.MustCompile(`^[^@!= ]+@[^@!= ]+![^@!= ]+=[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 	return Text{Wants: "USER@REALM!TOKENID=UUID", Check: func(value string) error {
 		if !pattern.MatchString(value) {
-			return fmt.Errorf("this is not an API token of Proxmox VE. Write it as USER@REALM!TOKENID=UUID: root@pam!terraform=, followed by " +
+			return fmt.Errorf("this is not an API token of Proxmox VE. Write it as USER@REALM!TOKENID=UUID: " +
+				"root@pam!terraform=, followed by " +
 				"the secret that was shown when the token was made")
 		}
 		return nil
