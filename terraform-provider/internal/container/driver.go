@@ -86,7 +86,7 @@ func openDriver(ctx context.Context, address guest.Address, from settings.Settin
 	return nil, fmt.Errorf("%s is not the address of a container", address)
 }
 
-// stableMAC gives the same address for the same container of the same server each time (C8): a container that was made
+// stableMAC gives the same address for the same container of the same server each time: a container that was made
 // anew keeps its lease. The prefix is the one that the server's own addresses have.
 func stableMAC(prefix string, identity ...string) string {
 	hash := sha256.New()

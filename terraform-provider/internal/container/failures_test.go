@@ -258,7 +258,7 @@ func TestAccContainerMistakes(t *testing.T) {
 	}
 }
 
-// TestAccContainerPlanDialsNothing: server and container in one apply must work, so a plan of what is not there may not ask anyone (C16).
+// TestAccContainerPlanDialsNothing: server and container in one apply must work, so a plan of what is not there may not ask anyone.
 func TestAccContainerPlanDialsNothing(t *testing.T) {
 	f := start(t)
 	resource.Test(t, resource.TestCase{

@@ -234,7 +234,7 @@ func withPrefixOf(address, like string) string {
 	return fmt.Sprintf("%s/%d", address, prefix.Bits())
 }
 
-// absorbConfig looks at the keys that are managed only (C11).
+// absorbConfig looks at the keys that are managed only.
 func (m *model) absorbConfig(ctx context.Context, found observed) diag.Diagnostics {
 	if m.Config.IsNull() {
 		return nil
