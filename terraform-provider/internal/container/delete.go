@@ -43,14 +43,14 @@ func (r *containerResource) remove(ctx context.Context, d driver, state *model) 
 	if d.address().Kind == guest.KindSSH {
 		return r.leaveHost(ctx, d, state)
 	}
-	found, err := d.observe(ctx)
+	mark, err := d.mark(ctx)
 	if isGone(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if !state.Unfinished.IsNull() && found.mark != state.Unfinished.ValueString() {
+	if !state.Unfinished.IsNull() && mark != state.Unfinished.ValueString() {
 		// The create lost its connection before it knew, and somebody else has made one of this name.
 		return nil
 	}

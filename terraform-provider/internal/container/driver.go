@@ -39,6 +39,10 @@ type driver interface {
 
 	observe(ctx context.Context) (observed, error)
 
+	// mark gives the nonce of the create that made the container. It looks at nothing else, so that one that is damaged or half
+	// made can still be removed.
+	mark(ctx context.Context) (string, error)
+
 	// update changes a container from one spec to another. What neither names is left alone.
 	update(ctx context.Context, before, wanted spec) error
 

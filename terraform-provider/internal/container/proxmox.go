@@ -201,6 +201,17 @@ func options(text string) map[string]string {
 	return result
 }
 
+func (p *proxmoxContainer) mark(ctx context.Context) (string, error) {
+	config, err := p.client.Config(ctx, p.at.Node, p.at.VMID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: %w", p.at, guest.ErrGone)
+	}
+	if err != nil {
+		return "", blame(path.Root("driver"), "%w", err)
+	}
+	return strings.TrimPrefix(strings.TrimSpace(config["description"]), markText), nil
+}
+
 func (p *proxmoxContainer) observe(ctx context.Context) (observed, error) {
 	config, err := p.client.Config(ctx, p.at.Node, p.at.VMID)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -213,7 +224,7 @@ func (p *proxmoxContainer) observe(ctx context.Context) (observed, error) {
 	if err != nil {
 		return observed{}, err
 	}
-	result := observed{name: config["hostname"], config: config, mark: strings.TrimPrefix(strings.TrimSpace(config["description"]), markText),
+	result := observed{name: config["hostname"], config: config,
 		status: map[string]string{"running": "Running", "stopped": "Stopped"}[status], mounts: mountsOf(config)}
 	if result.status == "" {
 		result.status = status
