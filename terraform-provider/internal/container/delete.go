@@ -50,7 +50,8 @@ func (r *containerResource) remove(ctx context.Context, d driver, state *model) 
 	if err != nil {
 		return err
 	}
-	if !state.Unfinished.IsNull() && mark != state.Unfinished.ValueString() {
+	_, described := state.Config.Elements()["description"] // the place of the mark in Proxmox VE
+	if !state.Unfinished.IsNull() && !described && mark != state.Unfinished.ValueString() {
 		// The create lost its connection before it knew, and somebody else has made one of this name.
 		return nil
 	}
