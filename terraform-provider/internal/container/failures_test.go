@@ -59,7 +59,7 @@ func TestAccContainerFailedCreate(t *testing.T) {
 			}
 			timeouts := ""
 			if step.name == "wait for system" {
-				timeouts = `timeouts = { create = "45s" }`
+				timeouts = `timeouts = { create = "90s" }`
 			}
 			config := provider(faults.Socket) + f.resource(fmt.Sprintf(`
   address = %q
