@@ -10,7 +10,8 @@ help:
 	@echo "make build       the recoup executable, in build/release/recoup"
 	@echo "make install     executable, headers and CMake package into PREFIX ($(PREFIX))"
 	@echo "make test        everything that is tested; tests/run PART runs a part (build release dev tsan fuzz"
-	@echo "                 consumer aarch64 python interop s3)"
+	@echo "                 consumer aarch64 python interop s3 terraform system)"
+	@echo "make provider    the Terraform provider with engine and bundle, in build/terraform, to be used from there"
 	@echo "make bench       what the parts do, and the whole beside restic, rustic, borg, bupstash: an hour; see bench/README.md"
 	@echo "make umbrella    write include/recoup/recoup.hpp anew, after a header came or went"
 	@echo "make clean       remove build/, with the quickstart's repository in it"
@@ -37,6 +38,9 @@ bench: prerequisites
 	@tools/peers.sh >/dev/null
 	bench/peers
 
+provider: build
+	@tools/provider.sh
+
 umbrella:
 	cmake -DSOURCE_DIR=$(CURDIR) -P cmake/umbrella.cmake
 
@@ -47,4 +51,4 @@ prerequisites:
 	@tools/packages.sh build
 	@tools/static-libraries.sh
 
-.PHONY: help quickstart build install test bench umbrella clean prerequisites
+.PHONY: help quickstart build install test provider bench umbrella clean prerequisites

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "command_schedule.hpp"
+
 namespace recoup::cli {
 
 command_tree::command_tree(std::string program_name)
@@ -39,6 +41,7 @@ command_tree::command_tree(std::string program_name)
   add_repair_command(*this);
   add_restore_command(*this);
   add_rewrite_command(*this);
+  add_schedule_command(*this);
   add_self_update_command(*this);
   add_snapshots_command(*this);
   add_stats_command(*this);

@@ -73,10 +73,10 @@ private:
       };
       engine_call call{request.params, call_, progress};
       auto answer = begin_message(request.id, "result").key("result").raw(method->second(call)).end_object().take();
-      parser_.wipe();
+      forget();
       send(answer);
     } catch (const std::exception& problem) {
-      parser_.wipe();
+      forget();
       send_failure(request.id, problem, connection);
     }
   }
@@ -87,6 +87,12 @@ private:
     json.key("error").begin_object().field("code", failure.word).field("message", failure.message);
     if (!failure.attribute.empty()) json.field("attribute", failure.attribute);
     send(json.field("exit_code", failure.exit_code).end_object().end_object().take());
+  }
+
+  /// Nothing secret is left of the request when its answer goes out.
+  void forget() {
+    parser_.wipe();
+    input_.drop_line();
   }
 
   /// From any thread. A whole line, at once.
@@ -101,6 +107,8 @@ private:
 void run(context& call) {
   expect_no_arguments(call, "engine");
   engine_methods methods;
+  add_calendar_methods(methods);
+  add_schedule_methods(methods);
   add_bucket_methods(methods);
   add_repository_methods(methods);
   engine(call, methods).run();

@@ -143,7 +143,9 @@ private:
     } catch (const s3_error& problem) {
       const auto& code = problem.refusal().code;
       if (code == "SignatureDoesNotMatch" || may_have_newer_credentials(problem.refusal())) throw;
-      throw engine_parameter_error(attribute, problem.code(), std::string(attribute) + ": " + problem.what());
+      const bool is_wrong = problem.refusal().status == 400;
+      throw engine_parameter_error(attribute, is_wrong ? error_code::invalid_argument : problem.code(),
+                                   std::string(attribute) + ": " + problem.what());
     }
   }
 
@@ -219,7 +221,7 @@ private:
     if (wanted.empty()) {
       if (!found.empty()) delete_policy(client_, bucket_);
     } else if (found.empty() || canonical_policy(found) != canonical_policy(wanted)) {
-      put_policy(client_, bucket_, wanted);
+      put_policy(client_, bucket_, to_json(parse_policy(wanted)));  // MinIO takes no single statement without its list
     }
   }
 

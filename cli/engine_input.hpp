@@ -27,8 +27,10 @@ public:
   /// Without its line break. simdjson::SIMDJSON_PADDING bytes behind it may be read.
   [[nodiscard]] std::string_view line() const noexcept;
 
-private:
+  /// Wipes the line; next() does it, too.
   void drop_line();
+
+private:
   void make_room();
   [[nodiscard]] bool read_more();
 

@@ -77,14 +77,14 @@ private:
   static void read_id(const simdjson::dom::object& object, engine_request& into) {
     // Texts are echoed byte for byte, so that whoever asked finds them.
     int ids = 0;
+    std::string_view text;
     for (const auto [key, value] : object) {
       if (key != "id") continue;
-      std::string_view text;
       if (++ids > 1 || value.get(text) != simdjson::SUCCESS) throw refusal("\"id\" must be one text");
-      into.id.clear();
-      append_json_string(into.id, text);
     }
     if (ids == 0) throw refusal("\"id\" is missing, the text by which the answer is known");
+    into.id.clear();
+    append_json_string(into.id, text);
   }
 
   static void check_protocol(const simdjson::dom::element& value) {

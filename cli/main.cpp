@@ -23,6 +23,7 @@
 #include "command_line.hpp"
 #include "features.hpp"
 #include "password.hpp"
+#include "processors.hpp"
 #include "program_name.hpp"
 
 namespace recoup::cli {
@@ -149,6 +150,7 @@ int run(const std::string& program, const std::vector<std::string>& arguments) {
       screen.print(help_text(tree, *line.app));
     } else {
       tree.options.finish();
+      limit_processors(environment("RESTIC_PROCS"));
       code = run_command(tree, *what, std::move(line), screen);
     }
   } catch (const std::exception& problem) {

@@ -265,7 +265,7 @@ prune_options prune_options_of(const prune_flags& flags) {
   return options;
 }
 
-void run_prune(context& call, session& open, prune_options options, bool dry_run) {
+prune_stats run_prune(context& call, session& open, prune_options options, bool dry_run) {
   options.stop = open.token();
   if (options.two_phase) options.two_phase->is_own_lock = [&open](const id& lock) { return open.owns_lock(lock); };
   if (open.repo().storage().is_worth_caching())
@@ -282,10 +282,14 @@ void run_prune(context& call, session& open, prune_options options, bool dry_run
     print_stats(call.out, plan.stats);
     if (with_marks) print_marks(call.out, plan);
   }
-  if (dry_run) return print_what_would_go(call.out, plan);
+  if (dry_run) {
+    print_what_would_go(call.out, plan);
+    return plan.stats;
+  }
   execute_prune(open.repo(), plan, options, printer);
   printer.leave();
   call.out.info("done");
+  return plan.stats;
 }
 
 }  // namespace recoup::cli

@@ -29,7 +29,7 @@ void add_prune_flags(CLI::App& app, prune_flags& flags);
 [[nodiscard]] prune_options prune_options_of(const prune_flags& flags);
 
 /// Plans, prints what is to be done, and does it unless it is a dry run. The session holds prune_lock(), or an exclusive
-/// one.
-void run_prune(context& call, session& open, prune_options options, bool dry_run);
+/// one. Returns what was, or would have been, done.
+prune_stats run_prune(context& call, session& open, prune_options options, bool dry_run);
 
 }  // namespace recoup::cli

@@ -1,10 +1,12 @@
 #include "terminal.hpp"
 
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <utility>
 
@@ -36,6 +38,29 @@ int write_all(int descriptor, const void* data, std::size_t size) {
 bool understands_cursor_movement() {
   const char* kind = std::getenv("TERM");
   return kind != nullptr && *kind != '\0' && std::string_view(kind) != "dumb";
+}
+
+/// True if systemd's journal reads what is written there: $JOURNAL_STREAM is "device:inode" of what it gave the service.
+bool is_journal(int descriptor) {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat status {};
+  if (stream == nullptr || ::fstat(descriptor, &status) != 0) return false;
+  char text[64];
+  std::snprintf(text, sizeof text, "%llu:%llu", static_cast<unsigned long long>(status.st_dev),
+                static_cast<unsigned long long>(status.st_ino));
+  return std::string_view(stream) == text;
+}
+
+/// Each line with its priority before it, as sd-daemon(3) says: the journal takes that off, and shows errors as such.
+std::string with_priorities(std::string_view text) {
+  const bool is_warning = text.starts_with("Warning:") || text.starts_with("warning:");
+  std::string result;
+  while (!text.empty()) {
+    const auto length = std::min(text.find('\n'), text.size() - 1) + 1;
+    ((result += is_warning ? "<4>" : "<3>")) += text.substr(0, length);
+    text.remove_prefix(length);
+  }
+  return result;
 }
 
 std::string with_line_break(std::string_view line) {
@@ -109,8 +134,9 @@ void terminal::error(std::string_view line) {
   flush_locked();
   const bool redraw = can_update_status_ && !status_.empty() && in_foreground();
   if (redraw) write_output(erase_status());
-  const auto text = in_own_words(
+  auto text = in_own_words(
       with_line_break(errors_are_tty_ ? without_control_characters(line) : std::string(line)), program_);
+  if (!errors_are_tty_ && is_journal(errors_)) text = with_priorities(text);
   (void)write_all(errors_, text.data(), text.size());
   if (redraw) write_output(draw_status());
 }

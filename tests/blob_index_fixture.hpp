@@ -23,11 +23,11 @@ inline packed_blob blob_of(std::uint64_t number, blob_type type = blob_type::dat
 }
 
 /// Everything about an entry but the order of adding.
-using entry = std::tuple<id, blob_type, id, std::uint32_t, std::uint32_t, std::uint32_t>;
+using index_entry = std::tuple<id, blob_type, id, std::uint32_t, std::uint32_t, std::uint32_t>;
 
-inline entry entry_of(const id& pack, const packed_blob& blob) {
+inline index_entry entry_of(const id& pack, const packed_blob& blob) {
   return {blob.handle.id, blob.handle.type, pack, blob.offset, blob.length, blob.uncompressed_length};
 }
-inline entry entry_of(const blob_location& place) { return entry_of(place.pack, place.blob); }
+inline index_entry entry_of(const blob_location& place) { return entry_of(place.pack, place.blob); }
 
 }  // namespace recoup

@@ -19,8 +19,8 @@
 namespace recoup {
 namespace {
 
-std::multiset<entry> as_set(const std::vector<blob_location>& found) {
-  std::multiset<entry> result;
+std::multiset<index_entry> as_set(const std::vector<blob_location>& found) {
+  std::multiset<index_entry> result;
   for (const auto& each : found) result.insert(entry_of(each));
   return result;
 }
@@ -42,8 +42,8 @@ public:
   [[nodiscard]] const std::vector<blob_location>& entries() const { return order_; }
   [[nodiscard]] const std::vector<id>& packs() const { return packs_; }
 
-  [[nodiscard]] std::multiset<entry> find_all(const blob_handle& handle) const {
-    std::multiset<entry> found;
+  [[nodiscard]] std::multiset<index_entry> find_all(const blob_handle& handle) const {
+    std::multiset<index_entry> found;
     const auto [first, last] = by_id_.equal_range({handle.type, handle.id});
     for (auto at = first; at != last; ++at) found.insert(entry_of(order_[at->second]));
     return found;
@@ -110,12 +110,12 @@ void compare(const blob_index& index, const model& expected, pack_maker& make) {
   EXPECT_EQ(index.size(), expected.entries().size());
   EXPECT_EQ(index.packs(), expected.packs());
 
-  std::vector<entry> visited, wanted;
+  std::vector<index_entry> visited, wanted;
   index.for_each([&](const blob_location& place) { visited.push_back(entry_of(place)); });
   for (const auto& place : expected.entries()) wanted.push_back(entry_of(place));
   EXPECT_EQ(visited, wanted);
 
-  std::map<id, std::vector<entry>> by_pack, expected_by_pack;
+  std::map<id, std::vector<index_entry>> by_pack, expected_by_pack;
   index.for_each_pack([&](const id& pack, std::span<const packed_blob> blobs) {
     EXPECT_FALSE(by_pack.contains(pack));
     for (const auto& blob : blobs) by_pack[pack].push_back(entry_of(pack, blob));
@@ -142,7 +142,7 @@ void compare(const blob_index& index, const model& expected, pack_maker& make) {
   for (const auto& pack : expected.packs()) {
     if (make.number(10) != 0) continue;
     EXPECT_TRUE(index.contains_pack(pack));
-    std::vector<entry> listed;
+    std::vector<index_entry> listed;
     for (const auto& blob : index.blobs_in(pack)) listed.push_back(entry_of(pack, blob));
     EXPECT_EQ(listed, expected_by_pack[pack]);
   }
@@ -193,7 +193,7 @@ TEST(blob_index, is_what_a_simple_one_is) {
 
 TEST(blob_index, numbers_stay) {
   blob_index index;
-  std::vector<std::pair<std::uint32_t, entry>> remembered;
+  std::vector<std::pair<std::uint32_t, index_entry>> remembered;
   for (std::uint32_t pack = 0; pack < 3000; ++pack) {
     std::vector<packed_blob> blobs;
     for (std::uint32_t i = 0; i < 20; ++i) blobs.push_back(blob_of(pack * 20 + i, blob_type::data, i * 2000));

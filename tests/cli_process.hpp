@@ -85,6 +85,20 @@ public:
     return true;
   }
 
+  /// The next line on stdout, without its line break; throws if the process has ended, or after 60 s.
+  std::string read_line() {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    for (;;) {
+      if (const auto end = result_.out.find('\n', read_); end != std::string::npos) {
+        auto line = result_.out.substr(read_, end - read_);
+        read_ = end + 1;
+        return line;
+      }
+      if (std::chrono::steady_clock::now() > deadline || !read_some())
+        throw std::runtime_error("no more lines; on stderr: " + result_.err);
+    }
+  }
+
   outcome finish() {
     close_input();
     while (read_some()) {
@@ -119,6 +133,7 @@ private:
   pid_t child_ = -1;
   int input_ = -1, output_ = -1, errors_ = -1;
   bool ended_[2] = {false, false};
+  std::size_t read_ = 0;  ///< how much of stdout read_line() has given
   outcome result_;
 };
 

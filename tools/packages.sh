@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a group of work needs, and only those that are missing.
-#   tools/packages.sh build|test|fuzz|aarch64|bench|peers...
+#   tools/packages.sh build|test|fuzz|aarch64|bench|terraform|peers...
 set -euo pipefail
 
 group_build="build-essential cmake ninja-build pkg-config libsodium-dev libssl-dev libzstd-dev zlib1g-dev
              libsimdjson-dev libexpat1-dev libcurl4-openssl-dev libfuse3-dev libcli11-dev libgtest-dev"
-group_test="ccache attr acl fuse3 rsync tzdata groff-base python3 python3-dev python3-venv"
+group_test="ccache attr acl fuse3 rsync tzdata systemd groff-base python3 python3-dev python3-venv"
 group_fuzz="clang"
 group_aarch64="g++-aarch64-linux-gnu qemu-user"
 group_bench="libbenchmark-dev"
 group_restic="restic"
+group_terraform="openssh-server openssh-client procps ca-certificates"
 group_peers="pkg-config build-essential python3 python3-dev python3-venv
              libsodium-dev libssl-dev libacl1-dev liblz4-dev libxxhash-dev libzstd-dev"
 
@@ -54,7 +55,8 @@ done
 
 echo "installing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; }
+install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+  -o DPkg::Lock::Timeout=600 "$@"; }
 candidates() { apt-cache --quiet=0 policy "$1" 2>/dev/null | grep -q 'Candidate: [0-9]'; }
 for package in "${missing[@]}"; do
   if [ "$package" != libclang-rt ] && ! candidates "$package"; then

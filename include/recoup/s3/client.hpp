@@ -119,7 +119,7 @@ private:
   struct attempts {
     explicit attempts(const retry_policy& policy) : retries(policy) {}
     retry_state retries;
-    int redirects = 0;
+    int redirects = 0, races = 0;
     bool renewed = false, clock_corrected = false, with_md5 = false;
   };
 
@@ -286,7 +286,8 @@ inline http_response s3_client::send(const s3_request& request) {
                        describe(request) + ": " + refusal.describe() + effort + (advice.empty() ? "" : "; " + advice),
                        refusal);
       };
-      if (!is_passing(refusal)) fail("");
+      const bool may_pass = is_passing(refusal) || (may_be_race_of_directories(refusal) && tried.races++ < 4);
+      if (!may_pass) fail("");
       if (asks_to_slow_down(refusal)) places_.slow_down();
       const auto* wish = response.header("retry-after");
       wait_to_repeat(request, tried, refusal.describe(), true, wish ? parse_retry_after(*wish) : std::nullopt, stop, fail);

@@ -87,6 +87,13 @@ template <std::size_t Size>
   return refusal.status >= 500 && refusal.status != 501 && refusal.status != 505 && refusal.status != 507;
 }
 
+/// versitygw, a gateway to a file system, says that an object's name is a directory's whenever it cannot put the object into
+/// its directory: also while the removal of another object takes away the directory, empty at that moment, that the upload
+/// has just found. So it is worth another try, but not minutes of them, as it can be true.
+[[nodiscard]] inline bool may_be_race_of_directories(const s3_refusal& refusal) noexcept {
+  return refusal.code == "ExistingObjectIsDirectory";
+}
+
 /// The server has more to do than it can.
 [[nodiscard]] inline bool asks_to_slow_down(const s3_refusal& refusal) noexcept {
   return refusal.status == 503 || refusal.status == 429 || refusal.code.starts_with("SlowDown");

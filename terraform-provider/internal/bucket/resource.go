@@ -4,9 +4,10 @@ package bucket
 import (
 	"context"
 	"fmt"
-	"slices"
+	"maps"
 	"strings"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -76,7 +77,7 @@ func (r *bucketResource) Create(ctx context.Context, request resource.CreateRequ
 	}
 	adopted := before.Exists
 	if adopted {
-		r.checkAdoption(ctx, plan, before, diags)
+		checkAdoption(ctx, plan, before, diags)
 	} else {
 		var made struct {
 			Created bool `json:"created"`
@@ -96,38 +97,52 @@ func (r *bucketResource) Create(ctx context.Context, request resource.CreateRequ
 		DeletionProtection: types.BoolValue(true), ForceDestroy: types.BoolValue(false)}
 	diags.Append(response.State.Set(ctx, tracked)...)
 	r.identify(ctx, response.Identity, plan.Name, diags)
-	if found, ok := r.apply(ctx, &plan, nil, diags); ok {
+	found, ok := r.apply(ctx, &plan, nil, diags)
+	if adopted {
+		warnOfAdoption(plan.Name.ValueString(), before, found, ok, diags)
+	}
+	if ok {
 		writeSeen(ctx, response.Private, found, diags)
 		diags.Append(response.State.Set(ctx, plan)...)
 	}
 }
 
-// checkAdoption warns of what adopting changes, and refuses what cannot be had.
-func (r *bucketResource) checkAdoption(ctx context.Context, plan bucketModel, found described, diags *diag.Diagnostics) {
+// checkAdoption refuses what a bucket that exists cannot become.
+func checkAdoption(ctx context.Context, plan bucketModel, found described, diags *diag.Diagnostics) {
 	name := plan.Name.ValueString()
 	if plan.locks(ctx, diags) && !found.ObjectLockEnabled {
 		diags.AddAttributeError(lockPath(plan), "Unable to Adopt Bucket", lockRemedy(name))
 		return
 	}
-	if !plan.ObjectLockEnabled.IsUnknown() && !plan.ObjectLockEnabled.IsNull() && !plan.ObjectLockEnabled.ValueBool() && found.ObjectLockEnabled {
+	unlocked := !plan.ObjectLockEnabled.IsUnknown() && !plan.ObjectLockEnabled.IsNull() && !plan.ObjectLockEnabled.ValueBool()
+	if unlocked && found.ObjectLockEnabled {
 		diags.AddAttributeError(path.Root("object_lock_enabled"), "Unable to Adopt Bucket", unlockRemedy(name))
-		return
 	}
-	actual := plan
-	actual.take(ctx, found, seenParts{}, false, diags)
-	var differing []string
-	for attribute := range plan.wanted(ctx, &actual, diags) {
-		if attribute == "lifecycle" {
-			attribute = "lifecycle_rules"
-		}
-		differing = append(differing, attribute)
-	}
-	slices.Sort(differing)
+}
+
+// warnOfAdoption says what adopting the bucket changed in it.
+func warnOfAdoption(name string, before, after described, succeeded bool, diags *diag.Diagnostics) {
 	detail := fmt.Sprintf("The bucket %s was there already. It is managed from now on, with what is in it.", name)
-	if len(differing) > 0 {
-		detail += " Its settings differed from the configuration and are changed: " + strings.Join(differing, ", ") + "."
+	if differing := differences(before, after); succeeded && len(differing) > 0 {
+		detail += " Its settings differed from the configuration and were changed: " + strings.Join(differing, ", ") + "."
 	}
 	diags.AddAttributeWarning(path.Root("name"), "Bucket Adopted", detail)
+}
+
+// differences names the attributes in which two states of a bucket differ.
+func differences(before, after described) []string {
+	var names []string
+	note := func(name string, same bool) {
+		if !same {
+			names = append(names, name)
+		}
+	}
+	note("lifecycle_rules", sameJSON(before.Lifecycle, after.Lifecycle))
+	note("object_lock", cmp.Equal(before.ObjectLock, after.ObjectLock))
+	note("policy", cmp.Equal(before.Policy, after.Policy))
+	note("tags", maps.Equal(before.Tags, after.Tags))
+	note("versioning", before.Versioning == after.Versioning)
+	return names
 }
 
 // apply sets what differs between prior and plan, and completes the plan with what the server computed.
@@ -174,6 +189,8 @@ func (r *bucketResource) Read(ctx context.Context, request resource.ReadRequest,
 	diags := &response.Diagnostics
 	var state bucketModel
 	diags.Append(request.State.Get(ctx, &state)...)
+	// On every way out: Terraform before 1.12 stores no identity, and the framework wants one even of what vanished.
+	r.identify(ctx, response.Identity, state.Name, diags)
 	if diags.HasError() || !r.data.Knows("s3") {
 		return // the server is not known yet: the state stays as it is
 	}
@@ -198,7 +215,6 @@ func (r *bucketResource) Read(ctx context.Context, request resource.ReadRequest,
 		diags.Append(response.Private.SetKey(ctx, importedKey, nil)...)
 	}
 	diags.Append(response.State.Set(ctx, state)...)
-	r.identify(ctx, response.Identity, state.Name, diags)
 }
 
 func (r *bucketResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {

@@ -166,7 +166,7 @@ func TestAccBucketDestroy(t *testing.T) {
 		t.Fatal("destroying removed data")
 	}
 	server.MC(t, "version", "suspend", "test/kept")
-	acctest.MustContain(t, w.Apply(), "Bucket Adopted", "changed: versioning.")
+	acctest.MustContain(t, w.Apply(), "Bucket Adopted", "were changed: versioning.")
 	w.MustBeEmpty()
 
 	// force_destroy counts only once it was applied.

@@ -4,18 +4,21 @@ package provider
 import (
 	"context"
 
+	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
+	"github.com/recoup/terraform-provider-recoup/internal/backuprun"
 	"github.com/recoup/terraform-provider-recoup/internal/bucket"
 	"github.com/recoup/terraform-provider-recoup/internal/container"
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
 	"github.com/recoup/terraform-provider-recoup/internal/functions"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
 	"github.com/recoup/terraform-provider-recoup/internal/repository"
+	"github.com/recoup/terraform-provider-recoup/internal/schedule"
 	"github.com/recoup/terraform-provider-recoup/internal/snapshots"
 )
 
@@ -29,6 +32,7 @@ type recoupProvider struct {
 var (
 	_ provider.ProviderWithFunctions          = (*recoupProvider)(nil)
 	_ provider.ProviderWithEphemeralResources = (*recoupProvider)(nil)
+	_ provider.ProviderWithActions            = (*recoupProvider)(nil)
 )
 
 // New gives the maker of providers of this version that the framework's servers ask for.
@@ -62,9 +66,11 @@ func (p *recoupProvider) Configure(ctx context.Context, request provider.Configu
 
 func (p *recoupProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
-		container.NewResource,
+		schedule.NewResource,
+		backuprun.NewResource,
 		bucket.NewResource,
 		repository.NewResource,
+		container.NewResource,
 	}
 }
 
@@ -88,5 +94,11 @@ func (p *recoupProvider) Functions(context.Context) []func() function.Function {
 		functions.NewOnCalendar,
 		functions.NewCronNext,
 		functions.NewRetentionPreview,
+	}
+}
+
+func (p *recoupProvider) Actions(context.Context) []func() action.Action {
+	return []func() action.Action{
+		backuprun.NewAction,
 	}
 }

@@ -149,6 +149,8 @@ func (r *repositoryResource) Read(ctx context.Context, request resource.ReadRequ
 	diags := &response.Diagnostics
 	var state repositoryModel
 	diags.Append(request.State.Get(ctx, &state)...)
+	// On every way out: Terraform before 1.12 stores no identity, and the framework wants one even of what vanished.
+	r.identify(ctx, response.Identity, state.Location, diags)
 	where := state.Location.ValueString()
 	if diags.HasError() || validate.IsOnS3(where) && !r.data.Knows("s3") {
 		return // the server is not known yet: the state stays as it is
@@ -178,7 +180,6 @@ func (r *repositoryResource) Read(ctx context.Context, request resource.ReadRequ
 		state.ExtraKeyIDs = textMap(nil)
 	}
 	diags.Append(response.State.Set(ctx, state)...)
-	r.identify(ctx, response.Identity, state.Location, diags)
 }
 
 func (r *repositoryResource) take(ctx context.Context, state *repositoryModel, found described, isMain bool, diags *diag.Diagnostics) {

@@ -161,8 +161,12 @@ func TestAccRepositoryDestroyAndAdopt(t *testing.T) {
 	directory := t.TempDir()
 	location := filepath.Join(directory, "repository")
 	password, extra := "pw-"+acctest.Random(t, 8), "extra-"+acctest.Random(t, 8)
-	base := fmt.Sprintf("password_wo = %q\npassword_wo_version = 1\nextra_keys = { x = { password_wo = %q, password_wo_version = 1 } }\n", password, extra)
+	// Not in the configuration itself, which is in every plan: nobody could find a leak then.
+	const variables = "variable \"main\" {\n  type      = string\n  ephemeral = true\n}\nvariable \"extra\" {\n  type      = string\n  ephemeral = true\n}\n"
+	const base = "password_wo = var.main\npassword_wo_version = 1\nextra_keys = { x = { password_wo = var.extra, password_wo_version = 1 } }\n"
 	w := acctest.NewWorkspace(t, repository(location, base))
+	w.Write("variables.tf", variables)
+	w.Variables = []string{"TF_VAR_main=" + password, "TF_VAR_extra=" + extra}
 	w.Apply()
 	w.MustBeEmpty()
 	mustRestic(t, location, password, "backup", "/etc/hostname")
@@ -186,7 +190,7 @@ func TestAccRepositoryDestroyAndAdopt(t *testing.T) {
 
 	// A failure after the repository was made or adopted: the next apply goes on, and removes nothing although it is told to.
 	w.Must("state", "rm", "recoup_repository.test")
-	broken := fmt.Sprintf("password_wo = %q\npassword_wo_version = 1\nextra_keys = { x = { password_file = \"/nowhere/password\" } }\n", password)
+	const broken = "password_wo = var.main\npassword_wo_version = 1\nextra_keys = { x = { password_file = \"/nowhere/password\" } }\n"
 	w.Write("main.tf", repository(location, broken+"deletion_protection = false\nforce_destroy = true"))
 	acctest.MustContain(t, w.Fails("apply", "-auto-approve", "-no-color"), "/nowhere/password", "extra_keys")
 	w.Write("main.tf", repository(location, base+"deletion_protection = false\nforce_destroy = true"))
@@ -323,17 +327,16 @@ func TestAccRepositoryErrors(t *testing.T) {
 	acctest.Program(t, "RESTIC")
 	mustRestic(t, there, "right-password", "init")
 	for name, test := range map[string]struct{ config, says string }{
-		"no password":      {repository("/r", ""), `(?s)password_wo`},
-		"two passwords":    {repository("/r", "password_file = \"/f\"\npassword_command = \"c\""), `(?s)password`},
-		"wrong password":   {repository(there, `password_command = "echo wrong"`), `(?s)password_command.*`},
-		"missing file":     {repository(there, `password_file = "/nowhere/file"`), `(?s)/nowhere/file`},
-		"another format":   {repository(there, "password_command = \"echo right-password\"\nformat_version = 1"), `(?s)format_version\s+=\s+2`},
-		"rest server":      {repository("rest:http://h/", `password_command = "c"`), `(?s)rest:\s+is\s+neither`},
-		"secrets in it":    {repository("s3:http://a:b@h/b", `password_command = "c"`), `(?s)carries\s+credentials`},
-		"no bucket":        {repository("s3:http://h:9000", `password_command = "c"`), `(?s)names\s+no\s+bucket`},
-		"a missing bucket": {server.ProviderConfig() + repository("s3:"+server.Endpoint+"/missing", `password_command = "echo p"`), `(?s)missing`},
-		"nobody there":     {server.ProviderConfig() + repository("s3:http://127.0.0.1:1/b", `password_command = "echo p"`), `(?s)127\.0\.0\.1:1.*Is\s+the\s+server\s+running`},
-		"equal passwords":  {repository(filepath.Join(directory, "equal"), "password_command = \"echo p\"\nextra_keys = { x = { password_command = \"echo p\" } }"), `(?s)also\s+that\s+of\s+the\s+repository`},
+		"no password":     {repository("/r", ""), `(?s)password_wo`},
+		"two passwords":   {repository("/r", "password_file = \"/f\"\npassword_command = \"c\""), `(?s)password`},
+		"wrong password":  {repository(there, `password_command = "echo wrong"`), `(?s)password_command.*`},
+		"missing file":    {repository(there, `password_file = "/nowhere/file"`), `(?s)/nowhere/file`},
+		"another format":  {repository(there, "password_command = \"echo right-password\"\nformat_version = 1"), `(?s)format_version\s+=\s+2`},
+		"rest server":     {repository("rest:http://h/", `password_command = "c"`), `(?s)rest:\s+is\s+neither`},
+		"secrets in it":   {repository("s3:http://a:b@h/b", `password_command = "c"`), `(?s)carries\s+credentials`},
+		"no bucket":       {repository("s3:http://h:9000", `password_command = "c"`), `(?s)names\s+no\s+bucket`},
+		"nobody there":    {server.ProviderConfig() + repository("s3:http://127.0.0.1:1/bucket", `password_command = "echo p"`), `(?s)127\.0\.0\.1:1.*Is\s+the\s+server\s+running`},
+		"equal passwords": {repository(filepath.Join(directory, "equal"), "password_command = \"echo p\"\nextra_keys = { x = { password_command = \"echo p\" } }"), `(?s)also\s+that\s+of\s+the\s+repository`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: acctest.Factories,

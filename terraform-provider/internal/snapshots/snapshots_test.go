@@ -114,11 +114,11 @@ func TestAccRepositoryStats(t *testing.T) {
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,
 		Steps: []resource.TestStep{
+			{Config: data("repository_stats", location, passwordFile, `mode = "all"`), ExpectError: regexp.MustCompile(`(?s)mode`)},
 			{Config: data("repository_stats", location, passwordFile, ""), ConfigStateChecks: []statecheck.StateCheck{
 				known("snapshots_count", knownvalue.Int64Exact(3)), known("total_size", knownvalue.Int64Exact(18))}},
 			{Config: data("repository_stats", location, passwordFile, "mode = \"raw-data\"\nhosts = [\"web\"]"), ConfigStateChecks: []statecheck.StateCheck{
 				known("snapshots_count", knownvalue.Int64Exact(2)), known("total_blob_count", knownvalue.NotNull()), known("compression_ratio", knownvalue.NotNull())}},
-			{Config: data("repository_stats", location, passwordFile, `mode = "all"`), ExpectError: regexp.MustCompile(`(?s)mode`)},
 		},
 	})
 }

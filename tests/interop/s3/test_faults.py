@@ -23,7 +23,7 @@ SEED = os.environ.get("RECOUP_SEED", "1")
 UPLOAD = {
     "500": faults.server_error(), "503": faults.slow_down(), "503 with Retry-After": faults.slow_down(1), "reset before": faults.reset_before(),
     "reset in the request": faults.reset_in_request(100_000), "answer lost": faults.lose_answer(), "stall": faults.stall(1.5, "request", 100_000),
-    "late answer": faults.stall(1.5),
+    "late answer": faults.stall(1.5), "race of directories": faults.refuse(409, "ExistingObjectIsDirectory"),
 }
 #: and while it reads
 DOWNLOAD = {

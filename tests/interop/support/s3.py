@@ -198,15 +198,15 @@ class Bucket:
 # ---- servers --------------------------------------------------------------------------------------------------------
 
 class Server(abc.ABC):
-    """One server on a free port of 127.0.0.1, with a directory and credentials of its own; ready once made."""
+    """One server on a free port of `address`, with a directory and credentials of its own; ready once made."""
 
     variable = name = ""
 
     def __init__(self, folder: os.PathLike | str, *, certificate: Certificate | None = None, region: str = "us-east-1", domain: str = "",
-                 environment: Mapping[str, str] | None = None):
+                 environment: Mapping[str, str] | None = None, address: str = "127.0.0.1"):
         """`certificate`: serve over TLS. `domain`: take the bucket from the Host header BUCKET.domain too. `environment`: more
-        settings of the server's own."""
-        self.folder = pathlib.Path(folder)
+        settings of the server's own. `address`: another one of this machine, for clients elsewhere."""
+        self.folder, self.address = pathlib.Path(folder), address
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / "data"
         for part in ("data", "home", "iam", "versions", "client"):
@@ -254,7 +254,7 @@ class Server(abc.ABC):
 
     @property
     def endpoint(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.address}:{self.port}"
 
     def log(self) -> str:
         file = self.folder / "log"
@@ -383,7 +383,7 @@ class Minio(Server):
             (folder / "public.crt").write_bytes(self.certificate.chain.read_bytes())
             (folder / "private.key").write_bytes(self.certificate.key.read_bytes())
             secure = ["--certs-dir", folder]
-        return ["server", "--quiet", "--address", f"127.0.0.1:{self.port}", *secure, self.data]
+        return ["server", "--quiet", "--address", f"{self.address}:{self.port}", *secure, self.data]
 
     def _environment(self) -> dict[str, str]:
         settings = {"MINIO_ROOT_USER": self.root.access_key, "MINIO_ROOT_PASSWORD": self.root.secret_key, "MINIO_SITE_REGION": self.region,
@@ -397,7 +397,7 @@ class Minio(Server):
     def mc(self, *args: str, stdin: str = "", code: int = 0) -> str:
         """MinIO's own client, as root; the server is called `x`."""
         env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(self.folder / "client"),
-               "MC_HOST_x": f"{self.scheme}://{self.root.access_key}:{self.root.secret_key}@127.0.0.1:{self.port}"}
+               "MC_HOST_x": f"{self.scheme}://{self.root.access_key}:{self.root.secret_key}@{self.address}:{self.port}"}
         done = subprocess.run([program("MC", "mc"), "--config-dir", self.folder / "client", "--insecure", "--json", *args], env=env,
                               input=stdin, capture_output=True, text=True, timeout=120)
         assert done.returncode == code, f"mc {' '.join(args)}: {done.stdout}{done.stderr}"
