@@ -275,7 +275,7 @@ func TestAccContainerDrift(t *testing.T) {
 	resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: acctest.Factories, CheckDestroy: f.gone, Steps: steps})
 }
 
-// TestAccContainerPower: null leaves power alone (C12), false keeps it off and still pushes.
+// TestAccContainerPower: null leaves power alone, false keeps it off and still pushes.
 func TestAccContainerPower(t *testing.T) {
 	f := start(t)
 	files := func(content string) string {

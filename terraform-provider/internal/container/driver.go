@@ -39,6 +39,10 @@ type driver interface {
 
 	observe(ctx context.Context) (observed, error)
 
+	// mark gives the nonce of the create that made the container. It looks at nothing else, so that one that is damaged or half
+	// made can still be removed.
+	mark(ctx context.Context) (string, error)
+
 	// update changes a container from one spec to another. What neither names is left alone.
 	update(ctx context.Context, before, wanted spec) error
 
@@ -86,7 +90,7 @@ func openDriver(ctx context.Context, address guest.Address, from settings.Settin
 	return nil, fmt.Errorf("%s is not the address of a container", address)
 }
 
-// stableMAC gives the same address for the same container of the same server each time (C8): a container that was made
+// stableMAC gives the same address for the same container of the same server each time: a container that was made
 // anew keeps its lease. The prefix is the one that the server's own addresses have.
 func stableMAC(prefix string, identity ...string) string {
 	hash := sha256.New()

@@ -59,7 +59,7 @@ func TestAccContainerFailedCreate(t *testing.T) {
 			}
 			timeouts := ""
 			if step.name == "wait for system" {
-				timeouts = `timeouts = { create = "45s" }`
+				timeouts = `timeouts = { create = "90s" }`
 			}
 			config := provider(faults.Socket) + f.resource(fmt.Sprintf(`
   address = %q
@@ -258,7 +258,7 @@ func TestAccContainerMistakes(t *testing.T) {
 	}
 }
 
-// TestAccContainerPlanDialsNothing: server and container in one apply must work, so a plan of what is not there may not ask anyone (C16).
+// TestAccContainerPlanDialsNothing: server and container in one apply must work, so a plan of what is not there may not ask anyone.
 func TestAccContainerPlanDialsNothing(t *testing.T) {
 	f := start(t)
 	resource.Test(t, resource.TestCase{

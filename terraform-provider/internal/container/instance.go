@@ -181,6 +181,17 @@ func (i *instance) inherited(ctx context.Context, profiles []string) (map[string
 	return devices, nil
 }
 
+func (i *instance) mark(ctx context.Context) (string, error) {
+	found, err := i.client.Instance(ctx, i.at.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: %w", i.at, guest.ErrGone)
+	}
+	if err != nil {
+		return "", blame(path.Root("driver"), "%w", err)
+	}
+	return found.Config[markKey], nil
+}
+
 func (i *instance) observe(ctx context.Context) (observed, error) {
 	found, err := i.client.Instance(ctx, i.at.Name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -189,7 +200,7 @@ func (i *instance) observe(ctx context.Context) (observed, error) {
 	if err != nil {
 		return observed{}, blame(path.Root("driver"), "%w", err)
 	}
-	result := observed{name: found.Name, status: found.Status, profiles: found.Profiles, config: found.Config, mark: found.Config[markKey],
+	result := observed{name: found.Name, status: found.Status, profiles: found.Profiles, config: found.Config,
 		memory: found.Config["limits.memory"], mounts: map[string]mount{}}
 	if count, err := strconv.ParseInt(found.Config["limits.cpu"], 10, 64); err == nil {
 		result.cpu = &count

@@ -1,4 +1,4 @@
-// From a spec to an instance's configuration and devices, key by key: what is not named stays as it is (C19).
+// From a spec to an instance's configuration and devices, key by key: what is not named stays as it is.
 
 package container
 

@@ -171,7 +171,6 @@ type observed struct {
 	profiles           []string
 	config             map[string]string
 	mounts             map[string]mount
-	mark               string // the nonce of the create that made it
 	name               string
 	placedByProfile    bool   // network and bridge are what the profiles say
 	prefix             string // length of the prefix of ipv4

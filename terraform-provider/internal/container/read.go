@@ -43,7 +43,12 @@ func (r *containerResource) Read(ctx context.Context, request resource.ReadReque
 		return
 	}
 	defer d.close()
-	found, err := d.observe(ctx)
+	var found observed
+	if state.Unfinished.IsNull() {
+		found, err = d.observe(ctx)
+	} else if _, err = d.mark(ctx); err == nil {
+		return // it will be made anew: what there is of it does not matter
+	}
 	if errors.Is(err, guest.ErrGone) {
 		if state.Driver.IsNull() { // being imported
 			response.Diagnostics.AddError("Unable to Import Container", fmt.Sprintf("There is no container at %s.", address))
@@ -234,7 +239,7 @@ func withPrefixOf(address, like string) string {
 	return fmt.Sprintf("%s/%d", address, prefix.Bits())
 }
 
-// absorbConfig looks at the keys that are managed only (C11).
+// absorbConfig looks at the keys that are managed only.
 func (m *model) absorbConfig(ctx context.Context, found observed) diag.Diagnostics {
 	if m.Config.IsNull() {
 		return nil

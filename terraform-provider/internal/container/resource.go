@@ -104,7 +104,7 @@ func (r *containerResource) Create(ctx context.Context, request resource.CreateR
 		addError(&response.Diagnostics, summary, path.Root("driver"), err)
 		return
 	}
-	// From here on the container is there: it is in the state before anything else is tried (C7).
+	// From here on the container is there: it is in the state before anything else is tried.
 	save()
 	if err := r.bringUp(ctx, d, &wanted, &plan, nil, !plan.Running.IsNull() && !plan.Running.ValueBool()); err != nil {
 		addError(&response.Diagnostics, summary, path.Root("driver"), err)
@@ -326,77 +326,11 @@ func (r *containerResource) update(ctx context.Context, d driver, before spec, w
 	if err := r.provision(ctx, d, *wanted, plan, files); err != nil {
 		return err
 	}
-	// Power is left as it was where nobody asked for it (C12).
+	// Power is left as it was where nobody asked for it.
 	if !plan.Running.IsNull() && !plan.Running.ValueBool() || plan.Running.IsNull() && !found.running() {
 		if err := d.stop(ctx); err != nil {
 			return err
 		}
 	}
 	return plan.readBack(ctx, d)
-}
-
-func (r *containerResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
-	const summary = "Unable to Delete Container"
-	var state model
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	limit, diags := state.Timeouts.Delete(ctx, deleteTimeout)
-	response.Diagnostics.Append(diags...)
-	if response.Diagnostics.HasError() {
-		return
-	}
-	if state.DeletionProtection.ValueBool() && state.Unfinished.IsNull() {
-		response.Diagnostics.AddAttributeError(path.Root("deletion_protection"), summary,
-			fmt.Sprintf("%s is protected. To destroy or replace it, apply deletion_protection = false first; to let go of it without destroying it, use `terraform state rm`.", state.ID.ValueString()))
-		return
-	}
-	ctx, stop := context.WithTimeout(ctx, limit)
-	defer stop()
-	d, err := r.driverOf(ctx, &state)
-	if err == nil {
-		defer d.close()
-		err = r.remove(ctx, d, &state)
-	}
-	if err != nil {
-		addError(&response.Diagnostics, summary, path.Root("driver"), err)
-	}
-}
-
-func (r *containerResource) remove(ctx context.Context, d driver, state *model) error {
-	if d.address().Kind == guest.KindSSH {
-		return r.leaveHost(ctx, d, state)
-	}
-	found, err := d.observe(ctx)
-	if isGone(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if !state.Unfinished.IsNull() && found.mark != state.Unfinished.ValueString() {
-		// The create lost its connection before it knew, and somebody else has made one of this name.
-		return nil
-	}
-	return d.remove(ctx)
-}
-
-// leaveHost takes away what was put onto a host.
-func (r *containerResource) leaveHost(ctx context.Context, d driver, state *model) error {
-	in, err := d.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	files, diags := state.files(ctx)
-	if diags.HasError() {
-		return errors.New(diags.Errors()[0].Detail())
-	}
-	for name := range files {
-		if err := in.RemoveFile(ctx, name); err != nil {
-			return blame(filePath(name), "%w", err)
-		}
-	}
-	if state.BundleVersion.IsNull() {
-		return nil
-	}
-	return removeBundle(ctx, in)
 }

@@ -181,7 +181,7 @@ func computedAttributes() map[string]schema.Attribute {
 	}
 }
 
-// replaceIfKnown spares what was imported, of which the value is not known (C3).
+// replaceIfKnown spares what was imported, of which the value is not known.
 func replaceIfKnown() planmodifier.String {
 	const text = "Another value makes a new container, unless the old value is not known."
 	return stringplanmodifier.RequiresReplaceIf(func(_ context.Context, request planmodifier.StringRequest, response *stringplanmodifier.RequiresReplaceIfFuncResponse) {
