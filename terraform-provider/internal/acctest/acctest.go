@@ -35,6 +35,11 @@ func PreCheck(t *testing.T) {
 	if os.Getenv("TF_ACC") == "" {
 		t.Skip("acceptance tests run where TF_ACC is set")
 	}
+	// Whoever runs the tests may have told Terraform of mirrors; and OpenTofu's version cannot be read behind its warning of a
+	// file that is not there.
+	if err := os.Unsetenv("TF_CLI_CONFIG_FILE"); err != nil {
+		t.Fatal(err)
+	}
 	if path := os.Getenv("RECOUP"); path != "" && os.Getenv(engine.EnvironmentVariable) != path {
 		// For the whole process, not by t.Setenv, which parallel tests may not use; it is the same for all.
 		if err := os.Setenv(engine.EnvironmentVariable, path); err != nil {
