@@ -82,8 +82,8 @@ TEST(schedule_definition, only_what_was_decided_is_written) {
   EXPECT_EQ(render_schedule(parse_schedule(least)),
             "{\n  \"v\": 1,\n  \"name\": \"a\",\n  \"backup\": {\n    \"paths\": [\"/srv\"]\n  },\n  \"calendar\": "
             "[\"0 2 * * *\"]\n}\n");
-  EXPECT_EQ(indented_json(R"({"a":"{\"[,:","b":[["x","y"],[]],"c":{}})"),
-            "{\n  \"a\": \"{\\\"[,:\",\n  \"b\": [[\"x\", \"y\"], []],\n  \"c\": {}\n}\n");
+  EXPECT_EQ(indented_json(R"({"a":"{\"[,:","b":[["x","y"],[]],"c":{}})", json_lists::on_one_line),
+            "{\n  \"a\": \"{\\\"[,:\",\n  \"b\": [[\"x\", \"y\"], []],\n  \"c\": {}\n}");
 }
 
 TEST(schedule_definition, what_nobody_knows_is_refused_with_its_path) {

@@ -70,6 +70,7 @@
 
 #include <recoup/json/go_print_table.hpp>
 #include <recoup/json/go_quote.hpp>
+#include <recoup/json/indent_json.hpp>
 #include <recoup/json/json_reader.hpp>
 #include <recoup/json/json_tree.hpp>
 #include <recoup/json/json_writer.hpp>
@@ -98,9 +99,6 @@
 #include <recoup/ops/bucket_repositories.hpp>
 #include <recoup/ops/cache_directories.hpp>
 #include <recoup/ops/cat.hpp>
-
-#include <recoup/ops/cat/indent_json.hpp>
-
 #include <recoup/ops/check.hpp>
 
 #include <recoup/ops/check/affected_items.hpp>

@@ -12,7 +12,7 @@
 #include <recoup/core/bytes.hpp>
 #include <recoup/core/error.hpp>
 #include <recoup/hash/sha256.hpp>
-#include <recoup/ops/cat/indent_json.hpp>
+#include <recoup/json/indent_json.hpp>
 #include <recoup/ops/snapshots.hpp>
 #include <recoup/repo/config.hpp>
 #include <recoup/repo/key_file.hpp>

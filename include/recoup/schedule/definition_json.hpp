@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <recoup/json/indent_json.hpp>
 #include <recoup/json/json_reader.hpp>
 #include <recoup/json/json_writer.hpp>
 #include <recoup/schedule/definition.hpp>
@@ -231,51 +232,9 @@ void write(json_writer& json, const Part& part) {
   return json.take();
 }
 
-/// JSON without blanks, laid out for people: a member a line, lists of texts on one line.
-[[nodiscard]] inline std::string indented_json(std::string_view json) {
-  std::string text;
-  std::size_t depth = 0, in_list = 0;
-  bool in_string = false;
-  const auto line = [&] { text.append("\n").append(2 * depth, ' '); };
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      text += c;
-      if (c == '\\' && i + 1 < json.size())
-        text += json[++i];
-      else if (c == '"')
-        in_string = false;
-      continue;
-    }
-    in_list += c == '[', in_list -= c == ']' && in_list > 0;
-    const bool is_empty = i + 1 < json.size() && (json[i + 1] == '}' || json[i + 1] == ']');
-    switch (c) {
-      case '{':
-        text += c, ++depth;
-        if (!is_empty) line();
-        break;
-      case '}':
-        --depth;
-        if (text.back() != '{') line();
-        text += c;
-        break;
-      case ',':
-        text += c;
-        if (in_list > 0)
-          text += ' ';
-        else
-          line();
-        break;
-      case ':': text += ": "; break;
-      default: text += c, in_string = c == '"';
-    }
-  }
-  return text + "\n";
-}
-
 /// As it lies in /etc/recoup/schedules.
 [[nodiscard]] inline std::string render_schedule(const schedule_definition& definition) {
-  return indented_json(schedule_json_text(definition));
+  return indented_json(schedule_json_text(definition), json_lists::on_one_line) + "\n";
 }
 
 }  // namespace recoup
