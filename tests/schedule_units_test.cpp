@@ -225,7 +225,11 @@ public:
     char* environment[] = {home, nullptr};
     char** replaced = replace_(raw.data(), environment);
     std::vector<std::string> result;
-    for (char** each = replaced; *each != nullptr; ++each) result.emplace_back(*each);
+    for (char** each = replaced; *each != nullptr; ++each) {
+      result.emplace_back(*each);
+      std::free(*each);
+    }
+    std::free(replaced);
     return result;
   }
 
