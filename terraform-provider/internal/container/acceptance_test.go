@@ -34,8 +34,11 @@ func start(t *testing.T) fixture {
 	return startWith(t, guesttest.StartIncus(t))
 }
 
+// startWith begins a test that may run beside others: most of one is waiting for a container. Each has a name of its own, and
+// each test that sets an address another one.
 func startWith(t *testing.T, incus guesttest.Incus) fixture {
 	t.Helper()
+	t.Parallel()
 	return fixture{incus: incus, name: incus.Name(t), bundle: smallBundle(t, "1"), source: sharedDirectory(t)}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
@@ -26,7 +27,12 @@ func TestAccContainerFailedCreate(t *testing.T) {
 			return request.Method == method && path.MatchString(request.URL.Path+"?"+request.URL.Query().Get("path"))
 		}
 	}
-	created := false
+	var created atomic.Bool
+	t.Cleanup(func() {
+		if !created.Load() {
+			t.Error("no create came to its second apply")
+		}
+	})
 	for number, step := range []struct {
 		name   string
 		broken func(*http.Request) bool
@@ -91,7 +97,7 @@ func TestAccContainerFailedCreate(t *testing.T) {
 							if _, err := f.incus.TryCommand("info", f.name); (err == nil) != step.leaves {
 								t.Errorf("after the failure the instance is there: %t", err == nil)
 							}
-							created = true
+							created.Store(true)
 						},
 						Config: config,
 						Check: resource.ComposeAggregateTestCheckFunc(f.inside("hello", "cat", "/etc/motd"), f.inside("recoup 1", "recoup", "version"),
@@ -101,9 +107,6 @@ func TestAccContainerFailedCreate(t *testing.T) {
 				},
 			})
 		})
-	}
-	if !created {
-		t.Error("no create came to its second apply")
 	}
 }
 

@@ -37,7 +37,7 @@ const description = "A machine that backups run on: a system container that this
 
 func (r *containerResource) Schema(ctx context.Context, _ resource.SchemaRequest, response *resource.SchemaResponse) {
 	attributes := map[string]schema.Attribute{
-		"timeouts": timeouts.AttributesAll(ctx),
+		"timeouts": describedTimeouts(ctx),
 	}
 	for _, group := range []map[string]schema.Attribute{identityAttributes(), networkAttributes(), resourceAttributes(), contentAttributes(), computedAttributes()} {
 		for name, attribute := range group {
@@ -222,4 +222,14 @@ func cidr() validator.String {
 
 func ipv4() validator.String {
 	return validate.Text{Wants: "an IPv4 address", Check: checkIPv4}
+}
+
+// describedTimeouts are the library's, which describes each and not all of them.
+func describedTimeouts(ctx context.Context) schema.Attribute {
+	attribute := timeouts.AttributesAll(ctx)
+	if nested, ok := attribute.(schema.SingleNestedAttribute); ok {
+		nested.MarkdownDescription = "How long each operation may take, as `30m`."
+		return nested
+	}
+	return attribute
 }

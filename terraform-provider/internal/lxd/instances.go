@@ -4,8 +4,11 @@ package lxd
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
+	"strings"
+	"time"
 )
 
 // Device is one of an instance's devices: its keys and values, "type" among them.
@@ -108,10 +111,23 @@ func (c *Client) Instance(ctx context.Context, name string) (Instance, error) {
 	return instance, err
 }
 
-// CreateInstance makes an instance and does not start it.
+// CreateInstance makes an instance and does not start it. On a machine with much else to do the daemon gives up when its own
+// database takes more than ten seconds, takes back what it did, and says "context deadline exceeded": then it is asked again.
 func (c *Client) CreateInstance(ctx context.Context, instance NewInstance) error {
-	_, err := c.change(ctx, http.MethodPost, "/1.0/instances", nil, "", instance)
-	return err
+	for attempt := 1; ; attempt++ {
+		_, err := c.change(ctx, http.MethodPost, "/1.0/instances", nil, "", instance)
+		var refusal *Error
+		isBusy := errors.As(err, &refusal) && refusal.Code == http.StatusInternalServerError &&
+			strings.Contains(refusal.Message, context.DeadlineExceeded.Error())
+		if !isBusy || attempt == 4 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(attempt) * 2 * time.Second):
+		}
+	}
 }
 
 // UpdateInstance puts back an instance that Instance gave and that was changed. Where somebody else changed it meanwhile, the daemon refuses.
