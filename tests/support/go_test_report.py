@@ -14,7 +14,28 @@ import sys
 import time
 
 
+def print_failed() -> int:
+    """With --failed: a line for each package with the tests that failed in it, joined by "|". Ends with 1 if a package failed without one."""
+    packages: set[str] = set()
+    tests: dict[str, set[str]] = collections.defaultdict(set)
+    for line in sys.stdin:
+        if not line.startswith("{"):
+            continue
+        event = json.loads(line)
+        if event.get("Action") == "fail" and event.get("Package"):
+            packages.add(event["Package"])
+            if event.get("Test"):
+                tests[event["Package"]].add(event["Test"].split("/")[0])
+    if not packages or packages - set(tests):
+        return 1
+    for package in sorted(packages):
+        print(package, "|".join(sorted(tests[package])))
+    return 0
+
+
 def main() -> int:
+    if sys.argv[1:] == ["--failed"]:
+        return print_failed()
     start, run = time.monotonic(), ""
     results: dict[tuple[str, str, str], str] = {}
     seconds: dict[tuple[str, str, str], float] = {}

@@ -14,6 +14,10 @@ import roots
 
 from support import s3, tls
 
+pytest.register_assert_rewrite("homelab")
+# Said in the header, where it is so.
+collect_ignore = [] if os.environ.get("TERRAFORM") else ["test_homelab_with_terraform.py"]
+
 REPOSITORY_ROOT = roots.REPOSITORY_ROOT
 _NEEDED = ("RECOUP", "RESTIC", "MINIO", "TOFU", "RECOUP_TEST_INCUS_SOCKET", "RECOUP_TEST_INCUS_IMAGE", "RECOUP_TEST_INCUS_ADDRESS")
 

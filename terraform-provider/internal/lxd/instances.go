@@ -5,6 +5,7 @@ package lxd
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
@@ -112,7 +113,7 @@ func (c *Client) Instance(ctx context.Context, name string) (Instance, error) {
 }
 
 // CreateInstance makes an instance and does not start it. On a machine with much else to do the daemon gives up when its own
-// database takes more than ten seconds, takes back what it did, and says "context deadline exceeded": then it is asked again.
+// database takes more than ten seconds, and says "context deadline exceeded": where nothing is left of it, it is asked again.
 func (c *Client) CreateInstance(ctx context.Context, instance NewInstance) error {
 	for attempt := 1; ; attempt++ {
 		_, err := c.change(ctx, http.MethodPost, "/1.0/instances", nil, "", instance)
@@ -122,10 +123,11 @@ func (c *Client) CreateInstance(ctx context.Context, instance NewInstance) error
 		if !isBusy || attempt == 4 {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx, time.Duration(attempt)*2*time.Second) != nil {
 			return err
-		case <-time.After(time.Duration(attempt) * 2 * time.Second):
+		}
+		if _, looking := c.Instance(ctx, instance.Name); !errors.Is(looking, fs.ErrNotExist) {
+			return err
 		}
 	}
 }

@@ -22,13 +22,32 @@ type operation struct {
 
 const operationSuccess = 200
 
-// change makes a request that starts an operation, and waits for its end.
+// change makes a request that starts an operation, and waits for its end. While the daemon is at another operation on the
+// instance, begun by somebody else or by a request whose connection broke, it refuses: then it is asked again.
 func (c *Client) change(ctx context.Context, method, path string, query url.Values, etag string, body any) (operation, error) {
-	running, _, err := c.call(ctx, method, path, query, etag, body, nil)
-	if err != nil || running == "" {
-		return operation{}, err
+	for until := time.Now().Add(2 * time.Minute); ; {
+		running, _, err := c.call(ctx, method, path, query, etag, body, nil)
+		var refusal *Error
+		if errors.As(err, &refusal) && strings.Contains(refusal.Message, "Instance is busy running") && time.Now().Before(until) {
+			if pause(ctx, 2*time.Second) == nil {
+				continue
+			}
+		}
+		if err != nil || running == "" {
+			return operation{}, err
+		}
+		return c.wait(ctx, running, method+" "+path)
 	}
-	return c.wait(ctx, running, method+" "+path)
+}
+
+// pause ends early, with an error, when the context does.
+func pause(ctx context.Context, span time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(span):
+		return nil
+	}
 }
 
 // wait polls in long polls rather than in one endless request, so that a proxy in between that drops idle connections does no harm.

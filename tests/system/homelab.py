@@ -1,7 +1,8 @@
 """examples/terraform/homelab from nothing to a restored backup and back, with Terraform and with OpenTofu.
 
 The tests of this file follow one another on one lab, in the order that they stand in: the first apply costs most of the time, and a
-homelab is not made anew for each change either.
+homelab is not made anew for each change either. test_homelab_with_terraform.py and test_homelab_with_opentofu.py take them, so that pytest
+runs both labs beside each other and each in one process.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ import roots
 from support import s3
 from terraform import Terraform, leaks
 
-CLIS = [name for name in ("TERRAFORM", "TOFU") if os.environ.get(name)]
 #: third part of the addresses of each lab's network
 NETWORKS = {"TERRAFORM": 61, "TOFU": 62}
 SCHEDULE = "module.restic_lxc.recoup_schedule.this"
@@ -96,9 +96,10 @@ class Lab:
         assert self.guest.shell("stat -c '%a %U:%G' /etc/restic.env").strip() == "600 root:root"
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CLIS])
+@pytest.fixture(scope="module")
 def lab(request, provider, minio, tmp_path_factory):
-    with Lab(request.param, tmp_path_factory.mktemp(request.param.lower()), provider, minio) as made:
+    cli = request.module.CLI
+    with Lab(cli, tmp_path_factory.mktemp(cli.lower()), provider, minio) as made:
         made.terraform.run("init", "-no-color")
         yield made
 
