@@ -68,7 +68,12 @@ class Lab:
         if self.guest.info():
             self.guest.delete()
         incus.client("project", "delete", self.project)
-        incus.client("network", "delete", self.network)
+        incus.wait_for(self.removed_network, 60, f"network {self.network} to go")
+
+    def removed_network(self) -> bool:
+        """Incus looks at every bridge meanwhile, and fails if another lab's is just going."""
+        incus.client("network", "delete", self.network, code=None)
+        return self.network not in [line.split(",")[0] for line in incus.client("network", "list", "--format=csv").splitlines()]
 
     def environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "RESTIC_REPOSITORY": self.repository, "RESTIC_PASSWORD": self.password,
