@@ -9,6 +9,7 @@
 #include <random>
 #include <set>
 
+#include "operation_step.hpp"
 #include "test_data.hpp"
 #include "test_repository.hpp"
 #include "unique_directory.hpp"
@@ -95,7 +96,7 @@ TEST_P(backup_fault_test, at_every_operation) {
     expected = all_of(*open_repository(storage), made.snapshot.tree);
   }
   int failures = 0;
-  for (std::uint64_t nth = 1;; ++nth) {
+  for (std::uint64_t nth = 1;; nth += operation_step) {
     const auto storage = base_->copy();
     fault_plan plan;
     plan.faults.push_back({.kind = GetParam().kind, .nth = nth});
@@ -128,7 +129,7 @@ TEST_P(backup_fault_test, at_every_operation) {
 /// A program that catches the error and tries again with the repository it has open: what the failed backup left in
 /// memory must not pass for stored.
 TEST_P(backup_fault_test, and_the_same_repository_object_is_used_again) {
-  for (std::uint64_t nth = 1;; ++nth) {
+  for (std::uint64_t nth = 1;; nth += operation_step) {
     const auto storage = base_->copy();
     const auto faulty = std::make_shared<fault_backend>(storage);
     repository_options small;

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "copy_fixture.hpp"
+#include "operation_step.hpp"
 
 namespace recoup {
 namespace {
@@ -72,7 +73,7 @@ protected:
 
 TEST_P(copy_fault_test, at_every_operation_of_the_destination) {
   int failures = 0;
-  for (std::uint64_t nth = 1;; ++nth) {
+  for (std::uint64_t nth = 1;; nth += operation_step) {
     const auto to = base_->copy();
     fault_plan plan;
     plan.faults.push_back({.kind = GetParam().kind, .nth = nth});
@@ -96,7 +97,7 @@ TEST_P(copy_fault_test, at_every_operation_of_the_destination) {
 
 TEST_P(copy_fault_test, at_every_operation_of_the_source) {
   int failures = 0;
-  for (std::uint64_t nth = 1;; ++nth) {
+  for (std::uint64_t nth = 1;; nth += operation_step) {
     const auto to = base_->copy();
     fault_plan plan;
     plan.faults.push_back({.kind = GetParam().kind, .nth = nth});
@@ -121,7 +122,7 @@ TEST_P(copy_fault_test, at_every_operation_of_the_source) {
 
 /// A program that catches the error and tries again with the repositories it has open.
 TEST_P(copy_fault_test, and_the_same_objects_are_used_again) {
-  for (std::uint64_t nth = 1;; ++nth) {
+  for (std::uint64_t nth = 1;; nth += operation_step) {
     const auto to = base_->copy();
     const auto faulty = std::make_shared<fault_backend>(to);
     const auto source = open_repository(source_), destination = open_repository(faulty, small());

@@ -4,6 +4,7 @@
 
 #include <recoup/storage/fault.hpp>
 
+#include "operation_step.hpp"
 #include "prune_fixture.hpp"
 
 namespace recoup {
@@ -46,7 +47,7 @@ protected:
 
 TEST_P(prune_fault_test, at_every_operation) {
   int disturbed = 0;
-  for (std::uint64_t nth = 1;; ++nth) {
+  for (std::uint64_t nth = 1;; nth += operation_step) {
     const auto storage = base_->copy();
     fault_plan plan;
     plan.faults.push_back({.kind = GetParam(), .nth = nth});

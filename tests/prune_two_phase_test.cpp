@@ -11,6 +11,7 @@
 #include <recoup/repo/unindexed_packs.hpp>
 #include <recoup/storage/fault.hpp>
 
+#include "operation_step.hpp"
 #include "test_data.hpp"
 #include "two_phase_fixture.hpp"
 
@@ -221,7 +222,7 @@ TEST_F(prune_two_phase_test, a_backup_may_begin_and_end_at_any_operation) {
   ASSERT_GT(at_second, 15u);
   std::size_t incomplete = 0;
   for (std::uint64_t begin = 1; begin <= at_first; ++begin)
-    for (std::uint64_t end = 1; end <= at_second + 1; end += 3) {
+    for (std::uint64_t end = 1; end <= at_second + 1; end += 3 * operation_step) {
       SCOPED_TRACE("begins at operation " + std::to_string(begin) + ", ends at " + std::to_string(end));
       const auto storage = base_->copy();
       std::optional<slow_backup> backup;
@@ -255,7 +256,7 @@ class prune_two_phase_fault_test : public prune_two_phase_test, public testing::
 TEST_P(prune_two_phase_fault_test, at_every_operation) {
   int disturbed = 0;
   for (int prunes = 0; prunes < 3; ++prunes)
-    for (std::uint64_t nth = 1;; ++nth) {
+    for (std::uint64_t nth = 1;; nth += operation_step) {
       const auto storage = base_->copy();
       slow_backup backup(storage, 1, {0, 1, 2, 4, 5, 20});
       for (int i = 0; i < prunes; ++i) {

@@ -11,6 +11,7 @@
 
 #include <recoup/storage/fault.hpp>
 
+#include "operation_step.hpp"
 #include "test_repository.hpp"
 
 namespace recoup {
@@ -93,7 +94,7 @@ TEST_P(rewrite_fault_test, at_every_operation) {
     return trees;
   };
   int failures = 0;
-  for (std::uint64_t nth = 1;; ++nth) {
+  for (std::uint64_t nth = 1;; nth += operation_step) {
     const auto storage = base_->copy();
     fault_plan plan;
     plan.faults.push_back({.kind = kind, .nth = nth});

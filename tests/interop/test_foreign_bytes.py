@@ -12,6 +12,9 @@ from support.programs import Repository
 from support.refusals import LITTLE_MEMORY, READERS, TOLERABLE, read_everything
 from support.storage import place
 
+# Trees and bytes are the same wherever they lie.
+pytestmark = pytest.mark.storage_blind
+
 
 # ---- config and keys -------------------------------------------------------------------------------------------------
 

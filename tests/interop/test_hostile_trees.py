@@ -18,6 +18,9 @@ from support.refusals import read_everything
 from support.storage import place
 from support.trees import write
 
+# Trees and bytes are the same wherever they lie.
+pytestmark = pytest.mark.storage_blind
+
 
 @pytest.fixture
 def hostile(tmp_path, recoup):

@@ -12,6 +12,9 @@ from support.commands import backup, check_clean, explain
 from support.programs import Repository
 from support.trees import write
 
+# Trees and bytes are the same wherever they lie.
+pytestmark = pytest.mark.storage_blind
+
 SEED = int(os.environ.get("RECOUP_SEED", "1"))
 
 #: what both must count alike; the stored size depends on the compressor
