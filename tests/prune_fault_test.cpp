@@ -64,7 +64,7 @@ TEST_P(prune_fault_test, at_every_operation) {
     expect_whole_and_finish(storage);
     if (HasFailure()) return;
   }
-  EXPECT_GT(disturbed, 25);
+  EXPECT_GT(disturbed, static_cast<int>(25 / operation_step));
 }
 
 INSTANTIATE_TEST_SUITE_P(kinds, prune_fault_test,

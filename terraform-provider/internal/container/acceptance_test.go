@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -319,9 +320,10 @@ func TestAccContainerPower(t *testing.T) {
 }
 
 func TestAccContainerAddressMethods(t *testing.T) {
-	for _, method := range []string{"networkd", "dhcp-reservation", "both"} {
+	for number, method := range []string{"networkd", "dhcp-reservation", "both"} {
 		t.Run(method, func(t *testing.T) {
 			f := start(t)
+			first, second := strconv.Itoa(106+2*number), strconv.Itoa(107+2*number)
 			lines := func(last string) string {
 				return fmt.Sprintf("  network = %q\n  address = \"%s%s/24\"\n  address_method = %q", f.incus.Network, f.incus.Prefix, last, method)
 			}
@@ -332,9 +334,9 @@ func TestAccContainerAddressMethods(t *testing.T) {
 			resource.Test(t, resource.TestCase{
 				ProtoV6ProviderFactories: acctest.Factories,
 				Steps: []resource.TestStep{
-					{Config: f.config(lines("106")), Check: up("106")},
-					{Config: f.config(lines("107")), ConfigPlanChecks: inPlace(), Check: up("107")},
-					{PreConfig: func() { f.incus.Command(t, "restart", f.name) }, Config: f.config(lines("107")), Check: f.inside("", "true")},
+					{Config: f.config(lines(first)), Check: up(first)},
+					{Config: f.config(lines(second)), ConfigPlanChecks: inPlace(), Check: up(second)},
+					{PreConfig: func() { f.incus.Command(t, "restart", f.name) }, Config: f.config(lines(second)), Check: f.inside("", "true")},
 					{Config: f.config(fmt.Sprintf("  network = %q", f.incus.Network)), ConfigPlanChecks: inPlace(),
 						Check: f.inside("no", "sh", "-c", "test -e /etc/systemd/network/05-recoup-eth0.network || echo no")},
 				},

@@ -26,18 +26,21 @@ const operationSuccess = 200
 // instance, begun by somebody else or by a request whose connection broke, it refuses: then it is asked again.
 func (c *Client) change(ctx context.Context, method, path string, query url.Values, etag string, body any) (operation, error) {
 	for until := time.Now().Add(2 * time.Minute); ; {
-		running, _, err := c.call(ctx, method, path, query, etag, body, nil)
+		state, err := c.changeOnce(ctx, method, path, query, etag, body)
 		var refusal *Error
-		if errors.As(err, &refusal) && strings.Contains(refusal.Message, "Instance is busy running") && time.Now().Before(until) {
-			if pause(ctx, 2*time.Second) == nil {
-				continue
-			}
+		isBusy := errors.As(err, &refusal) && strings.Contains(refusal.Message, "Instance is busy running")
+		if !isBusy || time.Now().After(until) || pause(ctx, 2*time.Second) != nil {
+			return state, err
 		}
-		if err != nil || running == "" {
-			return operation{}, err
-		}
-		return c.wait(ctx, running, method+" "+path)
 	}
+}
+
+func (c *Client) changeOnce(ctx context.Context, method, path string, query url.Values, etag string, body any) (operation, error) {
+	running, _, err := c.call(ctx, method, path, query, etag, body, nil)
+	if err != nil || running == "" {
+		return operation{}, err
+	}
+	return c.wait(ctx, running, method+" "+path)
 }
 
 // pause ends early, with an error, when the context does.
