@@ -217,7 +217,7 @@ def test_the_second_at_the_same_time_says_who_runs(schedule):
         second = plan.run(code=LOCKED)
         assert f"PID {first.pid} since" in second.errors, second
         first.kill(signal.SIGTERM)
-        first.finish(code=INTERRUPTED)
+        first.finish(code=[INTERRUPTED, -signal.SIGTERM])  # the command that it runs may be told of it first
     plan.definition["commands_before"] = []
     plan.run()
 
