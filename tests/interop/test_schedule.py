@@ -227,7 +227,7 @@ def test_a_stop_stops_the_command_too_and_runs_those_afterwards(schedule, tmp_pa
     with plan.start() as run:
         wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip(), what="the command")
         os.kill(run.pid, signal.SIGTERM)
-        run.finish(code=INTERRUPTED)
+        run.finish(code=[INTERRUPTED, -signal.SIGTERM])
     assert not os.path.exists(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
     assert (tmp_path / "after").exists() and not repo.ids("snapshots")
 
