@@ -7,7 +7,6 @@
 #include <random>
 #include <set>
 
-#include "operation_step.hpp"
 #include "test_repository.hpp"
 #include "unique_directory.hpp"
 
@@ -94,7 +93,7 @@ TEST_P(backup_also_test, all_get_the_same) {
 TEST_P(backup_also_test, one_fails_at_every_operation) {
   for (const std::size_t failing : {0, 1}) {
     int went_on = 0;
-    for (std::uint64_t nth = 1;; nth += operation_step) {
+    for (std::uint64_t nth = 1;; ++nth) {
       std::array<std::shared_ptr<memory_backend>, 2> copies{storage_[0]->copy(), storage_[1]->copy()};
       fault_plan plan;
       plan.faults.push_back({.kind = fault_kind::cut_off, .nth = nth});
