@@ -18,17 +18,17 @@
 # debootstrap from the mirror that this machine uses. Two minutes on a new machine, then half a second.
 set -euo pipefail
 . "$(dirname "$0")/private-apt.sh"
-cache=${RECOUP_TEST_CACHE:-$HOME/.cache/recoup-test}
+script=tools/incus.sh
+daemon=/usr/libexec/incus/incusd
+client=incus
+admin=(incus admin)
+home=/var/lib/recoup-test-incus
 subnet=${RECOUP_TEST_INCUS_SUBNET:-10.99.0.0/24}
-https=${RECOUP_TEST_INCUS_HTTPS:-127.0.0.1:18443}
 network=recoup0
-image=recoup-test-debian
-incusd=/usr/libexec/incus/incusd
-export INCUS_DIR=/var/lib/recoup-test-incus INCUS_CONF=/var/lib/recoup-test-incus/client
-prefix=${subnet%.*}
-
-say() { echo "tools/incus.sh: $*" >&2; }
-refuse() { say "$*"; exit 1; }
+lock=/run/lock/recoup-test-incus
+https=${RECOUP_TEST_INCUS_HTTPS:-127.0.0.1:18443}
+export INCUS_DIR=$home INCUS_CONF=$home/client
+. "$(dirname "$0")/container-daemon.sh"
 
 # Why Incus cannot run here at all; silent where it can.
 impossible() {
@@ -36,7 +36,7 @@ impossible() {
   command -v apt-get >/dev/null || { echo "knows Debian only"; return; }
   [ -e /proc/self/ns/user ] || { echo "this kernel has no user namespaces"; return; }
   [ -d /sys/fs/cgroup ] && [ -w /proc/sys/net/ipv4/ip_forward ] || { echo "cgroups or network settings are not writable: inside a container?"; return; }
-  [ -x "$incusd" ] || [ -n "$(private_apt_mirror)" ] || { apt-get update -qq >&2 && [ -n "$(private_apt_mirror)" ]; } ||
+  [ -x "$daemon" ] || [ -n "$(private_apt_mirror)" ] || { apt-get update -qq >&2 && [ -n "$(private_apt_mirror)" ]; } ||
     echo "apt knows no Debian mirror to take Incus from"
 }
 
@@ -94,54 +94,8 @@ build_image() {
   rm -rf "$work"
 }
 
-answers() { [ -S "$INCUS_DIR/unix.socket" ] && timeout 10 incus query /1.0 >/dev/null 2>&1; }
-
-start_daemon() {
-  local tries
-  # The ids that root may give to the containers' users.
-  grep -q '^root:' /etc/subuid 2>/dev/null || echo root:1000000:1000000000 >>/etc/subuid
-  grep -q '^root:' /etc/subgid 2>/dev/null || echo root:1000000:1000000000 >>/etc/subgid
-  mkdir -p -m 711 "$INCUS_DIR"
-  mkdir -p -m 700 "$INCUS_CONF"
-  # Without descriptors of this script's: a caller that reads our output would wait for the daemon's end.
-  setsid "$incusd" --group root --logfile "$INCUS_DIR/recoup.log" </dev/null >"$INCUS_DIR/recoup.output" 2>&1 9>&- &
-  echo $! >"$INCUS_DIR/recoup.pid"
-  for tries in $(seq 60); do
-    ! answers || return 0
-    kill -0 "$(cat "$INCUS_DIR/recoup.pid")" 2>/dev/null || break
-    sleep 0.5
-  done
-  tail -n 20 "$INCUS_DIR/recoup.log" "$INCUS_DIR/recoup.output" >&2 || true
-  refuse "incusd does not answer on $INCUS_DIR/unix.socket; its log is above"
-}
-
-# Not twice: changing the profile, even to the same, is refused while a container that has it is coming or going.
-configure() {
-  incus profile device get default eth0 network >/dev/null 2>&1 || incus admin init --preseed >&2 <<PRESEED
-config:
-  core.https_address: $https
-storage_pools:
-- name: default
-  driver: dir
-networks:
-- name: $network
-  type: bridge
-  config:
-    ipv4.address: $prefix.1/24
-    ipv4.dhcp.ranges: $prefix.200-$prefix.250
-    ipv4.nat: "false"
-    ipv6.address: none
-    # This machine's packet filter stays as it is.
-    ipv4.firewall: "false"
-    ipv6.firewall: "false"
-profiles:
-- name: default
-  devices:
-    root: {type: disk, path: /, pool: default}
-    eth0: {type: nic, name: eth0, network: $network}
-PRESEED
-  incus image info "$image" >/dev/null 2>&1 ||
-    incus image import "$cache/incus-image/metadata.tar.gz" "$cache/incus-image/rootfs.tar.gz" --alias "$image" >&2
+# The certificate of a client that it trusts, for the interface over TLS.
+trust_client() {
   if [ ! -e "$INCUS_CONF/tests.crt" ]; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=recoup-tests \
       -keyout "$INCUS_CONF/tests.key" -out "$INCUS_CONF/tests.new" 2>/dev/null
@@ -151,49 +105,18 @@ PRESEED
     incus config trust add-certificate "$INCUS_CONF/tests.crt" --name recoup-tests >&2
 }
 
-stop() {
-  local pid tries
-  if answers; then
-    incus list --format csv --columns n | xargs -r incus delete --force >&2 || true
-    incus profile device remove default eth0 >/dev/null 2>&1 || true
-    incus network delete "$network" >&2 || true
-    incus admin shutdown --timeout 60 >&2 || true
-  fi
-  pid=$(cat "$INCUS_DIR/recoup.pid" 2>/dev/null || true)
-  if [ -n "$pid" ] && [ "$(readlink "/proc/$pid/exe")" = "$incusd" ]; then
-    kill "$pid" 2>/dev/null || true
-    for tries in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.25; done
-    kill -9 "$pid" 2>/dev/null || true
-  fi
-  rm -f "$INCUS_DIR/recoup.pid"
-  # What the daemon leaves mounted would keep the cache from being removed.
-  awk -v dir="$INCUS_DIR/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l || true
-}
-
-mkdir -p "$cache"
-exec 9>/run/lock/recoup-test-incus
-flock 9
-case ${1:-} in
-  --stop) stop; exit ;;
-  --possible)
-    reason=$(impossible)
-    [ -z "$reason" ] || refuse "$reason"
-    exit ;;
-  '') ;;
-  *) refuse "usage: tools/incus.sh [--possible|--stop]" ;;
-esac
-reason=$(impossible)
-[ -z "$reason" ] || refuse "$reason"
+begin "$@"
 packages
 build_image
 answers || start_daemon
-configure
+configure_daemon "core.https_address: '$https'"
+trust_client
 
 print() { printf 'RECOUP_TEST_INCUS_%s=%q\n' "$1" "$2"; }
 print SOCKET "$INCUS_DIR/unix.socket"
 print IMAGE "$image"
 print NETWORK "$network"
-print ADDRESS "$prefix.1"
+print ADDRESS "${subnet%.*}.1"
 print SUBNET "$subnet"
 print URL "https://$https"
 print CERTIFICATE "$INCUS_CONF/tests.crt"

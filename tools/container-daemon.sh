@@ -1,0 +1,99 @@
+# Sourced by incus.sh and lxd.sh: starting, configuring and ending a container daemon of the tests' own. The two programs have
+# the same commands under different names. Whoever sources this has private-apt.sh sourced before, and sets
+#   script     its own name, for messages
+#   daemon     the program that serves, with its path or found on the PATH
+#   client     the program that asks it
+#   admin      the words before init and shutdown, an array: (incus admin) or (lxd)
+#   home       its directory: state, socket, logs; outside of /root, where the containers' users could not reach it
+#   subnet, network   the bridge's addresses, and its name
+#   lock       a file that runs of the script take turns by
+cache=${RECOUP_TEST_CACHE:-$HOME/.cache/recoup-test}
+image=recoup-test-debian
+
+say() { echo "$script: $*" >&2; }
+refuse() { say "$*"; exit 1; }
+
+answers() { [ -S "$home/unix.socket" ] && timeout 10 "$client" query /1.0 >/dev/null 2>&1; }
+
+start_daemon() {
+  local tries
+  # The ids that root may give to the containers' users.
+  grep -q '^root:' /etc/subuid 2>/dev/null || echo root:1000000:1000000000 >>/etc/subuid
+  grep -q '^root:' /etc/subgid 2>/dev/null || echo root:1000000:1000000000 >>/etc/subgid
+  mkdir -p -m 711 "$home"
+  mkdir -p -m 700 "$home/client"
+  # Without descriptors of this script's: a caller that reads our output would wait for the daemon's end.
+  setsid "$daemon" --group root --logfile "$home/recoup.log" </dev/null >"$home/recoup.output" 2>&1 9>&- &
+  echo $! >"$home/recoup.pid"
+  for tries in $(seq 60); do
+    ! answers || return 0
+    kill -0 "$(cat "$home/recoup.pid")" 2>/dev/null || break
+    sleep 0.5
+  done
+  tail -n 20 "$home/recoup.log" "$home/recoup.output" >&2 || true
+  refuse "$daemon does not answer on $home/unix.socket; its log is above"
+}
+
+# configure_daemon [SETTING]: one of the server's own, as YAML. Not twice: changing the profile, even to the same, is refused while a
+# container that has it is coming or going.
+configure_daemon() {
+  "$client" profile device get default eth0 network >/dev/null 2>&1 || "${admin[@]}" init --preseed >&2 <<PRESEED
+config: {${1:-}}
+storage_pools:
+- name: default
+  driver: dir
+networks:
+- name: $network
+  type: bridge
+  config:
+    ipv4.address: ${subnet%.*}.1/24
+    ipv4.dhcp.ranges: ${subnet%.*}.200-${subnet%.*}.250
+    ipv4.nat: "false"
+    ipv6.address: none
+    # This machine's packet filter stays as it is.
+    ipv4.firewall: "false"
+    ipv6.firewall: "false"
+profiles:
+- name: default
+  devices:
+    root: {type: disk, path: /, pool: default}
+    eth0: {type: nic, name: eth0, network: $network}
+PRESEED
+  "$client" image info "$image" >/dev/null 2>&1 ||
+    "$client" image import "$cache/incus-image/metadata.tar.gz" "$cache/incus-image/rootfs.tar.gz" --alias "$image" >&2
+}
+
+stop_daemon() {
+  local pid tries
+  if answers; then
+    "$client" list --format csv --columns n | xargs -r "$client" delete --force >&2 || true
+    "$client" profile device remove default eth0 >/dev/null 2>&1 || true
+    "$client" network delete "$network" >&2 || true
+    "${admin[@]}" shutdown --timeout 60 >&2 || true
+  fi
+  pid=$(cat "$home/recoup.pid" 2>/dev/null || true)
+  if [ -n "$pid" ] && [ "$(basename "$(readlink "/proc/$pid/exe")")" = "$(basename "$daemon")" ]; then
+    kill "$pid" 2>/dev/null || true
+    for tries in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.25; done
+    kill -9 "$pid" 2>/dev/null || true
+  fi
+  rm -f "$home/recoup.pid"
+  # What the daemon leaves mounted would keep the cache from being removed.
+  awk -v dir="$home/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l || true
+}
+
+# begin ARGUMENTS-OF-THE-SCRIPT: returns where the daemon is to be started. `impossible` prints why it cannot run here.
+begin() {
+  local reason
+  mkdir -p "$cache"
+  exec 9>"$lock"
+  flock 9
+  case ${1:-} in
+    --stop) stop_daemon; exit ;;
+    --possible | '')
+      reason=$(impossible)
+      [ -z "$reason" ] || refuse "$reason"
+      [ -z "${1:-}" ] || exit 0 ;;
+    *) refuse "usage: $script [--possible|--stop]" ;;
+  esac
+}
