@@ -18,6 +18,17 @@ import (
 	"github.com/recoup/terraform-provider-recoup/internal/validate"
 )
 
+// Repository is what every data source about a repository is configured with: which one, what opens it, and which of its
+// snapshots count. It is embedded in their models.
+type Repository struct {
+	Location        types.String `tfsdk:"location"`
+	PasswordFile    types.String `tfsdk:"password_file"`
+	PasswordCommand types.String `tfsdk:"password_command"`
+	Hosts           []string     `tfsdk:"hosts"`
+	Tags            []string     `tfsdk:"tags"`
+	Paths           []string     `tfsdk:"paths"`
+}
+
 // Places says where the engine's parameters come from.
 var Places = diagnosis.Places{
 	"repository": path.Root("location"), "repository.location": path.Root("location"), "bucket": path.Root("location"),
@@ -26,7 +37,7 @@ var Places = diagnosis.Places{
 	"filter.tags": path.Root("tags"), "filter.paths": path.Root("paths"), "paths": path.Root("below"), "mode": path.Root("mode"),
 }
 
-// With adds the attributes that name a repository to those of a data source.
+// With adds the attributes of Repository to those of a data source.
 func With(attributes map[string]schema.Attribute) map[string]schema.Attribute {
 	attributes["location"] = schema.StringAttribute{Required: true, MarkdownDescription: "Where the repository is, as " +
 		"`s3:http://10.20.0.103:9000/restic-backups`.",
@@ -39,11 +50,6 @@ func With(attributes map[string]schema.Attribute) map[string]schema.Attribute {
 	attributes["password_command"] = schema.StringAttribute{Optional: true,
 		MarkdownDescription: "Command that prints the password on the machine that runs Terraform, run without a shell.",
 		Validators:          []validator.String{stringvalidator.LengthAtLeast(1)}}
-	return attributes
-}
-
-// WithFilter adds the attributes that choose snapshots.
-func WithFilter(attributes map[string]schema.Attribute) map[string]schema.Attribute {
 	for name, description := range map[string]string{
 		"hosts": "Only snapshots of these hosts.",
 		"tags": "Only snapshots with one of these tags; several tags that a snapshot must all have are written with commas: " +
@@ -55,13 +61,13 @@ func WithFilter(attributes map[string]schema.Attribute) map[string]schema.Attrib
 	return attributes
 }
 
-// Parameters gives "s3" and "repository" of docs/engine.md. It is nil where there is an error.
-func Parameters(data *providerdata.Data, location, file, command types.String, diags *diag.Diagnostics) map[string]any {
-	where := location.ValueString()
+// Parameters gives "s3", "repository" and "filter" of docs/engine.md. It is nil where there is an error.
+func (r Repository) Parameters(data *providerdata.Data, diags *diag.Diagnostics) map[string]any {
+	where := r.Location.ValueString()
 	if validate.IsOnS3(where) && !CheckKnown(data, diags) {
 		return nil
 	}
-	source := password.From(types.StringNull(), file, command)
+	source := password.From(types.StringNull(), r.PasswordFile, r.PasswordCommand)
 	if source.IsZero() {
 		source.Text = data.Settings.RepositoryPasswords[where]
 	}
@@ -71,7 +77,13 @@ func Parameters(data *providerdata.Data, location, file, command types.String, d
 			"provider's repository_passwords = { %q = … } from an ephemeral value.", where, where))
 		return nil
 	}
-	return map[string]any{"s3": data.Settings.S3, "repository": source.Parameters(map[string]any{"location": where})}
+	filter := map[string]any{}
+	for name, values := range map[string][]string{"hosts": r.Hosts, "tags": r.Tags, "paths": r.Paths} {
+		if len(values) > 0 {
+			filter[name] = values
+		}
+	}
+	return map[string]any{"s3": data.Settings.S3, "repository": source.Parameters(map[string]any{"location": where}), "filter": filter}
 }
 
 // CheckKnown refuses to ask a server that is not known yet.
@@ -83,15 +95,4 @@ func CheckKnown(data *providerdata.Data, diags *diag.Diagnostics) bool {
 		"Give this data source a depends_on of it: "+
 		"then it is read after that was made, not while planning.")
 	return false
-}
-
-// Filter gives the parameter "filter".
-func Filter(hosts, tags, paths []string) map[string]any {
-	filter := map[string]any{}
-	for name, values := range map[string][]string{"hosts": hosts, "tags": tags, "paths": paths} {
-		if len(values) > 0 {
-			filter[name] = values
-		}
-	}
-	return filter
 }

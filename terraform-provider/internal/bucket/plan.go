@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
+	"github.com/recoup/terraform-provider-recoup/internal/validate"
 )
 
 func isNotEmpty(err error) bool { return engine.HasCode(err, "not_empty") }
@@ -24,12 +25,7 @@ func (r *bucketResource) ValidateConfig(ctx context.Context, request resource.Va
 	if diags.HasError() {
 		return
 	}
-	if config.ForceDestroy.ValueBool() && !config.DeletionProtection.IsUnknown() &&
-		(config.DeletionProtection.IsNull() || config.DeletionProtection.ValueBool()) {
-		diags.AddAttributeError(path.Root("force_destroy"), "Invalid Attribute Combination",
-			"force_destroy does nothing while deletion_protection is true, which is its default. Set deletion_protection = "+
-				"false beside it, or remove it.")
-	}
+	validate.ForceDestroy(config.ForceDestroy, config.DeletionProtection, diags)
 	r.validateObjectLock(ctx, config, response)
 	if config.LifecycleRules.IsNull() || config.LifecycleRules.IsUnknown() {
 		return

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+
+	"github.com/recoup/terraform-provider-recoup/internal/privatestate"
 )
 
 const (
@@ -21,34 +23,17 @@ type seenParts struct {
 	Policy    *string         `json:"policy,omitempty"`
 }
 
-// privateState is what requests and responses have as their Private.
-type privateState interface {
-	GetKey(ctx context.Context, key string) ([]byte, diag.Diagnostics)
-}
-
-type writablePrivateState interface {
-	SetKey(ctx context.Context, key string, value []byte) diag.Diagnostics
-}
-
-func readSeen(ctx context.Context, from privateState, diags *diag.Diagnostics) seenParts {
+func readSeen(ctx context.Context, from privatestate.Reader, diags *diag.Diagnostics) seenParts {
 	var seen seenParts
-	text, problems := from.GetKey(ctx, seenKey)
-	diags.Append(problems...)
-	if len(text) > 0 {
-		if err := json.Unmarshal(text, &seen); err != nil {
-			return seenParts{} // drift is then seen where there may be none, and mended by the next apply
-		}
+	if err := privatestate.Load(ctx, from, seenKey, &seen, diags); err != nil {
+		return seenParts{} // drift is then seen where there may be none, and mended by the next apply
 	}
 	return seen
 }
 
-func writeSeen(ctx context.Context, to writablePrivateState, found described, diags *diag.Diagnostics) {
-	text, err := json.Marshal(seenParts{Lifecycle: found.Lifecycle, Policy: found.Policy})
-	if err != nil {
-		diags.AddError("Unable to Store Private State", err.Error())
-		return
-	}
-	diags.Append(to.SetKey(ctx, seenKey, text)...)
+func writeSeen(ctx context.Context, to privatestate.Writer, found described, diags *diag.Diagnostics) {
+	seen := seenParts{Lifecycle: found.Lifecycle, Policy: found.Policy}
+	privatestate.Save(ctx, to, seenKey, seen, "Unable to Store Private State", diags)
 }
 
 func isNull(document []byte) bool {

@@ -34,5 +34,5 @@ func Open(ctx context.Context, address string, from settings.Settings) (Guest, e
 	case KindProxmox:
 		return openProxmox(ctx, parsed, from)
 	}
-	return nil, fmt.Errorf("guests of kind %q are not implemented", parsed.Kind)
+	return nil, fmt.Errorf("the address %q was read as one of kind %q, which nothing opens: this is a mistake in the provider, please report it", address, parsed.Kind)
 }

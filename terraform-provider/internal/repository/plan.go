@@ -8,6 +8,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/recoup/terraform-provider-recoup/internal/validate"
 )
 
 // ValidateConfig judges attributes against each other.
@@ -18,12 +20,7 @@ func (r *repositoryResource) ValidateConfig(ctx context.Context, request resourc
 	if diags.HasError() {
 		return
 	}
-	if config.ForceDestroy.ValueBool() && !config.DeletionProtection.IsUnknown() &&
-		(config.DeletionProtection.IsNull() || config.DeletionProtection.ValueBool()) {
-		diags.AddAttributeError(path.Root("force_destroy"), "Invalid Attribute Combination",
-			"force_destroy does nothing while deletion_protection is true, which is its default. Set deletion_protection = "+
-				"false beside it, or remove it.")
-	}
+	validate.ForceDestroy(config.ForceDestroy, config.DeletionProtection, diags)
 }
 
 // ModifyPlan decides which computed attributes an update changes, and says before a destroy what it leaves.

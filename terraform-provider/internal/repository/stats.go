@@ -25,12 +25,7 @@ var _ datasource.DataSourceWithConfigure = (*statsSource)(nil)
 func NewStats() datasource.DataSource { return &statsSource{} }
 
 type statsModel struct {
-	Location         types.String  `tfsdk:"location"`
-	PasswordFile     types.String  `tfsdk:"password_file"`
-	PasswordCommand  types.String  `tfsdk:"password_command"`
-	Hosts            []string      `tfsdk:"hosts"`
-	Tags             []string      `tfsdk:"tags"`
-	Paths            []string      `tfsdk:"paths"`
+	access.Repository
 	Mode             types.String  `tfsdk:"mode"`
 	TotalSize        types.Int64   `tfsdk:"total_size"`
 	UncompressedSize types.Int64   `tfsdk:"total_uncompressed_size"`
@@ -51,7 +46,7 @@ func (s *statsSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 	response.Schema = schema.Schema{
 		MarkdownDescription: "How large a repository, or what some of its snapshots restore to, is. What a mode does not " +
 			"count is null.",
-		Attributes: access.With(access.WithFilter(map[string]schema.Attribute{
+		Attributes: access.With(map[string]schema.Attribute{
 			"mode": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "`restore-size` (default): what the snapshots restore to; `raw-data`: what is stored for " +
 					"them; `files-by-contents`: files " +
@@ -61,7 +56,7 @@ func (s *statsSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 			"compression_ratio": schema.Float64Attribute{Computed: true, MarkdownDescription: "Bytes before compression for " +
 				"each byte stored, of `raw-data`."},
 			"total_file_count": number("Files."), "total_blob_count": number("Pieces."), "snapshots_count": number("Snapshots that were counted."),
-		})),
+		}),
 	}
 }
 
@@ -76,11 +71,10 @@ func (s *statsSource) Read(ctx context.Context, request datasource.ReadRequest, 
 	if diags.HasError() {
 		return
 	}
-	parameters := access.Parameters(s.data, model.Location, model.PasswordFile, model.PasswordCommand, diags)
+	parameters := model.Parameters(s.data, diags)
 	if parameters == nil {
 		return
 	}
-	parameters["filter"] = access.Filter(model.Hosts, model.Tags, model.Paths)
 	parameters["mode"] = "restore-size"
 	if mode := model.Mode.ValueString(); mode != "" {
 		parameters["mode"] = mode

@@ -8,11 +8,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"fmt"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"golang.org/x/crypto/scrypt"
+
+	"github.com/recoup/terraform-provider-recoup/internal/privatestate"
 )
 
 const recordKey = "written"
@@ -106,35 +107,16 @@ func plainHash(file renderedFile) []byte {
 	return hash[:]
 }
 
-// privateReader and privateWriter are the framework's private state, whose type cannot be named outside it.
-type privateReader interface {
-	GetKey(ctx context.Context, key string) ([]byte, diag.Diagnostics)
-}
-
-type privateWriter interface {
-	SetKey(ctx context.Context, key string, value []byte) diag.Diagnostics
-}
-
 // loadRecord gives an empty record where there is none.
-func loadRecord(ctx context.Context, private privateReader, diags *diag.Diagnostics) record {
+func loadRecord(ctx context.Context, private privatestate.Reader, diags *diag.Diagnostics) record {
 	var written record
-	encoded, problems := private.GetKey(ctx, recordKey)
-	diags.Append(problems...)
-	if len(encoded) == 0 {
-		return written
-	}
-	if err := json.Unmarshal(encoded, &written); err != nil {
+	if err := privatestate.Load(ctx, private, recordKey, &written, diags); err != nil {
 		diags.AddError("Unable to Read Schedule", fmt.Sprintf("What the state remembers of the written files cannot be read: %v. "+
 			"Remove the schedule from the state (terraform state rm) and import it.", err))
 	}
 	return written
 }
 
-func saveRecord(ctx context.Context, private privateWriter, written record, diags *diag.Diagnostics) {
-	encoded, err := json.Marshal(written)
-	if err != nil {
-		diags.AddError("Unable to Save Schedule", err.Error())
-		return
-	}
-	diags.Append(private.SetKey(ctx, recordKey, encoded)...)
+func saveRecord(ctx context.Context, private privatestate.Writer, written record, diags *diag.Diagnostics) {
+	privatestate.Save(ctx, private, recordKey, written, "Unable to Save Schedule", diags)
 }

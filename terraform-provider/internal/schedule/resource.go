@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 
 	"github.com/recoup/terraform-provider-recoup/internal/guest"
+	"github.com/recoup/terraform-provider-recoup/internal/privatestate"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
 )
 
@@ -275,7 +276,7 @@ func (w *work) install(ctx context.Context, summary string, diags *diag.Diagnost
 }
 
 // save writes the plan, with what is known only now, as the state.
-func (w *work) save(ctx context.Context, plan tfsdk.Plan, state *tfsdk.State, private privateWriter, diags *diag.Diagnostics) {
+func (w *work) save(ctx context.Context, plan tfsdk.Plan, state *tfsdk.State, private privatestate.Writer, diags *diag.Diagnostics) {
 	state.Raw = plan.Raw
 	w.declared.setComputed(ctx, state, diags)
 	diags.Append(state.SetAttribute(ctx, path.Root("on_calendar"), w.made.OnCalendar)...)

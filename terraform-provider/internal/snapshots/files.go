@@ -28,20 +28,15 @@ func NewFiles() datasource.DataSource { return &filesSource{} }
 const defaultLimit = 1000
 
 type filesModel struct {
-	Location        types.String `tfsdk:"location"`
-	PasswordFile    types.String `tfsdk:"password_file"`
-	PasswordCommand types.String `tfsdk:"password_command"`
-	Hosts           []string     `tfsdk:"hosts"`
-	Tags            []string     `tfsdk:"tags"`
-	Paths           []string     `tfsdk:"paths"`
-	Snapshot        types.String `tfsdk:"snapshot"`
-	Below           []string     `tfsdk:"below"`
-	Recursive       types.Bool   `tfsdk:"recursive"`
-	Limit           types.Int64  `tfsdk:"limit"`
-	SnapshotID      types.String `tfsdk:"snapshot_id"`
-	SnapshotTime    types.String `tfsdk:"snapshot_time"`
-	Truncated       types.Bool   `tfsdk:"truncated"`
-	Files           []fileModel  `tfsdk:"files"`
+	access.Repository
+	Snapshot     types.String `tfsdk:"snapshot"`
+	Below        []string     `tfsdk:"below"`
+	Recursive    types.Bool   `tfsdk:"recursive"`
+	Limit        types.Int64  `tfsdk:"limit"`
+	SnapshotID   types.String `tfsdk:"snapshot_id"`
+	SnapshotTime types.String `tfsdk:"snapshot_time"`
+	Truncated    types.Bool   `tfsdk:"truncated"`
+	Files        []fileModel  `tfsdk:"files"`
 }
 
 type fileModel struct {
@@ -67,7 +62,7 @@ func (s *filesSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 	}
 	response.Schema = schema.Schema{
 		MarkdownDescription: "What is in a snapshot: names and metadata, no contents.",
-		Attributes: access.With(access.WithFilter(map[string]schema.Attribute{
+		Attributes: access.With(map[string]schema.Attribute{
 			"snapshot": schema.StringAttribute{Optional: true, MarkdownDescription: "ID of the snapshot, or `latest` " +
 				"(default): the newest one that `hosts`, `tags` and `paths` leave."},
 			"below": schema.ListAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Only these files and directories, and what is in them, by their absolute paths."},
@@ -87,7 +82,7 @@ func (s *filesSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp
 					"permissions": text("As `ls -l` shows " +
 						"them."), "uid": number("Owner."), "gid": number("Group."), "modified": text("RFC 3339."),
 				}}},
-		})),
+		}),
 	}
 }
 
@@ -102,11 +97,10 @@ func (s *filesSource) Read(ctx context.Context, request datasource.ReadRequest, 
 	if diags.HasError() {
 		return
 	}
-	parameters := access.Parameters(s.data, model.Location, model.PasswordFile, model.PasswordCommand, diags)
+	parameters := model.Parameters(s.data, diags)
 	if parameters == nil {
 		return
 	}
-	parameters["filter"] = access.Filter(model.Hosts, model.Tags, model.Paths)
 	parameters["snapshot"] = "latest"
 	if chosen := model.Snapshot.ValueString(); chosen != "" {
 		parameters["snapshot"] = chosen

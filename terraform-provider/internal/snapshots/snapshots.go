@@ -25,14 +25,9 @@ var _ datasource.DataSourceWithConfigure = (*snapshotsSource)(nil)
 func NewSnapshots() datasource.DataSource { return &snapshotsSource{} }
 
 type snapshotsModel struct {
-	Location        types.String    `tfsdk:"location"`
-	PasswordFile    types.String    `tfsdk:"password_file"`
-	PasswordCommand types.String    `tfsdk:"password_command"`
-	Hosts           []string        `tfsdk:"hosts"`
-	Tags            []string        `tfsdk:"tags"`
-	Paths           []string        `tfsdk:"paths"`
-	Latest          types.Int64     `tfsdk:"latest"`
-	Snapshots       []snapshotModel `tfsdk:"snapshots"`
+	access.Repository
+	Latest    types.Int64     `tfsdk:"latest"`
+	Snapshots []snapshotModel `tfsdk:"snapshots"`
 }
 
 type snapshotModel struct {
@@ -69,13 +64,13 @@ func (s *snapshotsSource) Schema(_ context.Context, _ datasource.SchemaRequest, 
 	response.Schema = schema.Schema{
 		MarkdownDescription: "The snapshots in a repository, the oldest first. Without a repository, or where the password " +
 			"does not open it, this is an error.",
-		Attributes: access.With(access.WithFilter(map[string]schema.Attribute{
+		Attributes: access.With(map[string]schema.Attribute{
 			"latest": schema.Int64Attribute{Optional: true, MarkdownDescription: "Only so many of the newest snapshots of " +
 				"each host and set of paths.",
 				Validators: []validator.Int64{int64validator.AtLeast(1)}},
 			"snapshots": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "The snapshots.",
 				NestedObject: schema.NestedAttributeObject{Attributes: snapshotAttributes()}},
-		})),
+		}),
 	}
 }
 
@@ -90,11 +85,10 @@ func (s *snapshotsSource) Read(ctx context.Context, request datasource.ReadReque
 	if diags.HasError() {
 		return
 	}
-	parameters := access.Parameters(s.data, model.Location, model.PasswordFile, model.PasswordCommand, diags)
+	parameters := model.Parameters(s.data, diags)
 	if parameters == nil {
 		return
 	}
-	parameters["filter"] = access.Filter(model.Hosts, model.Tags, model.Paths)
 	if !model.Latest.IsNull() {
 		parameters["latest"] = model.Latest.ValueInt64()
 	}
