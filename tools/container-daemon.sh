@@ -15,11 +15,24 @@ refuse() { say "$*"; exit 1; }
 
 answers() { [ -S "$home/unix.socket" ] && timeout 10 "$client" query /1.0 >/dev/null 2>&1; }
 
+# The ids that root may give to the containers' users: one range. The daemons map every range of root's to the containers'
+# id 0, and Debian's package of LXD gives root its own user's range beside the one that root has: with both, no container of
+# a daemon that starts from then on can be started.
+one_range_of_ids() {
+  local file
+  for file in /etc/subuid /etc/subgid; do
+    grep -q '^root:' "$file" 2>/dev/null || echo root:1000000:1000000000 >>"$file"
+    [ "$(grep -c '^root:' "$file")" -gt 1 ] || continue
+    sed -n 's/^_lxd:/root:/p' "$file" | grep -vxFf - "$file" >"$file.recoup" || true
+    if grep -q '^root:' "$file.recoup"; then cat "$file.recoup" >"$file"; fi
+    rm -f "$file.recoup"
+    [ "$(grep -c '^root:' "$file")" = 1 ] || say "root has several ranges in $file: containers will not start until there is one"
+  done
+}
+
 start_daemon() {
   local tries
-  # The ids that root may give to the containers' users.
-  grep -q '^root:' /etc/subuid 2>/dev/null || echo root:1000000:1000000000 >>/etc/subuid
-  grep -q '^root:' /etc/subgid 2>/dev/null || echo root:1000000:1000000000 >>/etc/subgid
+  one_range_of_ids
   mkdir -p -m 711 "$home"
   mkdir -p -m 700 "$home/client"
   # Without descriptors of this script's: a caller that reads our output would wait for the daemon's end.

@@ -240,6 +240,7 @@ func TestAccContainerMistakes(t *testing.T) {
 		"mount source":      {with(`mounts = { data = { source = "/nonexistent", path = "/srv" } }`), `(?s)mounts\s+=.*nonexistent.*directory\s+on\s+the\s+host`},
 		"mount relative":    {with(`mounts = { data = { source = "x", path = "/srv" } }`), `absolute\s+path`},
 		"config key":        {with(`config = { "limits.nonsense" = "1" }`), `(?s)config\s+=.*limits.nonsense`},
+		"no start":          {with(`config = { "raw.lxc" = "lxc.init.cmd = /nonexistent" }`), `(?s)starting\s+incus:.*first\s+error\s+there\s+is:.*nonexistent`},
 		"storage pool":      {with(`storage_pool = "nonexistent"`), `(?s)storage_pool\s+=.*nonexistent`},
 		"memory":            {with(`memory = "lots"`), `(?s)memory\s+=.*512MiB`},
 		"file":              {with(`files = { "/etc/x" = { source_path = "/nonexistent" } }`), `(?s)files\s+=.*source_path`},

@@ -299,10 +299,17 @@ func (i *instance) update(ctx context.Context, before, wanted spec) error {
 }
 
 func (i *instance) start(ctx context.Context) error {
-	if err := i.client.SetState(ctx, i.at.Name, "start", cleanStop, false); err != nil && !strings.Contains(err.Error(), "already running") {
-		return fmt.Errorf("starting %s: %w", i.at, i.explain(err, spec{}))
+	err := i.client.SetState(ctx, i.at.Name, "start", cleanStop, false)
+	if err == nil || strings.Contains(err.Error(), "already running") {
+		return nil
 	}
-	return nil
+	var refusal *lxd.Error
+	if errors.As(err, &refusal) && refusal.Remedy == "" {
+		if problem := i.client.StartProblem(ctx, i.at.Name); problem != "" {
+			refusal.Remedy = fmt.Sprintf("Its log has more; the first error there is: %s", problem)
+		}
+	}
+	return fmt.Errorf("starting %s: %w", i.at, i.explain(err, spec{}))
 }
 
 func (i *instance) stop(ctx context.Context) error {

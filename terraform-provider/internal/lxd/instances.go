@@ -3,8 +3,10 @@
 package lxd
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -145,6 +147,25 @@ func (c *Client) UpdateInstance(ctx context.Context, instance Instance) error {
 func (c *Client) SetState(ctx context.Context, name, action string, timeout int, force bool) error {
 	_, err := c.change(ctx, http.MethodPut, instancePath(name)+"/state", nil, "", map[string]any{"action": action, "timeout": timeout, "force": force})
 	return err
+}
+
+// StartProblem is what went wrong first when an instance was started last, in liblxc's words. The refusal itself names only a
+// program and its exit status. "" where the log says nothing, or there is none to be had.
+func (c *Client) StartProblem(ctx context.Context, name string) string {
+	response, err := c.send(ctx, http.MethodGet, instancePath(name)+"/logs/lxc.log", nil, nil, nil)
+	if err != nil {
+		return ""
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(io.LimitReader(response.Body, 1<<20))
+	for lines.Scan() {
+		// "lxc NAME 20261127215743.427 ERROR    conf - ../src/lxc/conf.c:lxc_map_ids:3708 - MESSAGE"
+		parts := strings.SplitN(lines.Text(), " - ", 3)
+		if len(parts) == 3 && strings.Contains(parts[0], " ERROR ") {
+			return parts[2]
+		}
+	}
+	return ""
 }
 
 // State gives status and addresses.
