@@ -22,7 +22,9 @@ void run(context& call, const flags& given) {
                 "--no-lock is only applicable in combination with --dry-run for prune command");
   if (given.common.two_phase && !given.recover_no_free_space.empty())
     throw error(error_code::invalid_argument, "--two-phase and --unsafe-recover-no-free-space exclude one another");
-  session open(call, settling_meanwhile(call.options.no_lock ? lock_mode::none : prune_lock(given.common)));
+  const auto lock = call.options.no_lock ? lock_request(lock_mode::none) : prune_lock(given.common);
+  // Two schedules may prune at the same full hour: whoever has begun its work could not try once more for the lock.
+  session open(call, given.common.two_phase ? lock : settling_meanwhile(lock));
   if (!given.recover_no_free_space.empty()) {
     const auto& name = open.repo().config().id;
     if (given.recover_no_free_space != name)

@@ -6,7 +6,10 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <barrier>
+#include <latch>
 #include <thread>
+#include <utility>
 
 #include "test_data.hpp"
 #include "test_repository.hpp"
@@ -97,27 +100,57 @@ TEST_F(repository_lock_test, the_message_says_who_holds_it) {
   expect_locked(false, name.short_hex());
 }
 
-TEST_F(repository_lock_test, of_two_at_the_same_moment_at_most_one_gets_it) {
-  for (int round = 0; round < 3; ++round) {
-    std::atomic<int> held{0}, failed{0}, most{0};
-    std::vector<std::thread> threads;
+TEST_F(repository_lock_test, of_those_that_come_at_the_same_moment_one_gets_it) {
+  lock_options two_phase;
+  two_phase.two_phase_prune = true;
+  for (const auto& options : {exclusive(), two_phase}) {
+    std::atomic<int> had{0};
+    std::barrier start(4);
+    std::latch tried(4);
+    std::vector<std::jthread> threads;
     for (int i = 0; i < 4; ++i)
       threads.emplace_back([&] {
+        start.arrive_and_wait();
         try {
-          const repository_lock lock(*repo_, exclusive());
-          most = std::max(most.load(), ++held);
-          std::this_thread::sleep_for(std::chrono::milliseconds(50));
-          --held;
+          const repository_lock lock(*repo_, options);
+          ++had;
+          // Held until all have tried: nobody else may get it.
+          tried.arrive_and_wait();
         } catch (const error& problem) {
           EXPECT_EQ(problem.code(), error_code::locked);
-          ++failed;
+          tried.count_down();
         }
       });
-    for (auto& thread : threads) thread.join();
-    EXPECT_LE(most, 1);
-    EXPECT_GE(failed, 3);
+    threads.clear();
+    EXPECT_EQ(had, 1);
     EXPECT_TRUE(locks().empty());
   }
+}
+
+TEST_F(repository_lock_test, who_looked_before_anybody_was_there_tries_again) {
+  // Somebody's lock comes at the same moment as ours, and is taken back as ours is.
+  bool has_come = false;
+  std::optional<id> other;
+  storage_->before_each([&](const storage_event& event) {
+    if (event.operation == storage_operation::save && !std::exchange(has_come, true))
+      other = save_lock(true, "elsewhere", 7);
+    else if (event.operation == storage_operation::remove && other)
+      repo_->remove(file_type::lock, *std::exchange(other, std::nullopt));
+  });
+  const repository_lock lock(*repo_, exclusive());
+  EXPECT_TRUE(has_come);
+  EXPECT_EQ(locks().size(), 1u);
+}
+
+TEST_F(repository_lock_test, what_was_read_while_somebody_else_came_is_not_read_again) {
+  auto options = exclusive();
+  int reads = 0;
+  options.read_meanwhile = [&] {
+    ++reads;
+    (void)save_lock(true, "elsewhere", 7);
+  };
+  expect_error(error_code::locked, "elsewhere", [&] { const repository_lock lock(*repo_, options); });
+  EXPECT_EQ(reads, 1);
 }
 
 TEST_F(repository_lock_test, of_a_process_that_cannot_be_seen_is_in_the_way_while_it_is_fresh) {

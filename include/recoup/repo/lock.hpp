@@ -1,7 +1,9 @@
 // Locks tell other programs what may happen to a repository meanwhile (restic.md section 2.11).
 //
 //   acquire: read all locks -> one conflicts? give up -> write ours -> wait 200 ms -> read all again -> conflict? take
-//   ours back and give up. Two programs that write at the same moment both see the other and both give up.
+//   ours back and give up. Two programs that write at the same moment both see the other and both take theirs back, as
+//   schedules of two hosts may at full hours. restic's then give up; ours try again a moment later, when at the latest
+//   one of them is alone.
 //
 // Those 200 ms need not be idle. What is read meanwhile cannot be what an exclusive lock's owner is changing, if ours was
 // written less than 200 ms after we first looked: whoever we did not see then wrote a lock later, and looks again when
@@ -23,6 +25,7 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -31,6 +34,8 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <sodium.h>
 
 #include <recoup/core/error.hpp>
 #include <recoup/core/interrupt.hpp>
@@ -209,6 +214,15 @@ public:
 
 private:
   static constexpr std::chrono::milliseconds settle_time{200};
+  /// Pauses after collisions are of any length up to this, and up to twice this, and so on.
+  static constexpr std::chrono::milliseconds collision_pause{1000};
+  static constexpr unsigned most_collisions = 4;
+
+  /// Why an attempt was given up.
+  struct refusal {
+    std::string reason;
+    bool is_collision;  ///< nobody was there when we first looked
+  };
 
   /// False if it has to do without.
   [[nodiscard]] bool acquire(const lock_options& options) {
@@ -216,8 +230,9 @@ private:
     const auto give_up = steady_clock::now() + options.retry_for;
     milliseconds pause{5000};
     bool told = false;
+    unsigned collisions = 0;
     for (;;) {
-      std::optional<std::string> conflict;
+      std::optional<refusal> conflict;
       try {
         conflict = try_acquire(options);
         if (!conflict) return true;
@@ -226,19 +241,25 @@ private:
         repo_.warn(std::string("going on without a lock, since none can be written: ") + problem.what());
         return false;
       }
+      // What was read meanwhile could not be read again.
+      if (conflict->is_collision && !was_read_meanwhile_ && collisions < most_collisions) {
+        const auto longest = static_cast<std::uint32_t>(collision_pause.count()) * ++collisions;
+        wait(milliseconds{::randombytes_uniform(longest)}, options.stop);
+        continue;
+      }
       const auto left = ceil<milliseconds>(give_up - steady_clock::now());
-      if (left <= milliseconds{0}) throw error(error_code::locked, *conflict);
-      if (!std::exchange(told, true)) options.on_wait(*conflict);
+      if (left <= milliseconds{0}) throw error(error_code::locked, conflict->reason);
+      if (!std::exchange(told, true)) options.on_wait(conflict->reason);
       wait(std::min(pause, left), options.stop);
       pause = std::min<milliseconds>(pause * 2, minutes{1});
     }
   }
 
   /// What is in the way, or nothing when the lock is ours.
-  [[nodiscard]] std::optional<std::string> try_acquire(const lock_options& options) {
+  [[nodiscard]] std::optional<refusal> try_acquire(const lock_options& options) {
     using std::chrono::steady_clock;
     const auto looked = steady_clock::now();
-    if (auto conflict = find_conflict(std::nullopt)) return conflict;
+    if (auto conflict = find_conflict(std::nullopt)) return refusal{std::move(*conflict), false};
     name_ = write_own();
     const auto written = steady_clock::now();
     try {
@@ -255,7 +276,7 @@ private:
       wait(std::max(left, std::chrono::milliseconds{0}), options.stop);
       if (auto conflict = find_conflict(name_)) {
         remove_own();
-        return conflict;
+        return refusal{std::move(*conflict), true};
       }
     } catch (...) {
       remove_own();
