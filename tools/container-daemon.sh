@@ -39,7 +39,11 @@ start_daemon() {
   setsid "$daemon" --group root --logfile "$home/recoup.log" </dev/null >"$home/recoup.output" 2>&1 9>&- &
   echo $! >"$home/recoup.pid"
   for tries in $(seq 60); do
-    ! answers || return 0
+    if answers; then
+      # Beside builds that take all processors, the daemon would wait so long for its turns that its own requests time out.
+      echo -15 >"/proc/$(cat "$home/recoup.pid")/autogroup" 2>/dev/null || true
+      return 0
+    fi
     kill -0 "$(cat "$home/recoup.pid")" 2>/dev/null || break
     sleep 0.5
   done
