@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,8 +45,24 @@ func (c *Client) StatFile(ctx context.Context, instance, name string) (File, err
 	return c.readFile(ctx, http.MethodHead, instance, name)
 }
 
+// sendFile makes a request about a path. The daemon has a process of its own for an instance's files, which ends when it was
+// idle for a while: a request that comes at that moment is refused, and made again. The answer to a HEAD doesn't say why.
+func (c *Client) sendFile(ctx context.Context, method, instance, name string, header http.Header, content []byte) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		response, err := c.send(ctx, method, instancePath(instance)+"/files", url.Values{"path": {name}}, header, bytes.NewReader(content))
+		var refusal *Error
+		hasEnded := errors.As(err, &refusal) && refusal.Code == http.StatusInternalServerError &&
+			(method == http.MethodHead || isOfFileProcess(refusal))
+		if !hasEnded || attempt == 4 || pause(ctx, time.Duration(attempt)*500*time.Millisecond) != nil {
+			return response, err
+		}
+	}
+}
+
+func isOfFileProcess(refusal *Error) bool { return strings.Contains(refusal.Message, "forkfile.sock") }
+
 func (c *Client) readFile(ctx context.Context, method, instance, name string) (File, error) {
-	response, err := c.send(ctx, method, instancePath(instance)+"/files", url.Values{"path": {name}}, nil, nil)
+	response, err := c.sendFile(ctx, method, instance, name, nil, nil)
 	if err != nil {
 		return File{}, err
 	}
@@ -91,7 +108,7 @@ func (c *Client) WriteFile(ctx context.Context, instance, name string, file File
 	header.Set(prefix+"Uid", strconv.Itoa(file.UID))
 	header.Set(prefix+"Gid", strconv.Itoa(file.GID))
 	header.Set(prefix+"Write", "overwrite")
-	response, err := c.send(ctx, http.MethodPost, instancePath(instance)+"/files", url.Values{"path": {name}}, header, bytes.NewReader(file.Content))
+	response, err := c.sendFile(ctx, http.MethodPost, instance, name, header, file.Content)
 	if err != nil {
 		return err
 	}

@@ -115,23 +115,30 @@ func (c *Client) Instance(ctx context.Context, name string) (Instance, error) {
 }
 
 // CreateInstance makes an instance and does not start it. On a machine with much else to do the daemon gives up when its own
-// database takes more than ten seconds, and says "context deadline exceeded": where nothing is left of it, it is asked again.
+// database takes more than ten seconds, and says "context deadline exceeded": it is asked again when nothing is left of the attempt.
 func (c *Client) CreateInstance(ctx context.Context, instance NewInstance) error {
 	for attempt := 1; ; attempt++ {
 		_, err := c.change(ctx, http.MethodPost, "/1.0/instances", nil, "", instance)
 		var refusal *Error
 		isBusy := errors.As(err, &refusal) && refusal.Code == http.StatusInternalServerError &&
 			strings.Contains(refusal.Message, context.DeadlineExceeded.Error())
-		if !isBusy || attempt == 4 {
-			return err
-		}
-		if pause(ctx, time.Duration(attempt)*2*time.Second) != nil {
-			return err
-		}
-		if _, looking := c.Instance(ctx, instance.Name); !errors.Is(looking, fs.ErrNotExist) {
+		if !isBusy || attempt == 4 || !c.becomesAbsent(ctx, instance.Name) {
 			return err
 		}
 	}
+}
+
+// becomesAbsent waits while the daemon undoes what it has begun.
+func (c *Client) becomesAbsent(ctx context.Context, name string) bool {
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); {
+		if pause(ctx, 2*time.Second) != nil {
+			return false
+		}
+		if _, err := c.Instance(ctx, name); errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
 }
 
 // UpdateInstance puts back an instance that Instance gave and that was changed. Where somebody else changed it meanwhile, the daemon refuses.
