@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include <recoup/core/error.hpp>
 
 #include "format.hpp"
+#include "spawn.hpp"
 
 extern "C" char** environ;
 
@@ -65,34 +65,6 @@ std::string find_in_path(const std::string& name) {
   return {};
 }
 
-namespace {
-
-struct spawn_settings {
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attributes;
-
-  spawn_settings() {
-    ::posix_spawn_file_actions_init(&files);
-    ::posix_spawnattr_init(&attributes);
-    // We block some signals and ignore SIGPIPE; a child must not inherit either.
-    sigset_t none, defaults;
-    ::sigemptyset(&none);
-    ::sigemptyset(&defaults);
-    ::sigaddset(&defaults, SIGPIPE);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setsigdefault(&attributes, &defaults);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  spawn_settings(const spawn_settings&) = delete;
-  spawn_settings& operator=(const spawn_settings&) = delete;
-  ~spawn_settings() {
-    ::posix_spawn_file_actions_destroy(&files);
-    ::posix_spawnattr_destroy(&attributes);
-  }
-};
-
-}  // namespace
-
 child_process::child_process(const std::vector<std::string>& arguments) {
   if (arguments.empty()) throw error(error_code::invalid_argument, "no command was specified as argument");
   int ends[2];
@@ -101,11 +73,8 @@ child_process::child_process(const std::vector<std::string>& arguments) {
   const file_descriptor write_end(ends[1]);
 
   spawn_settings settings;
-  ::posix_spawn_file_actions_addopen(&settings.files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(&settings.files, write_end.get(), STDOUT_FILENO);
-  std::vector<char*> raw;
-  for (const auto& argument : arguments) raw.push_back(const_cast<char*>(argument.c_str()));
-  raw.push_back(nullptr);
+  const auto raw = as_arguments(arguments);
   const int problem =
       ::posix_spawnp(&process_, raw[0], &settings.files, &settings.attributes, raw.data(), environ);
   if (problem != 0) {

@@ -133,26 +133,12 @@ std::string get(engine_call& call) {
   return describe_bucket(*bucket.client, bucket.name);
 }
 
-/// Unlike bucket_exists(), tells one that may not be looked at, which may be somebody else's, from one of ours.
-[[nodiscard]] bool is_visible(s3_client& client, const std::string& bucket) {
-  s3_request request;
-  request.what = "look at a bucket";
-  request.method = "HEAD";
-  request.bucket = bucket;
-  try {
-    client.send(request);
-    return true;
-  } catch (const error& problem) {
-    if (problem.code() != error_code::not_found && problem.code() != error_code::access_denied) throw;
-    return false;
-  }
-}
-
 std::string create(engine_call& call) {
   const engine_parameters params(call.params, "", {"s3", "bucket", "object_lock"});
   const bool wants_lock = params.flag("object_lock");
   const engine_bucket bucket(call, params);
-  const bool was_there = is_visible(*bucket.client, bucket.name);
+  // One that may not be looked at is tried to be made: whether it is somebody else's is then for the server to say.
+  const bool was_there = look_at_bucket(*bucket.client, bucket.name) == bucket_presence::visible;
   if (!was_there) create_bucket(*bucket.client, bucket.name, {wants_lock});
   if (was_there && wants_lock && !get_object_lock(*bucket.client, bucket.name).enabled)
     throw engine_parameter_error(

@@ -1,8 +1,6 @@
 #include "schedule_commands.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +11,7 @@
 #include <recoup/core/interrupt.hpp>
 
 #include "format.hpp"
+#include "spawn.hpp"
 
 namespace recoup::cli {
 
@@ -20,32 +19,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-std::vector<char*> as_arguments(const std::vector<std::string>& words) {
-  std::vector<char*> raw;
-  for (const auto& word : words) raw.push_back(const_cast<char*>(word.c_str()));
-  raw.push_back(nullptr);
-  return raw;
-}
-
 pid_t start(const schedule_command& command, const std::vector<std::string>& environment) {
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attributes;
-  ::posix_spawn_file_actions_init(&files);
-  ::posix_spawnattr_init(&attributes);
-  ::posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  // We block some signals and ignore SIGPIPE; a child must not inherit either.
-  sigset_t none, defaults;
-  ::sigemptyset(&none);
-  ::sigemptyset(&defaults);
-  ::sigaddset(&defaults, SIGPIPE);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setsigdefault(&attributes, &defaults);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  const spawn_settings settings;
   pid_t process = -1;
   const auto arguments = as_arguments(command), variables = as_arguments(environment);
-  const int problem = ::posix_spawn(&process, arguments[0], &files, &attributes, arguments.data(), variables.data());
-  ::posix_spawnattr_destroy(&attributes);
-  ::posix_spawn_file_actions_destroy(&files);
+  const int problem = ::posix_spawn(&process, arguments[0], &settings.files, &settings.attributes, arguments.data(), variables.data());
   if (problem != 0) throw system_error(problem, "command " + command.front() + " could not be started");
   return process;
 }

@@ -7,10 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
 
 #include <recoup/core/file_descriptor.hpp>
+#include <recoup/storage/temporary_file.hpp>
 
 #include "text_file.hpp"
 
@@ -27,16 +27,6 @@ std::optional<secret_bytes> read_whole(const std::string& path) {
     throw system_error(errno, "cannot open " + path);
   }
   return read_secret(file.get(), path);
-}
-
-void write_and_sync(int descriptor, std::string_view content, const std::string& path) {
-  while (!content.empty()) {
-    const auto written = ::write(descriptor, content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw system_error(errno, "cannot write " + path);
-    content.remove_prefix(static_cast<std::size_t>(written));
-  }
-  if (::fsync(descriptor) != 0) throw system_error(errno, "cannot write " + path);
 }
 
 schedule_definition parse_named(std::string_view text, const std::string& path) {
@@ -104,20 +94,19 @@ bool schedule_store::write(const schedule_file& file) const {
   struct stat status {};
   const bool is_same_mode = ::stat(path.c_str(), &status) == 0 && (status.st_mode & 07777) == file.mode;
   if (is_same_mode && read(file.path) == file.content) return false;
+  const std::filesystem::path target(path);
   std::error_code problem;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), problem);
+  std::filesystem::create_directories(target.parent_path(), problem);
   if (problem) throw system_error(problem.value(), "cannot make the directory of " + path);
-  auto temporary = path + ".XXXXXX";
-  file_descriptor descriptor(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!descriptor) throw system_error(errno, "cannot write " + path);
-  try {
-    if (::fchmod(descriptor.get(), file.mode) != 0) throw system_error(errno, "cannot set the mode of " + path);
-    write_and_sync(descriptor.get(), file.content, path);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) throw system_error(errno, "cannot write " + path);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
+  const file_descriptor directory(::open(target.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) throw system_error(errno, "cannot write " + path);
+  const auto name = target.filename().string();
+  temporary_file temporary(directory.get(), name);
+  if (!temporary.is_open()) throw system_error(errno, "cannot write " + path);
+  // Before there is anything in it to be read.
+  if (::fchmod(temporary.descriptor(), file.mode) != 0) throw system_error(errno, "cannot set the mode of " + path);
+  if (!temporary.write(as_bytes(file.content)) || !temporary.sync() || !temporary.rename_to(name))
+    throw system_error(errno, "cannot write " + path);
   return true;
 }
 

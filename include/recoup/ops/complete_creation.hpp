@@ -2,27 +2,17 @@
 // place, for it could be the rest of a repository that lost its config; here that is told apart.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <recoup/core/error.hpp>
-#include <recoup/crypto/box.hpp>
-#include <recoup/crypto/secret.hpp>
-#include <recoup/repo/config.hpp>
 #include <recoup/repo/keys.hpp>
 #include <recoup/repo/repository.hpp>
 #include <recoup/storage/backend.hpp>
 
 namespace recoup {
-
-[[nodiscard]] inline bool holds_any(backend& storage, file_type type) {
-  bool any = false;
-  storage.list(type, [&](const listed_file&) { any = true; });
-  return any;
-}
 
 /// Makes a new repository, with repository::create(), or goes on where an earlier attempt with the same password ended:
 /// its key is used, so that two who do this at once make one repository. Throws damaged if there is data without a config,
@@ -48,16 +38,8 @@ namespace recoup {
                       "one, or remove the files below keys/ there");
     }
   }();
-  repository_config config;
-  config.version = choice.version;
-  std::array<std::uint8_t, id::size> random{};
-  random_bytes(random);
-  config.id = to_hex(random);
-  config.chunker_polynomial = choice.chunker_polynomial ? *choice.chunker_polynomial : polynomial::random();
   storage->create();
-  box sealer(key.master);
-  storage->save({file_type::config}, sealer.seal(as_bytes(encode_config(config))));
-  return std::make_shared<repository>(std::move(storage), std::move(key), std::move(config), options);
+  return repository::create_config(std::move(storage), std::move(key), choice, options);
 }
 
 }  // namespace recoup

@@ -88,6 +88,12 @@ public:
                                                           const create_options& choice = {},
                                                           const repository_options& options = {});
 
+  /// The last step of create(), for whoever goes on with a creation that was interrupted before it: the storage is made, and
+  /// `key` is stored in it.
+  [[nodiscard]] static std::shared_ptr<repository> create_config(std::shared_ptr<backend> storage, opened_key key,
+                                                                 const create_options& choice,
+                                                                 const repository_options& options);
+
   /// Throws repository_missing, wrong_password, damaged or unsupported. `prepare_storage` is called once the config is
   /// known, and what it gives back is used from then on: see open_cached().
   [[nodiscard]] static std::shared_ptr<repository> open(std::shared_ptr<backend> storage, std::string_view password,
@@ -256,26 +262,28 @@ inline std::shared_ptr<repository> repository::create(std::shared_ptr<backend> s
   } catch (const error& problem) {
     if (problem.code() != error_code::not_found) throw;
   }
-  for (const auto type : {file_type::key, file_type::snapshot}) {
-    bool any = false;
-    storage->list(type, [&](const listed_file&) { any = true; });
-    if (any) throw refuse(type == file_type::key ? "a key file" : "a snapshot");
-  }
+  for (const auto type : {file_type::key, file_type::snapshot})
+    if (holds_any(*storage, type)) throw refuse(type == file_type::key ? "a key file" : "a snapshot");
   storage->create();
   auto master = box_key::random();
   const auto key_id = add_key(*storage, master, password, choice.username, choice.hostname,
                               choice.kdf ? *choice.kdf : calibrated());
   require_listed(*storage, {file_type::key, key_id});
+  return create_config(std::move(storage), opened_key{key_id, std::move(master)}, choice, options);
+}
+
+inline std::shared_ptr<repository> repository::create_config(std::shared_ptr<backend> storage, opened_key key,
+                                                             const create_options& choice,
+                                                             const repository_options& options) {
   repository_config config;
   config.version = choice.version;
   std::array<std::uint8_t, id::size> random{};
   random_bytes(random);
   config.id = to_hex(random);
   config.chunker_polynomial = choice.chunker_polynomial ? *choice.chunker_polynomial : polynomial::random();
-  box sealer(master);
+  box sealer(key.master);
   storage->save({file_type::config}, sealer.seal(as_bytes(encode_config(config))));
-  return std::make_shared<repository>(std::move(storage), opened_key{key_id, std::move(master)}, std::move(config),
-                                      options);
+  return std::make_shared<repository>(std::move(storage), std::move(key), std::move(config), options);
 }
 
 inline bytes repository::load_sealed_config(backend& storage) {

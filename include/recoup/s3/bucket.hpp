@@ -1,6 +1,7 @@
 // Buckets themselves: whether they are there, making and removing them. What can be set on one is in s3/bucket/.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,20 +12,30 @@
 
 namespace recoup {
 
-/// A bucket that may not be looked at counts as being there: whoever may only write to it need not be able to see it.
-[[nodiscard]] inline bool bucket_exists(s3_client& client, const std::string& bucket) {
+enum class bucket_presence : std::uint8_t {
+  absent,
+  forbidden,  ///< there, and perhaps somebody else's: these credentials may not look at it
+  visible,
+};
+
+[[nodiscard]] inline bucket_presence look_at_bucket(s3_client& client, const std::string& bucket) {
   s3_request request;
   request.what = "look at a bucket";
   request.method = "HEAD";
   request.bucket = bucket;
   try {
     client.send(request);
-    return true;
+    return bucket_presence::visible;
   } catch (const error& problem) {
-    if (problem.code() == error_code::access_denied) return true;
+    if (problem.code() == error_code::access_denied) return bucket_presence::forbidden;
     if (problem.code() != error_code::not_found) throw;
-    return false;
+    return bucket_presence::absent;
   }
+}
+
+/// A bucket that may not be looked at counts as being there: whoever may only write to it need not be able to see it.
+[[nodiscard]] inline bool bucket_exists(s3_client& client, const std::string& bucket) {
+  return look_at_bucket(client, bucket) != bucket_presence::absent;
 }
 
 struct create_bucket_options {

@@ -99,4 +99,11 @@ inline std::unique_ptr<growing_file> backend::begin(file_type /*type*/, bytes me
   return std::make_unique<file_in_memory>(*this, std::move(memory));
 }
 
+/// Whether there is at least one file of a type.
+[[nodiscard]] inline bool holds_any(backend& storage, file_type type) {
+  bool any = false;
+  storage.list(type, [&](const listed_file&) { any = true; });
+  return any;
+}
+
 }  // namespace recoup
