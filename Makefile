@@ -1,9 +1,10 @@
 # `make` alone lists what there is.
 PREFIX ?= /usr/local
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
-# Clones of the same sources share what ccache knows: paths below the clone do not count.
+# Clones of the same sources share what ccache knows: neither paths below the clone nor the language of messages count.
 export CCACHE_BASEDIR = $(CURDIR)
 export CCACHE_NOHASHDIR = 1
+export CCACHE_SLOPPINESS = locale
 
 help:
 	@echo "make quickstart  install what is missing, build, back up and restore real files on this machine"
