@@ -1,0 +1,293 @@
+"""A Kubernetes API server, reached through the official client for Python: its kubeconfig, credentials, TLS and connections.
+
+The client has no types of its own that hold over its versions, so `Any` stays in this file. Requests are made by path, because
+what is applied has kinds that no generated class knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from ..._engine import AccessDeniedError, InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
+from .answers import Answer, Refused
+from .certificates import expiry_of
+
+_log = logging.getLogger("recoup")
+
+_CONNECT_SECONDS = 10.0
+# Admission webhooks have up to 30 seconds, and an object may pass several.
+_READ_SECONDS = 90.0
+_ATTEMPTS = 6
+_LONGEST_WAIT = 8.0
+# A server that never answered is likelier not there than restarting.
+_ATTEMPTS_TO_CONNECT = 3
+
+Query = Mapping[str, str]
+
+
+class Unreachable(Exception):
+    """No answer. `was_sent`: the request may have been carried out."""
+
+    def __init__(self, message: str, was_sent: bool) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
+
+
+class Stream:
+    """Documents as the server sends them, one a line, until it ends the answer. close() may be called from another thread."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+        self._is_closed = False
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        rest = b""
+        errors = importlib.import_module("urllib3.exceptions")
+        try:
+            for piece in self._response.stream(1 << 16):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        yield json.loads(line)
+        except (errors.HTTPError, OSError, ValueError, AttributeError) as problem:
+            # AttributeError: closed under the reader's hands.
+            if not self._is_closed:
+                raise Unreachable(f"the connection broke: {problem}", was_sent=True) from problem
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._is_closed = True
+        with contextlib.suppress(Exception):
+            # Ends a read in another thread at once. Older versions of urllib3 cannot: there it ends with the read's time limit.
+            self._response.shutdown()
+        with contextlib.suppress(Exception):
+            self._response.close()
+
+
+class KubernetesApi:
+    """One server, with the credentials for it. Threads may share one."""
+
+    def __init__(self, client: Any, place: str) -> None:
+        """`place`: for messages, "context homelab in /home/u/.kube/config"."""
+        self._client = client
+        self._configuration = client.configuration
+        self._place = place
+        self._was_reached = False
+        # Wakes whoever waits for the next attempt.
+        self._closing = threading.Event()
+
+    @classmethod
+    def connect(cls, kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None) -> KubernetesApi:
+        """Asks the server nothing yet. Raises InvalidArgumentError for a configuration that cannot be used, NotFoundError where
+        there is none, UnsupportedError where the client is not installed."""
+        configuration, place = _configure(kubeconfig, context)
+        return cls(_module("client").ApiClient(configuration), place)
+
+    @property
+    def address(self) -> str:
+        return str(self._configuration.host)
+
+    def __str__(self) -> str:
+        return f"{self.address} ({self._place})"
+
+    def close(self) -> None:
+        self._closing.set()
+        with contextlib.suppress(Exception):
+            self._client.rest_client.pool_manager.clear()
+
+    # ---- requests --------------------------------------------------------------------------------------------------------
+
+    def get(self, path: str, query: Query | None = None) -> Mapping[str, Any]:
+        return self.request("GET", path, query=query).document
+
+    def request(
+        self, method: str, path: str, *, query: Query | None = None, body: Any = None, content_type: str = "application/json"
+    ) -> Answer:
+        """Raises Refused for the server's no, recoup's errors where it cannot be asked. What may pass is asked again, for half a
+        minute at most; a creation whose answer was lost may then be refused as AlreadyExists."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self._answer(self._send(method, path, query, body, content_type, _READ_SECONDS))
+            except Refused as problem:
+                if not problem.is_passing or attempt >= _ATTEMPTS or (method == "POST" and problem.status == 500):
+                    raise
+                self._wait(attempt, str(problem), problem.retry_after)
+            except Unreachable as problem:
+                if attempt >= (_ATTEMPTS if self._was_reached else _ATTEMPTS_TO_CONNECT):
+                    raise StorageError(f"cannot reach the Kubernetes API server {self}: {problem}. Is the cluster running, and is it this one?") from problem
+                self._wait(attempt, str(problem), 0)
+
+    def stream(self, path: str, query: Query, read_seconds: float) -> Stream:
+        """One attempt. Raises Refused, Unreachable; where more than `read_seconds` pass without a byte, the stream does."""
+        response = self._send("GET", path, query, None, "application/json", read_seconds)
+        if response.status >= 400:
+            self._answer(response)
+        self._was_reached = True
+        return Stream(response)
+
+    def _send(self, method: str, path: str, query: Query | None, body: Any, content_type: str, read_seconds: float) -> Any:
+        urllib3 = importlib.import_module("urllib3")
+        errors = importlib.import_module("urllib3.exceptions")
+        headers = {"Accept": "application/json", "User-Agent": "recoup"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        try:
+            for setting in self._configuration.auth_settings().values():
+                # In a pod and with credential plugins this fetches a new token where the old one runs out.
+                if setting["in"] == "header" and setting.get("value"):
+                    headers[setting["key"]] = setting["value"]
+        except _module("config").ConfigException as problem:
+            raise AccessDeniedError(f"no credentials for the Kubernetes API server {self}: {problem}") from problem
+        url = self.address.rstrip("/") + path + ("?" + urlencode(query) if query else "")
+        try:
+            return self._client.rest_client.pool_manager.request(
+                method,
+                url,
+                body=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
+                headers=headers,
+                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=read_seconds),
+                preload_content=False,
+                redirect=False,
+                retries=False,
+            )
+        except errors.SSLError as problem:
+            raise self._tls_problem(str(problem)) from problem
+        except (errors.NewConnectionError, errors.ConnectTimeoutError, errors.ProxyError) as problem:
+            raise Unreachable(_last_words(problem), was_sent=False) from problem
+        except (errors.HTTPError, OSError) as problem:
+            raise Unreachable(_last_words(problem), was_sent=True) from problem
+
+    def _answer(self, response: Any) -> Answer:
+        errors = importlib.import_module("urllib3.exceptions")
+        try:
+            content: bytes = response.read()
+            response.release_conn()
+        except (errors.HTTPError, OSError) as problem:
+            raise Unreachable(_last_words(problem), was_sent=True) from problem
+        self._was_reached = True
+        if response.status == 401:
+            raise self._unauthorised(Refused.parse(401, content).message)
+        if response.status >= 300:
+            raise Refused.parse(response.status, content, _seconds(response.headers.get("Retry-After")))
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError) as problem:
+            raise StorageError(f"{self} answered no JSON: it is no Kubernetes API server, or a proxy stands before it") from problem
+        warnings = tuple(_warning_text(each) for each in response.headers.getlist("Warning"))
+        return Answer(response.status, document, warnings)
+
+    def _wait(self, attempt: int, why: str, at_least: float) -> None:
+        seconds = max(at_least, min(_LONGEST_WAIT, 0.25 * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
+        _log.info("%s: %s; trying again in %.1f s", self.address, why, seconds)
+        if self._closing.wait(min(seconds, 30.0)):
+            raise StorageError(f"{self.address}: closed while waiting for it")
+
+    # ---- what goes wrong -------------------------------------------------------------------------------------------------
+
+    def _tls_problem(self, text: str) -> StorageError | AccessDeniedError:
+        client_certificate = self._expired_certificate()
+        if client_certificate:
+            return AccessDeniedError(f"{self}: {client_certificate}")
+        if "certificate has expired" in text:
+            return StorageError(
+                f"the certificate of the Kubernetes API server {self} has expired: renew it there (kubeadm certs renew all; k3s renews when "
+                f"it is restarted)"
+            )
+        if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
+            return StorageError(
+                f"the certificate of the Kubernetes API server {self} is not trusted ({text}): the kubeconfig's certificate authority is "
+                f"another cluster's, or the server goes by another name there"
+            )
+        return StorageError(f"no TLS with the Kubernetes API server {self}: {text}")
+
+    def _unauthorised(self, message: str) -> AccessDeniedError:
+        certificate = self._expired_certificate()
+        why = certificate or "the token or certificate is wrong, has run out, or belongs to another cluster; log in again"
+        return AccessDeniedError(f"the Kubernetes API server {self} does not know who asks ({message}): {why}")
+
+    def _expired_certificate(self) -> str:
+        file = self._configuration.cert_file
+        expiry = expiry_of(file) if file else None
+        if expiry is None or expiry > datetime.now(timezone.utc):
+            return ""
+        return (
+            f"the client certificate has expired on {expiry:%Y-%m-%d %H:%M} UTC; get a new kubeconfig (kubeadm kubeconfig user; k3s: restart the "
+            f"server and copy k3s.yaml again)"
+        )
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(f"kubernetes.{name}")
+    except ImportError as problem:
+        raise UnsupportedError("this needs the official Kubernetes client for Python: pip install 'recoup[kubernetes]'") from problem
+
+
+def _configure(kubeconfig: str | os.PathLike[str] | None, context: str | None) -> tuple[Any, str]:
+    config = _module("config")
+    configuration = _module("client").Configuration()
+    files = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+    existing = [file for file in files.split(os.pathsep) if file and os.path.exists(os.path.expanduser(file))]
+    try:
+        if existing:
+            place = f"context {context} in {files}" if context else f"the current context of {files}"
+            config.load_kube_config(config_file=files, context=context, client_configuration=configuration)
+        elif kubeconfig is not None or context is not None or not os.environ.get("KUBERNETES_SERVICE_HOST"):
+            raise NotFoundError(
+                f"no kubeconfig: {files} is not there. Give one with --kubeconfig or KUBECONFIG"
+                + ("" if kubeconfig is not None else "; in a pod, its service account is used")
+            )
+        else:
+            place = "as this pod's service account"
+            config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException as problem:
+        raise InvalidArgumentError(f"cannot use the kubeconfig {files if existing else 'of the pod'}: {problem}") from problem
+    except (OSError, ValueError, TypeError, AttributeError, importlib.import_module("yaml").YAMLError) as problem:
+        # The loader's own way of saying that a file is not what it should be.
+        raise InvalidArgumentError(f"cannot read the kubeconfig {files}: {problem}") from problem
+    return configuration, place
+
+
+def _last_words(problem: BaseException) -> str:
+    """urllib3 puts its objects before the reason: "<urllib3.connection.HTTPSConnection object at 0x…>: Failed to …"."""
+    text = str(problem)
+    return text.rpartition("object at ")[2].partition(": ")[2] or text if "object at 0x" in text else text
+
+
+def _seconds(header: str | None) -> float:
+    try:
+        return max(0.0, float(header or 0))
+    except ValueError:
+        return 0.0
+
+
+def _warning_text(header: str) -> str:
+    """'299 - "policy/v1beta1 is deprecated"' (RFC 7234)."""
+    text = header.partition('"')[2].rpartition('"')[0]
+    return (text or header).replace('\\"', '"').replace("\\\\", "\\")
+
+
+def sleep_until(condition: Any, seconds: float, pause: float = 0.1) -> bool:
+    """Asks `condition` until it is true. False: that took longer than `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 1.0)
+    return True
