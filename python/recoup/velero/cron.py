@@ -124,8 +124,8 @@ def _zone_of(text: str) -> tuple[tzinfo, str]:
     if not space:
         raise _wrong(text, "after the time zone there is no schedule")
     try:
-        # Go takes "" and "UTC" for UTC.
-        return (zoneinfo.ZoneInfo(name) if name not in ("", "UTC") else timezone.utc), rest.strip()
+        # Go takes "" for UTC; "Local" is the server's own zone.
+        return (timezone.utc if name in ("", "UTC", "Local") else zoneinfo.ZoneInfo(name)), rest.strip()
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as problem:
         if not zoneinfo.available_timezones():
             raise _wrong(text, "this machine has no time zones to check it with: install tzdata") from problem
@@ -149,9 +149,9 @@ def _parse_field(text: str, part: str, field: _Field) -> tuple[frozenset[int], b
 def _parse_range(text: str, expression: str, field: _Field) -> tuple[set[int], bool]:
     bounds, *steps = expression.split("/")
     ends = bounds.split("-")
-    if len(steps) > 1 or len(ends) > 2:
+    is_star = ends[0] in ("*", "?")  # whatever follows it up to a slash
+    if len(steps) > 1 or (len(ends) > 2 and not is_star):
         raise _wrong(text, f"the {field.name} {expression!r} has too many {'slashes' if len(steps) > 1 else 'hyphens'}")
-    is_star = ends[0] in ("*", "?")
     first = field.least if is_star else _value(text, ends[0], field)
     last = field.most if is_star else _value(text, ends[-1], field)
     step = 1
