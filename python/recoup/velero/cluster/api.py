@@ -45,6 +45,10 @@ class Unreachable(Exception):
         self.was_sent = was_sent
 
 
+class Uncertain(StorageError):
+    """The answer to a creation was lost: whether the object is there has to be looked up."""
+
+
 class Stream:
     """Documents as the server sends them, one a line, until it ends the answer. close() may be called from another thread."""
 
@@ -117,17 +121,21 @@ class KubernetesApi:
         self, method: str, path: str, *, query: Query | None = None, body: Any = None, content_type: str = "application/json"
     ) -> Answer:
         """Raises Refused for the server's no, recoup's errors where it cannot be asked. What may pass is asked again, for half a
-        minute at most; a creation whose answer was lost may then be refused as AlreadyExists."""
+        minute at most; a creation (POST) only where it has certainly not been carried out, else Uncertain is raised."""
         attempt = 0
         while True:
             attempt += 1
             try:
                 return self._answer(self._send(method, path, query, body, content_type, _READ_SECONDS))
             except Refused as problem:
+                if method == "POST" and problem.status in (502, 504):
+                    raise Uncertain(f"{self}: {problem}") from problem
                 if not problem.is_passing or attempt >= _ATTEMPTS or (method == "POST" and problem.status == 500):
                     raise
                 self._wait(attempt, str(problem), problem.retry_after)
             except Unreachable as problem:
+                if method == "POST" and problem.was_sent:
+                    raise Uncertain(f"{self}: {problem}") from problem
                 if attempt >= (_ATTEMPTS if self._was_reached else _ATTEMPTS_TO_CONNECT):
                     raise StorageError(f"cannot reach the Kubernetes API server {self}: {problem}. Is the cluster running, and is it this one?") from problem
                 self._wait(attempt, str(problem), 0)

@@ -3,6 +3,7 @@ definitions have no status of their own to write, so whoever puts a whole object
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -15,12 +16,13 @@ from ..._engine import InvalidArgumentError, NotFoundError
 from ..cron import CronExpression
 from ..fields import parse_duration
 from .answers import Refused
-from .api import KubernetesApi
+from .api import KubernetesApi, Uncertain
 
 API_VERSION = "velero.io/v1"
 SCHEDULE_LABEL = "velero.io/schedule-name"
 _MERGE = "application/merge-patch+json"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_ATTEMPTS = 4
 _DURATIONS = ("ttl", "csiSnapshotTimeout", "itemOperationTimeout")
 _OLD_FILTERS = ("includedResources", "excludedResources", "includeClusterResources")
 _NEW_FILTERS = (
@@ -170,13 +172,28 @@ class VeleroRequests:
         document = {"apiVersion": API_VERSION, "kind": kind, "metadata": {**given, "namespace": self.namespace}, "spec": dict(spec)}
         query = {"fieldManager": self.field_manager, "fieldValidation": "Strict"}
         try:
-            return self.api.request("POST", self.path(plural), query=query, body=document).document
+            return self._post(plural, name, query, document)
         except Refused as problem:
             if problem.already_exists:
                 raise _AlreadyThere(f"there is a {kind} {self.namespace}/{name} already") from problem
             if problem.is_missing:
                 raise self._listing_error(problem, plural) from problem
             raise problem.error(f"create the {kind} {self.namespace}/{name}") from problem
+
+
+    def _post(self, plural: str, name: str, query: Mapping[str, str], document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Once: after a lost answer, what is there under the name counts as ours where it asks for the same."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self.api.request("POST", self.path(plural), query=query, body=document).document
+            except Uncertain:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+            with contextlib.suppress(Refused):
+                found = self.api.get(self.path(plural, name))
+                if found.get("spec") == document["spec"]:
+                    return found
+        raise AssertionError("the last attempt returns or raises")
 
 
 class _AlreadyThere(InvalidArgumentError):

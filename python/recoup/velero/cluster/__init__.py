@@ -1,0 +1,202 @@
+"""A cluster with Velero, through the Kubernetes API. Needs the official client: pip install 'recoup[kubernetes]'.
+
+    from recoup.velero.cluster import Cluster
+
+    with Cluster.connect() as cluster:  # the current kubeconfig
+        backup = cluster.run_schedule("daily")
+        print(cluster.wait(backup).phase)
+        for each in cluster.apply(documents, dry_run=True):
+            print(each.outcome, each.reference, each.message, *each.changes, sep="\\n    ")
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any
+
+from ..._engine import IncompleteError, InvalidArgumentError, NotFoundError
+from .api import KubernetesApi
+from .apply import Applied, Applier, Outcome
+from .differences import Change
+from .place import BucketPlace, Credentials, find_place
+from .requests import VeleroRequests
+from .resources import Resources
+from .states import State, state_of
+from .watching import GRACE, KINDS, Event, Watch
+
+
+class Cluster:
+    """One cluster, and the Velero in one of its namespaces. Threads may share it."""
+
+    def __init__(self, api: KubernetesApi, namespace: str = "velero") -> None:
+        self._api = api
+        self._resources = Resources(api)
+        self._velero = VeleroRequests(api, namespace)
+
+    @classmethod
+    def connect(
+        cls, kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None, namespace: str = "velero"
+    ) -> Cluster:
+        """By `kubeconfig`, or KUBECONFIG, or ~/.kube/config; in a pod without one of them, as its service account. `namespace` is Velero's.
+
+        Raises NotFoundError, InvalidArgumentError for the kubeconfig; UnsupportedError where the client is not installed; StorageError
+        where the server cannot be reached or its certificate is no good; AccessDeniedError where it does not know who asks.
+        """
+        api = KubernetesApi.connect(kubeconfig, context)
+        api.get("/version")
+        return cls(api, namespace)
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._api.close()
+
+    @property
+    def address(self) -> str:
+        return self._api.address
+
+    @property
+    def namespace(self) -> str:
+        """Velero's."""
+        return self._velero.namespace
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self._api}, Velero in {self.namespace}>"
+
+    def bucket_location(self, name: str | None = None) -> BucketPlace:
+        """Velero's bucket, as the BackupStorageLocation of that name says, or the default one, with its credentials.
+
+        Raises NotFoundError, UnsupportedError for other storage than S3, AccessDeniedError where its Secret may not be read.
+        """
+        return find_place(self._api, self.namespace, name, is_outside="KUBERNETES_SERVICE_HOST" not in os.environ)
+
+    def apply(
+        self,
+        documents: Iterable[Mapping[str, Any]],
+        *,
+        dry_run: bool = False,
+        force_conflicts: bool = False,
+        field_manager: str = "recoup",
+        patience: float = 30.0,
+    ) -> Iterator[Applied]:
+        """Applies each object on the server's side, in the order given. What is refused is told and does not stop the rest; what
+        is as it should be is left alone. Definitions (CRDs) and namespaces are waited for before what needs them, for `patience` seconds.
+
+        With `dry_run` the server says what it would do, and nothing is kept. `force_conflicts` takes over fields that others manage.
+        Neither status nor what the server sets in metadata is applied. Raises StorageError, AccessDeniedError where the server is gone.
+        """
+        applier = Applier(
+            self._api,
+            self._resources,
+            dry_run=dry_run,
+            force_conflicts=force_conflicts,
+            field_manager=field_manager,
+            patience=patience,
+        )
+        return applier.apply(documents)
+
+    # ---- Velero ----------------------------------------------------------------------------------------------------------
+
+    def schedules(self) -> list[Mapping[str, Any]]:
+        """The Schedules, as the API has them."""
+        return list(self._velero.list("schedules").get("items") or [])
+
+    def create_schedule(
+        self,
+        name: str,
+        expression: str,
+        template: Mapping[str, Any] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        paused: bool = False,
+        skip_immediately: bool | None = None,
+        own_backups: bool | None = None,
+    ) -> Mapping[str, Any]:
+        """Makes a Schedule. `expression` is checked as Velero's server would: see recoup.velero.cron; `template` is a Backup's spec
+        ("ttl": "168h", "defaultVolumesToFsBackup": True; metadata.labels for its backups). By default all namespaces are in it.
+
+        Raises InvalidArgumentError for what Velero would not take, and where there is a Schedule of that name.
+        """
+        return self._velero.create_schedule(
+            name,
+            expression,
+            template or {},
+            labels=labels,
+            annotations=annotations,
+            paused=paused,
+            skip_immediately=skip_immediately,
+            own_backups=own_backups,
+        )
+
+    def pause(self, name: str) -> bool:
+        """False: it was paused already."""
+        return self._velero.set_paused(name, True)
+
+    def unpause(self, name: str, *, skip_immediately: bool | None = None) -> bool:
+        """False: it was not paused. A schedule whose time has passed meanwhile runs at once; with `skip_immediately` at its next time.
+        None: as the server is set up."""
+        return self._velero.set_paused(name, False, skip_immediately)
+
+    def delete_schedule(self, name: str, *, with_backups: bool = False) -> None:
+        """Its backups stay, unless the Schedule owns them: then `with_backups` has to say that they may go."""
+        self._velero.delete_schedule(name, with_backups=with_backups)
+
+    def run_schedule(self, name: str, backup_name: str | None = None) -> str:
+        """Makes a Backup as the Schedule would, now; the name of it. The Schedule may be paused."""
+        return str(self._velero.run_schedule(name, backup_name)["metadata"]["name"])
+
+    def run_backup(
+        self,
+        name: str,
+        spec: Mapping[str, Any] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> str:
+        """Makes a Backup: its name."""
+        return str(self._velero.run_backup(name, spec or {}, labels=labels, annotations=annotations)["metadata"]["name"])
+
+    def wait(self, backup: str, *, timeout: float | None = None) -> State:
+        """How the Backup has ended. Raises NotFoundError where it is deleted meanwhile, IncompleteError after `timeout` seconds."""
+        self._velero.get("backups", backup)
+        with Watch(self._velero, ["backups"], everything=True, timeout=timeout, field_selectors={"backups": f"metadata.name={backup}"}) as watch:
+            for event in watch:
+                if event.after is None:
+                    raise NotFoundError(f"the backup {self.namespace}/{backup} was deleted while it was waited for")
+                if event.after.is_final:
+                    return event.after
+            states = [state_of(document) for document in watch.documents]
+        phase = states[0].phase if states else "New"
+        hint = ": Velero's server has not begun it; does it run?" if phase == "New" else ""
+        raise IncompleteError(f"the backup {self.namespace}/{backup} is still {phase} after {timeout:g} s{hint}")
+
+    def watch(
+        self,
+        kinds: Sequence[str] = KINDS,
+        *,
+        everything: bool = False,
+        timeout: float | None = None,
+        grace: timedelta = GRACE,
+        relist: float = 300.0,
+    ) -> Watch:
+        """What happens from now on, an event for each change that can be seen; see Watch. First comes what is under way or wrong now,
+        or, with `everything`, all that is there.
+
+        A failure is what ends as Failed, PartiallyFailed or FailedValidation, a volume that was not stored, a storage location that is
+        unavailable, and a schedule that Velero refuses, or whose backup has not begun `grace` after its time.
+        """
+        unknown = [kind for kind in kinds if kind not in (*KINDS, "podvolumerestores")]
+        if unknown:
+            raise InvalidArgumentError(f"cannot watch {', '.join(unknown)}: there are {', '.join(KINDS)}, podvolumerestores")
+        return Watch(self._velero, kinds, everything=everything, timeout=timeout, grace=grace, relist=relist)
+
+
+__all__ = ["KINDS", "Applied", "BucketPlace", "Change", "Cluster", "Credentials", "Event", "Outcome", "State", "Watch"]
