@@ -67,7 +67,9 @@ object_piece read_piece(s3_client& client, const object_name& object, std::uint6
   const auto replaced = [&] {
     return error(error_code::io, where + ": it was replaced while it was read; read it again from its beginning");
   };
-  const auto last = offset + std::min(count, std::numeric_limits<std::uint64_t>::max() - offset) - 1;
+  // A server that reads the last byte's number into 64 bits with a sign ignores a range beyond, and sends everything.
+  constexpr std::uint64_t largest = std::numeric_limits<std::int64_t>::max();
+  const auto last = offset + std::min(count - 1, std::max(offset, largest) - offset);
   object_piece found;
   auto request = s3_object::make_request("GET", object, "read an object");
   request.headers.push_back({"range", "bytes=" + std::to_string(offset) + '-' + std::to_string(last)});

@@ -51,7 +51,7 @@ def act_as(user: s3.Credentials, monkeypatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-# ---- how many requests --------------------------------------------------------------------------------------------------
+# ---- how many requests ---------------------------------------------------------------------------
 
 
 def test_a_listing_takes_a_request_for_each_thousand_when_it_is_their_turn(place, proxy):
@@ -106,7 +106,7 @@ def test_a_file_is_read_ahead_in_growing_pieces(place, proxy):
     assert [request.down // MIB for request in proxy.log] == [1, 2, 4, 8, 16, 9]
 
 
-# ---- several at a time ----------------------------------------------------------------------------------------------------
+# ---- several at a time ---------------------------------------------------------------------------
 
 
 def test_requests_of_several_threads_are_in_flight_together(place, server):
@@ -130,7 +130,7 @@ def test_other_threads_of_python_go_on(place, proxy, counts_during):
         assert counts_during(ask) > 1000
 
 
-# ---- stopping -------------------------------------------------------------------------------------------------------------
+# ---- stopping ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_closing_ends_what_other_threads_ask_for(silent):
     silent.close()
 
 
-# ---- what only buckets have -------------------------------------------------------------------------------------------------
+# ---- what only buckets have ----------------------------------------------------------------------
 
 
 def test_a_prefix_that_is_an_object_too(place):
@@ -221,12 +221,12 @@ def test_another_bucket_is_not_reached(place, server):
     other = BucketPlace(server)
     other.write("secret", b"secret")
     place.write("x", b"content")
-    for key in (f"../{other.bucket.name}/secret", f"x/../../{other.bucket.name}/secret", f"/../{other.bucket.name}/secret"):
+    for way in ("..", "x/../..", "/.."):
         with pytest.raises(recoup.NotFoundError):
-            place.store().read(key)
+            place.store().read(f"{way}/{other.bucket.name}/secret")
 
 
-# ---- refusals -----------------------------------------------------------------------------------------------------------------
+# ---- refusals ------------------------------------------------------------------------------------
 
 
 def each_question(store: recoup.ObjectStore):
