@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 
@@ -45,8 +46,10 @@ _YEARS_AHEAD = 5
 
 
 @dataclass(frozen=True)
-class CronExpression:
-    text: str
+class Cron:
+    """An expression, and the times that it names."""
+
+    expression: str
     minutes: frozenset[int]
     hours: frozenset[int]
     days: frozenset[int]
@@ -56,9 +59,10 @@ class CronExpression:
     """A day must be in `days` and in `weekdays`: so where one of them is a star. Otherwise one of the two is enough."""
     every: timedelta | None
     zone: tzinfo
+    """UTC where the expression names none: the server's own zone, in Velero's image."""
 
     @staticmethod
-    def parse(text: str) -> CronExpression:
+    def parse(text: str) -> Cron:
         """Raises InvalidArgumentError, which says what is wrong with `text`, where Velero would refuse it or never run it."""
         zone, rest = _zone_of(text)
         if rest.startswith("@every "):
@@ -72,7 +76,7 @@ class CronExpression:
             more = " (Velero knows no seconds)" if len(parts) == 6 else ""
             raise _wrong(text, f"it has {len(parts)} fields, not five: minute, hour, day of the month, month, day of the week{more}")
         sets, stars = zip(*(_parse_field(text, part, field) for part, field in zip(parts, _FIELDS)))
-        found = CronExpression(text, *sets, days_are_both=stars[2] or stars[4], every=None, zone=zone)
+        found = Cron(text, *sets, days_are_both=stars[2] or stars[4], every=None, zone=zone)
         if found.next(datetime.now(timezone.utc)) is None:
             raise _wrong(text, "there is no such day: it would never run")
         return found
@@ -97,12 +101,19 @@ class CronExpression:
                 return moment
         return None
 
+    def times(self, after: datetime, before: datetime, most: int = 1000) -> Iterator[datetime]:
+        """All between two times, the first `most` of them."""
+        due = self.next(after)
+        while due is not None and due < before and most > 0:
+            yield due
+            due, most = self.next(due), most - 1
+
     def _is_day(self, local: datetime) -> bool:
         is_day, is_weekday = local.day in self.days, local.isoweekday() % 7 in self.weekdays
         return (is_day and is_weekday) if self.days_are_both else (is_day or is_weekday)
 
 
-def _every(text: str, duration: str, zone: tzinfo) -> CronExpression:
+def _every(text: str, duration: str, zone: tzinfo) -> Cron:
     try:
         every = parse_duration(duration)
     except (ValueError, OverflowError) as problem:
@@ -112,7 +123,7 @@ def _every(text: str, duration: str, zone: tzinfo) -> CronExpression:
     # Whole seconds, and one at least.
     whole = max(timedelta(seconds=1), timedelta(seconds=every // timedelta(seconds=1)))
     nothing: frozenset[int] = frozenset()
-    return CronExpression(text, nothing, nothing, nothing, nothing, nothing, days_are_both=False, every=whole, zone=zone)
+    return Cron(text, nothing, nothing, nothing, nothing, nothing, days_are_both=False, every=whole, zone=zone)
 
 
 def _zone_of(text: str) -> tuple[tzinfo, str]:

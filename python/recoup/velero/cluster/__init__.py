@@ -15,9 +15,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any
+from typing import Any, final
 
 from ..._engine import IncompleteError, InvalidArgumentError, NotFoundError
+from .answers import Refused
 from .api import KubernetesApi
 from .apply import Applied, Applier, Outcome
 from .differences import Change
@@ -25,9 +26,10 @@ from .place import BucketPlace, Credentials, find_place
 from .requests import VeleroRequests
 from .resources import Resources
 from .states import State, state_of
-from .watching import GRACE, KINDS, Event, Watch
+from .watching import GRACE, KINDS, Event, Watch, is_of_backup, is_running
 
 
+@final
 class Cluster:
     """One cluster, and the Velero in one of its namespaces. Threads may share it."""
 
@@ -46,7 +48,10 @@ class Cluster:
         where the server cannot be reached or its certificate is no good; AccessDeniedError where it does not know who asks.
         """
         api = KubernetesApi.connect(kubeconfig, context)
-        api.get("/version")
+        try:
+            api.get("/version")
+        except Refused as problem:
+            raise problem.error(f"use the Kubernetes API server {api}") from problem
         return cls(api, namespace)
 
     def __enter__(self) -> Cluster:
@@ -166,14 +171,14 @@ class Cluster:
 
     def wait(self, backup: str, *, timeout: float | None = None) -> State:
         """How the Backup has ended. Raises NotFoundError where it is deleted meanwhile, IncompleteError after `timeout` seconds."""
-        self._velero.get("backups", backup)
-        with Watch(self._velero, ["backups"], everything=True, timeout=timeout, field_selectors={"backups": f"metadata.name={backup}"}) as watch:
-            for event in watch:
-                if event.after is None:
-                    raise NotFoundError(f"the backup {self.namespace}/{backup} was deleted while it was waited for")
-                if event.after.is_final:
-                    return event.after
+        with self.watch_backup(backup, kinds=["backups"], timeout=timeout) as watch:
+            for _ in watch:
+                pass
             states = [state_of(document) for document in watch.documents]
+        if watch.is_done and not states:
+            raise NotFoundError(f"the backup {self.namespace}/{backup} was deleted while it was waited for")
+        if watch.is_done:
+            return states[0]
         phase = states[0].phase if states else "New"
         hint = ": Velero's server has not begun it; does it run?" if phase == "New" else ""
         raise IncompleteError(f"the backup {self.namespace}/{backup} is still {phase} after {timeout:g} s{hint}")
@@ -183,12 +188,13 @@ class Cluster:
         kinds: Sequence[str] = KINDS,
         *,
         everything: bool = False,
+        until_done: bool = False,
         timeout: float | None = None,
         grace: timedelta = GRACE,
         relist: float = 300.0,
     ) -> Watch:
         """What happens from now on, an event for each change that can be seen; see Watch. First comes what is under way or wrong now,
-        or, with `everything`, all that is there.
+        or, with `everything`, all that is there. With `until_done` it ends when no backup, restore or volume is under way.
 
         A failure is what ends as Failed, PartiallyFailed or FailedValidation, a volume that was not stored, a storage location that is
         unavailable, and a schedule that Velero refuses, or whose backup has not begun `grace` after its time.
@@ -196,7 +202,28 @@ class Cluster:
         unknown = [kind for kind in kinds if kind not in (*KINDS, "podvolumerestores")]
         if unknown:
             raise InvalidArgumentError(f"cannot watch {', '.join(unknown)}: there are {', '.join(KINDS)}, podvolumerestores")
-        return Watch(self._velero, kinds, everything=everything, timeout=timeout, grace=grace, relist=relist)
+        until = _nothing_runs if until_done else None
+        return Watch(self._velero, kinds, everything=everything, until=until, timeout=timeout, grace=grace, relist=relist)
+
+    def watch_backup(self, name: str, *, kinds: Sequence[str] = ("backups", "podvolumebackups"), timeout: float | None = None) -> Watch:
+        """The same for one Backup and its volumes, until it has ended or is deleted. Raises NotFoundError."""
+        self._velero.get("backups", name)
+
+        def is_over(documents: Sequence[Mapping[str, Any]]) -> bool:
+            return not any(each.get("kind") == "Backup" and not state_of(each).is_final for each in documents)
+
+        return Watch(
+            self._velero,
+            kinds,
+            everything=True,
+            only=lambda document: is_of_backup(document, name),
+            until=is_over,
+            timeout=timeout,
+        )
+
+
+def _nothing_runs(documents: Sequence[Mapping[str, Any]]) -> bool:
+    return not any(is_running(each) for each in documents)
 
 
 __all__ = ["KINDS", "Applied", "BucketPlace", "Change", "Cluster", "Credentials", "Event", "Outcome", "State", "Watch"]

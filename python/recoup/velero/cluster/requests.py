@@ -4,6 +4,7 @@ definitions have no status of their own to write, so whoever puts a whole object
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -13,13 +14,14 @@ from typing import Any
 from urllib.parse import quote
 
 from ..._engine import InvalidArgumentError, NotFoundError
-from ..cron import CronExpression
+from ..cron import Cron
 from ..fields import parse_duration
 from .answers import Refused
 from .api import KubernetesApi, Uncertain
 
 API_VERSION = "velero.io/v1"
 SCHEDULE_LABEL = "velero.io/schedule-name"
+BACKUP_LABEL = "velero.io/backup-name"
 _MERGE = "application/merge-patch+json"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _ATTEMPTS = 4
@@ -82,7 +84,7 @@ class VeleroRequests:
         own_backups: bool | None = None,
     ) -> Mapping[str, Any]:
         _check_name(name, longest=63, why="each of its backups has the name in a label")
-        CronExpression.parse(expression)
+        Cron.parse(expression)
         spec: dict[str, Any] = {"schedule": expression, "template": self._checked_spec(template), "paused": paused}
         if skip_immediately is not None:
             spec["skipImmediately"] = skip_immediately
@@ -198,6 +200,11 @@ class VeleroRequests:
 
 class _AlreadyThere(InvalidArgumentError):
     pass
+
+
+def label_value(name: str) -> str:
+    """A backup's name as its label has it: labels hold 63 characters, names more (V:pkg/label/label.go GetValidName)."""
+    return name if len(name) <= 63 else name[:57] + hashlib.sha256(name.encode()).hexdigest()[:6]
 
 
 def _singular(plural: str) -> str:

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, final
 
-from ..._engine import Error, InvalidArgumentError
-from ..cron import CronExpression
+from ..._engine import InvalidArgumentError
+from ..cron import Cron
 from ..fields import parse_time
 from .following import Ended, Follower, Listed, Message, Seen
-from .requests import SCHEDULE_LABEL, VeleroRequests
+from .requests import BACKUP_LABEL, SCHEDULE_LABEL, VeleroRequests, label_value
 from .states import State, state_of
 
 KINDS = ("backups", "restores", "schedules", "podvolumebackups", "backupstoragelocations")
@@ -21,6 +21,9 @@ KINDS = ("backups", "restores", "schedules", "podvolumebackups", "backupstoragel
 GRACE = timedelta(minutes=5)
 _RELIST_SECONDS = 300.0
 _TICK_SECONDS = 5.0
+_LINGER_SECONDS = 1.0
+
+Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ class Event:
         return f"{whose}: {f'{self.before.phase} -> ' if self.before and self.before.phase != self.after.phase else ''}{self.after}"
 
 
+@final
 class Watch:
-    """An iterator of events, which ends when it is closed, or after `timeout` seconds without the caller's having stopped earlier.
+    """An iterator of events. It ends when it is closed, after `timeout` seconds, or soon after `until` says so of what is there.
 
     Not for several threads at once. Close it, or use it in a with statement: it has a connection for each kind.
     """
@@ -67,6 +71,8 @@ class Watch:
         kinds: Sequence[str] = KINDS,
         *,
         everything: bool = False,
+        only: Callable[[Document], bool] = lambda document: True,
+        until: Callable[[Sequence[Document]], bool] | None = None,
         timeout: float | None = None,
         grace: timedelta = GRACE,
         relist: float = _RELIST_SECONDS,
@@ -75,6 +81,8 @@ class Watch:
     ) -> None:
         self._now = now
         self._everything = everything
+        self._only = only
+        self._until = until
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._messages: queue.Queue[Message] = queue.Queue()
         self._states: dict[str, State] = {}
@@ -82,6 +90,8 @@ class Watch:
         self._unlisted = set(kinds)
         self._timetable = _Timetable(grace)
         self._is_closed = False
+        self.is_done = False
+        """`until` was true."""
         selectors = field_selectors or {}
         self._followers = [
             Follower(
@@ -118,8 +128,8 @@ class Watch:
                 now = time.monotonic()
                 if self._deadline is not None and now >= self._deadline:
                     return
-                if now >= next_look and not self._unlisted:
-                    yield from self._timetable.look(self._now(), self._documents.values())
+                if now >= next_look and self.is_listed:
+                    yield from self._timetable.look(self._now(), self.documents)
                     next_look = now + _TICK_SECONDS
                 end = now + _TICK_SECONDS if self._deadline is None else min(now + _TICK_SECONDS, self._deadline)
                 try:
@@ -127,11 +137,20 @@ class Watch:
                 except queue.Empty:
                     continue
                 yield from self._take(message)
+                self._end_soon_if_done()
         finally:
             self.close()
 
+    def _end_soon_if_done(self) -> None:
+        if self._until is not None and self.is_listed and self._until(self.documents):
+            # Kinds come by different connections: what belongs to a backup may be told after its end.
+            end = time.monotonic() + _LINGER_SECONDS
+            self._deadline = end if self._deadline is None else min(self._deadline, end)
+            self._until = None
+            self.is_done = True
+
     @property
-    def documents(self) -> list[Mapping[str, Any]]:
+    def documents(self) -> list[Document]:
         """All that is there now, as far as the iterator has come."""
         return list(self._documents.values())
 
@@ -142,9 +161,11 @@ class Watch:
 
     def _take(self, message: Message) -> Iterator[Event]:
         if isinstance(message, Ended):
-            raise _of(message.problem)
+            raise message.problem
         if isinstance(message, Listed):
             self._unlisted.discard(message.plural)
+        elif message.document is not None and not self._only(message.document):
+            return
         elif message.document is None:
             yield from self._take_deleted(message.uid)
         else:
@@ -167,7 +188,7 @@ class Watch:
         is_failure = after.is_failure and not (seen.is_first_listing and after.is_final) and not (before is not None and before.is_failure)
         yield self._event(document, before, after, is_failure=is_failure, is_initial=seen.is_first_listing)
 
-    def _event(self, document: Mapping[str, Any], before: State | None, after: State | None, *, is_failure: bool, is_initial: bool) -> Event:
+    def _event(self, document: Document, before: State | None, after: State | None, *, is_failure: bool, is_initial: bool) -> Event:
         metadata = document["metadata"]
         return Event(
             time=self._now(),
@@ -182,10 +203,6 @@ class Watch:
         )
 
 
-def _of(problem: Error) -> Error:
-    return problem
-
-
 class _Timetable:
     """Schedules whose time has passed: Velero says nothing about them, least of all when its server does not run."""
 
@@ -193,13 +210,12 @@ class _Timetable:
         self._grace = grace
         self._told: dict[str, datetime] = {}  # uid to the time that was missed
 
-    def look(self, now: datetime, documents: Any) -> Iterator[Event]:
-        everything = list(documents)
+    def look(self, now: datetime, everything: Sequence[Document]) -> Iterator[Event]:
         for schedule in everything:
             if schedule.get("kind") == "Schedule":
                 yield from self._look_at(now, schedule, everything)
 
-    def _look_at(self, now: datetime, schedule: Mapping[str, Any], everything: Sequence[Mapping[str, Any]]) -> Iterator[Event]:
+    def _look_at(self, now: datetime, schedule: Document, everything: Sequence[Document]) -> Iterator[Event]:
         uid = str(schedule["metadata"]["uid"])
         due = due_of(schedule)
         if due is None or now <= due + self._grace:
@@ -222,7 +238,7 @@ class _Timetable:
         yield Event(now, "Schedule", str(schedule["metadata"].get("namespace") or ""), name, state, state, is_failure=True, note=note, document=schedule)
 
 
-def due_of(schedule: Mapping[str, Any]) -> datetime | None:
+def due_of(schedule: Document) -> datetime | None:
     """When the schedule is or was due next (V:pkg/controller/schedule_controller.go getNextRunTime). None: it is paused, or not valid."""
     spec, status, metadata = schedule.get("spec") or {}, schedule.get("status") or {}, schedule["metadata"]
     if spec.get("paused") or status.get("phase") == "FailedValidation":
@@ -231,11 +247,24 @@ def due_of(schedule: Mapping[str, Any]) -> datetime | None:
         last = parse_time(str(status.get("lastBackup") or metadata["creationTimestamp"]))
         if status.get("lastSkipped"):
             last = max(last, parse_time(str(status["lastSkipped"])))
-        return CronExpression.parse(str(spec.get("schedule") or "")).next(last)
+        return Cron.parse(str(spec.get("schedule") or "")).next(last)
     except (InvalidArgumentError, ValueError, KeyError):
         return None
 
 
-def _is_running_backup_of(document: Mapping[str, Any], schedule: str) -> bool:
+def is_of_backup(document: Document, name: str) -> bool:
+    """The Backup of that name, or one of its volumes."""
+    metadata = document.get("metadata") or {}
+    if document.get("kind") == "Backup":
+        return bool(metadata.get("name") == name)
+    return bool((metadata.get("labels") or {}).get(BACKUP_LABEL) == label_value(name))
+
+
+def is_running(document: Document) -> bool:
+    """A Backup, Restore or volume that has not ended."""
+    return document.get("kind") in ("Backup", "Restore", "PodVolumeBackup", "PodVolumeRestore") and not state_of(document).is_final
+
+
+def _is_running_backup_of(document: Document, schedule: str) -> bool:
     labels = document.get("metadata", {}).get("labels") or {}
     return document.get("kind") == "Backup" and labels.get(SCHEDULE_LABEL) == schedule and not state_of(document).is_final

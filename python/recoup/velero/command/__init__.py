@@ -7,6 +7,8 @@ import sys
 import click
 
 from ..._engine import Error
+from .cluster import create, delete_schedule, pause, run as run_backup, unpause, watch
+from .connection import Choice, Connection, connection_options
 from .context import Context
 from .show import backups, describe, logs, schedules
 
@@ -16,18 +18,25 @@ from .show import backups, describe, logs, schedules
               help="Velero's bucket: s3:http://host:9000/velero-backups[/prefix], or a directory with a copy of it.  [env: RECOUP_VELERO_BUCKET]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 @click.option("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="As in `recoup`, for S3: -o s3.region=…")
+@connection_options
+@click.option("--location", metavar="NAME", help="Without --bucket: the BackupStorageLocation in the cluster.  [default: its default one]")
 @click.version_option(package_name="recoup", message="recoup %(version)s")
 @click.pass_context
-def main(click_context: click.Context, bucket: str | None, as_json: bool, options: tuple[str, ...]) -> None:
+def main(
+    click_context: click.Context, bucket: str | None, as_json: bool, options: tuple[str, ...],
+    kubeconfig: str | None, context_name: str | None, namespace: str | None, location: str | None,
+) -> None:  # fmt: skip
     """Velero's backups, read from the bucket alone: no cluster and no Velero are needed.
+
+    Without --bucket, the cluster of the kubeconfig says which bucket it is, and which credentials open it.
 
     Nothing is written into the bucket, and no lock is taken there. Credentials for S3 come from where `recoup` takes them:
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, ~/.mc, or the machine's role.
     """
-    click_context.obj = Context(bucket, as_json, options)
+    click_context.obj = Context(bucket, as_json, options, Connection(Choice(kubeconfig, context_name, namespace, location)))
 
 
-for _command in (backups, describe, logs, schedules):
+for _command in (backups, describe, logs, schedules, create, pause, unpause, delete_schedule, run_backup, watch):
     main.add_command(_command)
 
 

@@ -12,27 +12,37 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ..._engine import NotFoundError, UnsupportedError
 from ...objects import open_objects
 from ..bucket import VeleroBucket
+from .connection import Connection
 
 
 class Context:
-    def __init__(self, bucket: str | None, as_json: bool, options: Sequence[str]) -> None:
+    def __init__(self, bucket: str | None, as_json: bool, options: Sequence[str], connection: Connection | None = None) -> None:
         self._bucket = bucket
         self._options = options
         self.as_json = as_json
+        self.connection = connection or Connection()
 
     @cached_property
     def bucket(self) -> VeleroBucket:
-        if not self._bucket:
-            raise click.UsageError("which bucket? Give --bucket s3:http://host:9000/velero-backups (or a directory), or set RECOUP_VELERO_BUCKET")
         options: dict[str, str] = {}
         for each in self._options:
             key, equals, value = each.partition("=")
             if not equals:
                 raise click.UsageError(f"-o {each}: an option has the form KEY=VALUE")
             options[key] = value
-        return VeleroBucket(open_objects(self._bucket, options=options))
+        if self._bucket:
+            return VeleroBucket(open_objects(self._bucket, options=options))
+        try:
+            place, network = self.connection.place()
+        except (NotFoundError, UnsupportedError) as problem:
+            raise click.UsageError(
+                f"which bucket? Give --bucket s3:http://host:9000/velero-backups (or a directory), or set RECOUP_VELERO_BUCKET. The cluster does "
+                f"not tell: {problem}"
+            ) from problem
+        return VeleroBucket(open_objects(place.location, network=network, options={**place.options, **options}))
 
     @cached_property
     def console(self) -> Console:
