@@ -118,8 +118,6 @@ def _every(text: str, duration: str, zone: tzinfo) -> Cron:
         every = parse_duration(duration)
     except (ValueError, OverflowError) as problem:
         raise _wrong(text, f"{duration!r} is no duration such as 6h or 1h30m (Go has no unit for days: 24h)") from problem
-    if every < timedelta(0):
-        raise _wrong(text, "the duration is negative")
     # Whole seconds, and one at least.
     whole = max(timedelta(seconds=1), timedelta(seconds=every // timedelta(seconds=1)))
     nothing: frozenset[int] = frozenset()
