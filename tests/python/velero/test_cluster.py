@@ -253,6 +253,7 @@ class TestCommand:
     def test_with_a_real_bucket(self, server, namespace, tmp_path):
         """Keys and address are known to the cluster only."""
         import boto3
+        from botocore.config import Config
         from click.testing import CliRunner
 
         from recoup.velero.command import main
@@ -266,7 +267,7 @@ class TestCommand:
         try:
             s3 = boto3.client(
                 "s3", endpoint_url=f"http://127.0.0.1:{port}", aws_access_key_id=root["MINIO_ROOT_USER"], aws_secret_access_key=SECRET_KEY,
-                region_name="us-east-1", config=boto3.session.Config(retries={"max_attempts": 20, "mode": "standard"}),
+                region_name="us-east-1", config=Config(retries={"max_attempts": 20, "mode": "standard"}),
             )  # fmt: skip
             s3.create_bucket(Bucket="velero-backups")
             record = {"kind": "Backup", "metadata": {"name": "b1"}, "status": {"phase": "Failed"}}
