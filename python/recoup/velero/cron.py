@@ -76,7 +76,8 @@ class Cron:
             more = " (Velero knows no seconds)" if len(parts) == 6 else ""
             raise _wrong(text, f"it has {len(parts)} fields, not five: minute, hour, day of the month, month, day of the week{more}")
         sets, stars = zip(*(_parse_field(text, part, field) for part, field in zip(parts, _FIELDS)))
-        found = Cron(text, *sets, days_are_both=stars[2] or stars[4], every=None, zone=zone)
+        minutes, hours, days, months, weekdays = sets
+        found = Cron(text, minutes, hours, days, months, weekdays, days_are_both=stars[2] or stars[4], every=None, zone=zone)
         if found.next(datetime.now(timezone.utc)) is None:
             raise _wrong(text, "there is no such day: it would never run")
         return found

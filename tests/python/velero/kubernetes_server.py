@@ -120,7 +120,7 @@ class KubernetesServer:
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:
         log = open(self.directory / f"{pathlib.Path(command[0]).name}.log", "ab")  # noqa: SIM115
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509
         log.close()
         self._running.append(process)
         return process
@@ -257,7 +257,7 @@ class KubernetesServer:
             time.sleep(0.1)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def shared_server() -> KubernetesServer:
     """One for all tests of this process: it takes some seconds to start."""
     server = KubernetesServer()

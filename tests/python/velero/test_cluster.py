@@ -10,11 +10,11 @@ import subprocess
 import sys
 
 import pytest
-import yaml
-from kubernetes_server import cluster, namespace, server  # noqa: F401
-
 import recoup
+import yaml
 from recoup.velero.cluster import Cluster
+
+pytest_plugins = ["kubernetes_server"]
 
 SECRET_KEY = "wJalrXUtnFEMIsecretEXAMPLEKEY"
 CREDENTIALS = f"[default]\naws_access_key_id=AKIAIOSFODNN7EXAMPLE\naws_secret_access_key={SECRET_KEY}\n"
@@ -221,9 +221,9 @@ class TestBucketLocation:
             assert cluster.bucket_location().credentials is None
 
     def test_a_user_who_may_nothing(self, server, namespace):
-        with Cluster.connect(server.user(f"nobody-{namespace}"), namespace=namespace) as cluster:
-            with pytest.raises(recoup.AccessDeniedError, match="A Role or ClusterRole has to allow list on backupstoragelocations"):
-                cluster.bucket_location()
+        kubeconfig, words = server.user(f"nobody-{namespace}"), "A Role or ClusterRole has to allow list on backupstoragelocations"
+        with Cluster.connect(kubeconfig, namespace=namespace) as cluster, pytest.raises(recoup.AccessDeniedError, match=words):
+            cluster.bucket_location()
 
 
 class TestCommand:
@@ -231,7 +231,6 @@ class TestCommand:
 
     def test_it_opens_the_bucket_of_the_cluster(self, server, namespace, tmp_path):
         from click.testing import CliRunner
-
         from recoup.velero.command import main
 
         runner = CliRunner()
@@ -255,7 +254,6 @@ class TestCommand:
         import boto3
         from botocore.config import Config
         from click.testing import CliRunner
-
         from recoup.velero.command import main
 
         with socket.socket() as found:

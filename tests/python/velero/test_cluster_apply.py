@@ -8,11 +8,11 @@ import threading
 import time
 
 import pytest
-from kubernetes_server import cluster, namespace, server  # noqa: F401
-
 import recoup
 from recoup.velero.cluster import Cluster, Outcome
 from recoup.velero.cluster.differences import changes
+
+pytest_plugins = ["kubernetes_server"]
 
 CREATED, CHANGED, UNCHANGED = Outcome.CREATED, Outcome.CHANGED, Outcome.UNCHANGED
 REFUSED, UNCHECKED = Outcome.REFUSED, Outcome.UNCHECKED

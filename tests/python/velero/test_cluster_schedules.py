@@ -12,12 +12,12 @@ import time
 from datetime import datetime, timezone
 
 import pytest
-from click.testing import CliRunner
-from kubernetes_server import cluster, namespace, server  # noqa: F401
-
 import recoup
+from click.testing import CliRunner
 from recoup.velero.cluster import Cluster
 from recoup.velero.command import main
+
+pytest_plugins = ["kubernetes_server"]
 
 
 def schedule(namespace: str, name: str = "daily", **spec) -> dict:

@@ -14,15 +14,15 @@ import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
+import recoup
 import yaml
 from click.testing import CliRunner
-from kubernetes_server import cluster, namespace, server  # noqa: F401
-
-import recoup
 from recoup.velero.cluster import Cluster, Event, Watch
 from recoup.velero.cluster.states import state_of
 from recoup.velero.cluster.watching import due_of
 from recoup.velero.command import main
+
+pytest_plugins = ["kubernetes_server"]
 
 FIXTURES = pathlib.Path(os.environ.get("RECOUP_FIXTURES") or pathlib.Path(__file__).resolve().parents[4] / "shared/fixtures")
 MONITORING = ("after-good-1", "after-good-2", "after-failed-pvb", "after-failed-validation", "before-crash", "after-server-crash", "after-restic-exit3", "after-restore")
@@ -84,8 +84,8 @@ class Watching:
         self._watch = watch
         self._events: queue.Queue[Event] = queue.Queue()
         self._thread = threading.Thread(target=self._collect, daemon=True)
+        self.problem: recoup.Error | None = None
         self._thread.start()
-        self.problem: BaseException | None = None
         end = time.monotonic() + 60
         while not watch.is_listed and self.problem is None and time.monotonic() < end:
             time.sleep(0.02)
@@ -94,7 +94,7 @@ class Watching:
         try:
             for event in self._watch:
                 self._events.put(event)
-        except BaseException as problem:
+        except recoup.Error as problem:
             self.problem = problem
 
     def next(self, seconds: float = 60) -> Event:
@@ -196,9 +196,9 @@ class TestEvents:
             cluster.watch(["pods"])
 
     def test_a_user_who_may_not(self, server, namespace):
-        with Cluster.connect(server.user(f"blind-{namespace}"), namespace=namespace) as blind:
-            with pytest.raises(recoup.AccessDeniedError, match="has to allow list on"):
-                list(blind.watch(timeout=30))
+        kubeconfig = server.user(f"blind-{namespace}")
+        with Cluster.connect(kubeconfig, namespace=namespace) as blind, pytest.raises(recoup.AccessDeniedError, match="to allow list on"):
+            list(blind.watch(timeout=30))
 
 
 class TestGenuineObjects:

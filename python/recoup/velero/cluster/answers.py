@@ -121,8 +121,8 @@ def words(refused: Refused) -> str:
         return f"the server does not know who asks ({refused.message}): the credentials are wrong or have run out; log in again"
     owners = conflicting_managers(refused)
     if owners:
-        fields = "; ".join(f"{', '.join(fields)} {'belongs' if len(fields) == 1 else 'belong'} to {owner}" for owner, fields in owners.items())
-        return f"{fields}. Whoever applies there would set it back. To take the fields over, force conflicts (--force-conflicts)"
+        whose = "; ".join(f"{', '.join(places)} {'belongs' if len(places) == 1 else 'belong'} to {owner}" for owner, places in owners.items())
+        return f"{whose}. Whoever applies there would set it back. To take the fields over, force conflicts (--force-conflicts)"
     if refused.is_about_terminating:
         return f"its namespace is being deleted ({refused.message}). Wait until it is gone, and apply again"
     denied = _RBAC.search(refused.message)

@@ -137,7 +137,9 @@ class KubernetesApi:
                 if method == "POST" and problem.was_sent:
                     raise Uncertain(f"{self}: {problem}") from problem
                 if attempt >= (_ATTEMPTS if self._was_reached else _ATTEMPTS_TO_CONNECT):
-                    raise StorageError(f"cannot reach the Kubernetes API server {self}: {problem}. Is the cluster running, and is it this one?") from problem
+                    raise StorageError(
+                        f"cannot reach the Kubernetes API server {self}: {problem}. Is the cluster running, and is it this one?"
+                    ) from problem
                 self._wait(attempt, str(problem), 0)
 
     def stream(self, path: str, query: Query, read_seconds: float) -> Stream:

@@ -56,7 +56,9 @@ class Follower(threading.Thread):
     version (410 Gone), and every `relist` seconds, everything is listed again; what is then missing was deleted.
     """
 
-    def __init__(self, api: KubernetesApi, path: str, plural: str, messages: queue.Queue[Message], *, relist: float, query: Mapping[str, str]) -> None:
+    def __init__(
+        self, api: KubernetesApi, path: str, plural: str, messages: queue.Queue[Message], *, relist: float, query: Mapping[str, str]
+    ) -> None:
         super().__init__(name=f"recoup watches {plural}", daemon=True)
         self._api = api
         self._path = path

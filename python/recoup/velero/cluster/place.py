@@ -69,7 +69,7 @@ class BucketPlace:
                     os.environ.pop(name, None)
                 os.environ.update(self.credentials.environment())
             with tempfile.TemporaryDirectory(prefix="recoup-velero-") as directory:
-                files = ()
+                files: tuple[str, ...] = ()
                 if self.ca_certificate is not None:
                     file = os.path.join(directory, "ca.pem")
                     with open(file, "wb") as written:
@@ -90,7 +90,9 @@ def find_place(api: KubernetesApi, namespace: str, name: str | None, *, is_outsi
     spec = Fields(document, where).fields("spec")
     provider = spec.text("provider")
     if provider.rpartition("/")[2] != "aws":
-        raise UnsupportedError(f"{where} is of the provider {provider!r}; recoup reads S3 (aws). With a copy of the bucket in a directory: --bucket DIRECTORY")
+        raise UnsupportedError(
+            f"{where} is of the provider {provider!r}; recoup reads S3 (aws). With a copy of the bucket in a directory: --bucket DIRECTORY"
+        )
     storage, config = spec.fields("objectStorage"), spec.texts("config")
     for key in ("customerKeyEncryptionFile", "customerKeyEncryptionSecret"):
         if config.get(key):
@@ -114,14 +116,18 @@ def _storage_location(api: KubernetesApi, namespace: str, name: str | None) -> d
         found = {str(each["metadata"]["name"]): dict(each) for each in api.get(path).get("items") or []}
     except Refused as problem:
         if problem.is_missing:
-            raise NotFoundError(f"the cluster {api} has no BackupStorageLocation at all: Velero is not installed there. Give the bucket with --bucket") from problem
+            raise NotFoundError(
+                f"the cluster {api} has no BackupStorageLocation at all: Velero is not installed there. Give the bucket with --bucket"
+            ) from problem
         raise problem.error(f"list the BackupStorageLocations in namespace {namespace}") from problem
     if name is not None:
         if name not in found:
             raise NotFoundError(f"there is no BackupStorageLocation {namespace}/{name}; there are: {', '.join(sorted(found)) or 'none'}")
         return found[name]
     if not found:
-        raise NotFoundError(f"namespace {namespace} has no BackupStorageLocation. Is Velero in another one (--namespace)? Or give the bucket with --bucket")
+        raise NotFoundError(
+            f"namespace {namespace} has no BackupStorageLocation. Is Velero in another one (--namespace)? Or give the bucket with --bucket"
+        )
     defaults = [each for each in found.values() if (each.get("spec") or {}).get("default")]
     if len(defaults) == 1:
         return defaults[0]
@@ -129,7 +135,9 @@ def _storage_location(api: KubernetesApi, namespace: str, name: str | None) -> d
         return found["default"]
     if len(found) == 1:
         return next(iter(found.values()))
-    raise InvalidArgumentError(f"namespace {namespace} has several BackupStorageLocations and none is the default: name one of {', '.join(sorted(found))}")
+    raise InvalidArgumentError(
+        f"namespace {namespace} has several BackupStorageLocations and none is the default: name one of {', '.join(sorted(found))}"
+    )
 
 
 def _location(storage: Fields, config: Mapping[str, str], where: str, is_outside: bool) -> str:
@@ -224,7 +232,9 @@ def parse_credentials(content: bytes, profile: str, where: str) -> Credentials:
     except (configparser.Error, UnicodeDecodeError) as problem:
         # Not `from problem`: the parser quotes the line, and a line can be a key.
         what = type(problem).__name__
-        raise InvalidArgumentError(f"{where}: not credentials in AWS's form ([default], aws_access_key_id=…, aws_secret_access_key=…): {what}") from None
+        raise InvalidArgumentError(
+            f"{where}: not credentials in AWS's form ([default], aws_access_key_id=…, aws_secret_access_key=…): {what}"
+        ) from None
     section = profile if parser.has_section(profile) else f"profile {profile}"
     if not parser.has_section(section):
         raise NotFoundError(f"{where}: no profile {profile!r}; there are: {', '.join(parser.sections()) or 'none'}")
@@ -233,6 +243,9 @@ def parse_credentials(content: bytes, profile: str, where: str) -> Credentials:
     if not access_key or not secret_key:
         others = [key for key in ("role_arn", "credential_process", "web_identity_token_file") if key in found]
         if others:
-            raise UnsupportedError(f"{where}, profile {profile}: it has {', '.join(others)} in place of keys. Give the bucket with --bucket, and its keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+            raise UnsupportedError(
+                f"{where}, profile {profile}: it has {', '.join(others)} in place of keys. Give the bucket with --bucket, and its keys in "
+                f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
         raise InvalidArgumentError(f"{where}, profile {profile}: aws_access_key_id or aws_secret_access_key is missing")
     return Credentials(access_key, secret_key, found.get("aws_session_token", ""), f"{where}, profile {profile}")

@@ -229,13 +229,13 @@ class _Timetable:
         if running:
             other = running[0]["metadata"]["name"]
             note = (
-                f"its backup of {due:%Y-%m-%d %H:%M} UTC is skipped, as {other} is still {state_of(running[0]).phase}; Velero makes one when that has ended, however "
-                f"many were missed"
+                f"its backup of {due:%Y-%m-%d %H:%M} UTC is skipped, as {other} is still {state_of(running[0]).phase}; Velero makes one when that "
+                f"has ended, however many were missed"
             )
         else:
             note = f"overdue since {due:%Y-%m-%d %H:%M} UTC, and no backup is under way: does Velero's server run? (kubectl get pods)"
-        state = state_of(schedule)
-        yield Event(now, "Schedule", str(schedule["metadata"].get("namespace") or ""), name, state, state, is_failure=True, note=note, document=schedule)
+        state, namespace = state_of(schedule), str(schedule["metadata"].get("namespace") or "")
+        yield Event(now, "Schedule", namespace, name, state, state, is_failure=True, note=note, document=schedule)
 
 
 def due_of(schedule: Document) -> datetime | None:

@@ -7,7 +7,8 @@ import sys
 import click
 
 from ..._engine import Error
-from .cluster import create, delete_schedule, pause, run as run_backup, unpause, watch
+from .cluster import create, delete_schedule, pause, unpause, watch
+from .cluster import run as run_backup
 from .connection import Choice, Connection, connection_options
 from .context import Context
 from .show import backups, describe, logs, schedules

@@ -19,18 +19,15 @@ from .connection import connection_options
 from .context import Context, as_time
 
 _PAIR = "KEY=VALUE"
+_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
-class Duration(click.ParamType):
-    """Go's way of writing: 168h, 1h30m. Its value is in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            return parse_duration(str(value)).total_seconds()
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no duration such as 30m or 1h30m", param, ctx)
+def duration(text: str) -> float:
+    """Go's way of writing, 168h or 1h30m, in seconds."""
+    try:
+        return parse_duration(text).total_seconds()
+    except (ValueError, OverflowError) as problem:
+        raise click.BadParameter(f"{text!r} is no duration such as 30m or 1h30m") from problem
 
 
 def _cluster(context: Context, kubeconfig: str | None, context_name: str | None, namespace: str | None) -> Cluster:
@@ -53,7 +50,7 @@ def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
 
 def _backup_options(command: Any) -> Any:
     for option in (
-        click.option("--template", type=click.Path(exists=True, dir_okay=False, allow_dash=True), metavar="FILE", help="The backup's spec as YAML; other options come before it."),
+        click.option("--template", type=_FILE, metavar="FILE", help="The backup's spec as YAML; other options come before it."),
         click.option("--storage-location", metavar="NAME", help="Where to store."),
         click.option("--fs-backup/--no-fs-backup", default=None, help="Whether the node agent stores volumes that say nothing of it."),
         click.option("--ttl", metavar="DURATION", help="How long to keep: 168h. Without it, the server's default: 720h."),
@@ -99,7 +96,7 @@ _SKIP_HELP = "What to do where its time has passed: wait for its next one, or ru
 @connection_options
 @click.pass_obj
 def create(
-    context: Context, name: str, expression: str, labels: tuple[str, ...], paused: bool, skip_immediately: bool | None,
+    context: Context, /, name: str, expression: str, labels: tuple[str, ...], paused: bool, skip_immediately: bool | None,
     kubeconfig: str | None, context_name: str | None, namespace: str | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Create the schedule NAME.
@@ -156,11 +153,11 @@ def delete_schedule(
 @click.option("--name", "backup_name", metavar="NAME", help="Of the backup.  [default: SCHEDULE-YYYYMMDDhhmmss]")
 @_backup_options
 @click.option("--wait", is_flag=True, help="Until it has ended; 3 is the exit code where it is partly failed, 1 where it has failed.")
-@click.option("--timeout", type=Duration(), metavar="DURATION", help="With --wait: no longer than this.")
+@click.option("--timeout", type=duration, metavar="DURATION", help="With --wait: no longer than this.")
 @connection_options
 @click.pass_obj
 def run(
-    context: Context, schedule: str | None, backup_name: str | None, labels: tuple[str, ...], wait: bool, timeout: float | None,
+    context: Context, /, schedule: str | None, backup_name: str | None, labels: tuple[str, ...], wait: bool, timeout: float | None,
     kubeconfig: str | None, context_name: str | None, namespace: str | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Make a backup now: as the schedule SCHEDULE would, or, without one, as the options say.
@@ -183,7 +180,8 @@ def run(
     if not context.as_json:
         click.echo(f"backup {name}: asked for", err=True)
     state = cluster.wait(name, timeout=timeout)
-    _report(context, [{"backup": name, "namespace": cluster.namespace, "done": str(state), "phase": state.phase, "failed": state.is_failure}], "backup")
+    done = {"backup": name, "namespace": cluster.namespace, "done": str(state), "phase": state.phase, "failed": state.is_failure}
+    _report(context, [done], "backup")
     _exit({state.phase} if state.is_failure else set())
 
 
@@ -193,7 +191,7 @@ def run(
 @click.command()
 @click.option("--backup", metavar="NAME", help="Only this backup and its volumes, until it has ended.")
 @click.option("--until-done", is_flag=True, help="Until no backup, restore or volume is under way.")
-@click.option("--timeout", type=Duration(), metavar="DURATION", help="No longer than this.")
+@click.option("--timeout", type=duration, metavar="DURATION", help="No longer than this.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only these, several times.")
 @click.option("--all", "everything", is_flag=True, help="Begin with all that is there, not only with what is under way or wrong.")
 @connection_options
