@@ -42,7 +42,7 @@ def _free_port() -> int:
 
 
 def _die_with_parent() -> None:
-    """Also where the tests are killed, so that no server stays."""
+    """Also where the tests are killed, so that no server stays. It is the thread that counts, not the process."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 

@@ -65,7 +65,7 @@ class TestConnecting:
     def test_nobody_listens(self, server):
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
-            kubeconfig = server.write_kubeconfig("admin", file="nobody", server=f"https://127.0.0.1:{unused.getsockname()[1]}")
+            kubeconfig = server.write_kubeconfig("admin", file="nobody.kubeconfig", server=f"https://127.0.0.1:{unused.getsockname()[1]}")
             with pytest.raises(recoup.StorageError, match="cannot reach the Kubernetes API server https://127.0.0.1.*refused.*Is the cluster running"):
                 Cluster.connect(kubeconfig)
 
@@ -75,7 +75,7 @@ class TestConnecting:
             Cluster.connect(server.write_kubeconfig("expired"))
 
     def test_a_token_that_is_wrong(self, server):
-        kubeconfig = server.write_kubeconfig("admin", file="token")
+        kubeconfig = server.write_kubeconfig("admin", file="token.kubeconfig")
         config = yaml.safe_load(kubeconfig.read_text())
         config["users"][0]["user"] = {"token": "no-such-token"}
         kubeconfig.write_text(yaml.safe_dump(config))
@@ -83,13 +83,13 @@ class TestConnecting:
             Cluster.connect(kubeconfig)
 
     def test_a_server_of_another_authority(self, server):
-        kubeconfig = server.write_kubeconfig("admin", file="stranger", authority="service-accounts.crt")
+        kubeconfig = server.write_kubeconfig("admin", file="stranger.kubeconfig", authority="service-accounts.crt")
         with pytest.raises(recoup.StorageError, match="is not trusted.*certificate authority"):
             Cluster.connect(kubeconfig)
 
     def test_something_else_that_listens(self, server):
         """etcd speaks plain HTTP."""
-        kubeconfig = server.write_kubeconfig("admin", file="etcd", server=f"http://127.0.0.1:{server._etcd_port}")
+        kubeconfig = server.write_kubeconfig("admin", file="etcd.kubeconfig", server=f"http://127.0.0.1:{server._etcd_port}")
         with pytest.raises(recoup.Error):
             Cluster.connect(kubeconfig).bucket_location()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import threading
 import time
 
 import pytest
@@ -36,6 +35,13 @@ def deployment(namespace: str, image: str = "postgres:16", replicas: int = 1) ->
             "replicas": replicas, "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
         },
+    }  # fmt: skip
+
+
+def claim(namespace: str, storage_class: str = "a") -> dict:
+    return {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": namespace},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": storage_class},
     }  # fmt: skip
 
 
@@ -107,17 +113,22 @@ class TestApply:
         assert outcomes(cluster.apply([listed])) == [CREATED, CREATED]
 
     def test_names_that_a_path_has_to_quote(self, server, cluster):
-        role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "system:recoup/ä b"}, "rules": []}
-        (refused,) = cluster.apply([role])
-        assert refused.outcome is REFUSED and "metadata.name" in refused.message
-        role["metadata"]["name"] = "system:recoup:reader"
+        role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "system:recoup ä?b#c"}, "rules": []}
         assert outcomes(cluster.apply([role])) == [CREATED]
+        assert outcomes(cluster.apply([role])) == [UNCHANGED]
+
+    @pytest.mark.parametrize("name", ["../../secrets/x", "..", "a/b", "a%2fb"])
+    def test_names_that_would_lead_elsewhere(self, cluster, namespace, name):
+        """A backup is foreign: what it calls an object must not become the path of another one."""
+        for metadata in ({"name": name, "namespace": namespace}, {"name": "x", "namespace": name}):
+            (refused,) = cluster.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}])
+            assert refused.outcome is REFUSED and "cannot be a name" in refused.message
 
     def test_warnings_of_the_server(self, cluster, namespace):
-        document = definition("warnings.recoup.test")
-        list(cluster.apply([document]))
-        (applied,) = cluster.apply([widget("warnings.recoup.test", namespace) | {"spec": {"size": 1, "colour": "red"}}])
-        assert applied.outcome is CREATED and any("colour" in warning for warning in applied.warnings)
+        (applied,) = cluster.apply([claim(namespace) | {"metadata": {
+            "name": "old", "namespace": namespace, "annotations": {"volume.beta.kubernetes.io/storage-class": "a"},
+        }}])  # fmt: skip
+        assert applied.outcome is CREATED and any("deprecated since v1.8" in warning for warning in applied.warnings)
 
 
 class TestRefused:
@@ -159,12 +170,8 @@ class TestRefused:
         assert forced.outcome is CHANGED and server.get(deployment(namespace))["spec"]["replicas"] == 1
 
     def test_what_cannot_be_changed(self, cluster, namespace):
-        claim = {
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": namespace},
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "a"},
-        }  # fmt: skip
-        assert outcomes(cluster.apply([claim])) == [CREATED]
-        (refused,) = cluster.apply([{**claim, "spec": {**claim["spec"], "storageClassName": "b"}}])
+        assert outcomes(cluster.apply([claim(namespace)])) == [CREATED]
+        (refused,) = cluster.apply([claim(namespace, "b")])
         assert refused.outcome is REFUSED and "immutable" in refused.message and "delete the object first" in refused.message
 
     def test_a_namespace_that_is_being_deleted(self, server, cluster, namespace):
@@ -203,6 +210,10 @@ class TestRefused:
         list(cluster.apply([definition("schema.recoup.test")]))
         (refused,) = cluster.apply([widget("schema.recoup.test", namespace, size="large")])
         assert refused.outcome is REFUSED and "size" in refused.message
+        (unknown,) = cluster.apply([widget("schema.recoup.test", namespace) | {"spec": {"colour": "red"}}])
+        assert unknown.outcome is REFUSED and ".spec.colour: field not declared in schema" in unknown.message
+        (unserved,) = cluster.apply([{**widget("schema.recoup.test", namespace), "apiVersion": "schema.recoup.test/v7"}])
+        assert unserved.outcome is REFUSED and "has Widget as schema.recoup.test/v1, not as schema.recoup.test/v7" in unserved.message
 
 
 class TestWaiting:
@@ -297,8 +308,7 @@ class TestServerThatFails:
     def test_it_is_asked_again_when_it_comes_back(self, server, cluster, namespace):
         list(cluster.apply([config_map(namespace, "before")]))
         server.kill()
-        back = threading.Timer(1.0, server.start)
-        back.start()
+        server.start()
         try:
             deadline = time.monotonic() + 200
             while True:
@@ -310,7 +320,6 @@ class TestServerThatFails:
                     assert "cannot reach" in str(problem) and time.monotonic() < deadline
             assert outcomes(applied) in ([CREATED], [UNCHANGED], [REFUSED])  # while it starts, roles are not there yet
         finally:
-            back.join()
             server.wait_until_ready()
         assert outcomes(cluster.apply([config_map(namespace, "after")])) in ([CREATED], [UNCHANGED])
 

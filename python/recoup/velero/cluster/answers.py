@@ -72,10 +72,11 @@ class Refused(Exception):
     @property
     def is_passing(self) -> bool:
         """The same request may be granted in a moment."""
-        return self.status in (429, 500, 502, 503, 504) or (
-            # Somebody wrote at the same time; not a conflict about who owns a field.
-            self.status == 409 and self.reason == "Conflict" and not self.causes
-        )
+        if self.status == 500:
+            # Also what makes no sense to the server can be an internal error to it.
+            return bool(_PASSING.search(self.message))
+        # 409: somebody wrote at the same time; not a conflict about who owns a field.
+        return self.status in (429, 502, 503, 504) or (self.status == 409 and self.reason == "Conflict" and not self.causes)
 
     def error(self, doing: str) -> Error:
         """As recoup raises it. `doing`: "create schedule velero/daily"."""
@@ -110,6 +111,7 @@ class Refused(Exception):
         return Refused(self.status, self.reason, hide(self.message), causes, self.retry_after)
 
 
+_PASSING = re.compile(r"etcdserver|timed? ?out|webhook|connection re(fused|set)|EOF|try again", re.IGNORECASE)
 _RBAC = re.compile(r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]*)"(?: in API group "(?P<group>[^"]*)")?')
 # "… is forbidden: updates to statefulset spec for fields other than", "may not be changed once set": every kind has its own words.
 _IMMUTABLE = re.compile(r"immutable|may not be (changed|updated)|may not change|updates to .* are forbidden|cannot be (changed|updated)", re.IGNORECASE)
@@ -131,6 +133,8 @@ def words(refused: Refused) -> str:
         return f"{refused.message}. A Role or ClusterRole has to allow {denied['verb']} on {denied['resource']}{group}"
     if refused.status == 422 and _IMMUTABLE.search(refused.message):
         return f"{refused.message}. Kubernetes does not change that in an object that exists: delete the object first, if it may go"
+    if "not declared in schema" in refused.message:
+        return f"{refused.message}. The cluster does not know that field: what defines the kind there is older or newer than the manifest; take the field out"
     if refused.status == 400 and "dry run" in refused.message:
         return f"{refused.message}. What it would say is known only without a dry run"
     return refused.message

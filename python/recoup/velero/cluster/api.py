@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,8 @@ _ATTEMPTS = 6
 _LONGEST_WAIT = 8.0
 # A server that never answered is likelier not there than restarting.
 _ATTEMPTS_TO_CONNECT = 3
+
+_OBJECT = re.compile(r"^(<[^>]*>|\w+\([^)]*\)): ")
 
 Query = Mapping[str, str]
 
@@ -274,9 +277,8 @@ def _configure(kubeconfig: str | os.PathLike[str] | None, context: str | None) -
 
 
 def _last_words(problem: BaseException) -> str:
-    """urllib3 puts its objects before the reason: "<urllib3.connection.HTTPSConnection object at 0x…>: Failed to …"."""
-    text = str(problem)
-    return text.rpartition("object at ")[2].partition(": ")[2] or text if "object at 0x" in text else text
+    """urllib3 puts its objects before the reason: "HTTPSConnection(host=…, port=…): Failed to establish …"."""
+    return _OBJECT.sub("", str(problem))
 
 
 def _seconds(header: str | None) -> float:

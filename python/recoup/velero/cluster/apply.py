@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -83,6 +84,7 @@ class Applier:
             self._query["dryRun"] = "All"
         self._definitions: dict[tuple[str, str], str] = {}  # (group, kind) to the definition's name
         self._established: set[str] = set()
+        self._definitions_there: dict[tuple[str, str], str] | None = None
         self._new_namespaces: set[str] = set()
 
     def apply(self, documents: Iterable[Mapping[str, Any]]) -> Iterator[Applied]:
@@ -203,24 +205,38 @@ class Applier:
             return self._resources.find(api_version, kind)
         except UnknownKind as problem:
             if definition is None:
-                raise
+                self._wait_for_other_definition(api_version, kind)
+                return self._resources.find(api_version, kind)
             if self._is_dry_run:
                 raise _NotNow(
                     f"{definition}, which defines {kind}, is not in the cluster yet: what the server says to it is known only then", Outcome.UNCHECKED
                 ) from problem
-        found: list[Resource] = []
+        if not self._becomes_known(api_version, kind, self._patience):
+            raise _NotNow(f"{definition} was applied, but the server does not serve {kind} in {api_version} after {self._patience:g} s")
+        return self._resources.find(api_version, kind)
 
+    def _becomes_known(self, api_version: str, kind: str, seconds: float) -> bool:
         def is_known() -> bool:
             self._resources.forget(api_version)
-            try:
-                found.append(self._resources.find(api_version, kind))
-            except UnknownKind:
-                return False
-            return True
+            with contextlib.suppress(UnknownKind):
+                return bool(self._resources.find(api_version, kind))
+            return False
 
-        if not sleep_until(is_known, self._patience):
-            raise _NotNow(f"{definition} was applied, but the server does not serve {kind} in {api_version} after {self._patience:g} s")
-        return found[0]
+        return sleep_until(is_known, seconds)
+
+    def _wait_for_other_definition(self, api_version: str, kind: str) -> None:
+        """One that somebody has just applied: it is there, and in a moment it is served."""
+        if self._definitions_there is None:
+            self._definitions_there = {}
+            with contextlib.suppress(Refused):
+                for each in self._api.get(f"/apis/{_DEFINITIONS}/customresourcedefinitions").get("items") or []:
+                    self._definitions_there[each["spec"]["group"], each["spec"]["names"]["kind"]] = each["metadata"]["name"]
+        name = self._definitions_there.get((group_of(api_version), kind))
+        if name is None:
+            return
+        if name not in self._established:
+            self._wait_until_established(name)
+            self._becomes_known(api_version, kind, min(self._patience, 5.0))  # not for long: it may not have this version
 
     def _wait_until_established(self, name: str) -> None:
         if name in self._established:
@@ -253,6 +269,9 @@ def _check_form(document: Any) -> None:
     if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
         generated = isinstance(metadata, Mapping) and metadata.get("generateName")
         raise _NotNow("it has a generateName and no name: applied twice it would be there twice" if generated else "it has no name")
+    for text in (metadata["name"], metadata.get("namespace") or ""):
+        if text in (".", "..") or not isinstance(text, str) or "/" in text or "%" in text:
+            raise _NotNow(f"{text!r} cannot be a name: none has a slash or percent sign in it")
 
 
 def _finalizers(live: Mapping[str, Any]) -> list[str]:

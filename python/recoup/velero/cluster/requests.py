@@ -61,6 +61,8 @@ class VeleroRequests:
             raise self._listing_error(problem, plural) from problem
 
     def _listing_error(self, problem: Refused, plural: str) -> Exception:
+        if problem.is_missing and f'namespaces "{self.namespace}" not found' in problem.message:
+            return NotFoundError(f"there is no namespace {self.namespace} in the cluster {self.api}: which one is Velero's (--namespace)?")
         if problem.is_missing:
             return NotFoundError(f"the cluster {self.api} knows no {plural}.velero.io: Velero is not installed there")
         return problem.error(f"list the {plural} in namespace {self.namespace}")
