@@ -110,6 +110,12 @@ class Watching:
         assert not self._thread.is_alive()
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Schedules are looked at more often than anybody needs."""
+    monkeypatch.setattr("recoup.velero.cluster.watching._TICK_SECONDS", 0.5)
+
+
 @pytest.fixture
 def watching(cluster):
     begun = []
@@ -194,6 +200,11 @@ class TestEvents:
     def test_a_kind_that_there_is_not(self, cluster):
         with pytest.raises(recoup.InvalidArgumentError, match="podvolumebackups"):
             cluster.watch(["pods"])
+
+    def test_a_cluster_without_velero(self, server, namespace, monkeypatch):
+        monkeypatch.setattr("recoup.velero.cluster.requests.API_VERSION", "elsewhere.recoup.test/v1")
+        with Cluster.connect(server.kubeconfig, namespace=namespace) as bare, pytest.raises(recoup.NotFoundError, match="Velero is not installed"):
+            list(bare.watch(["backups"], timeout=30))
 
     def test_a_user_who_may_not(self, server, namespace):
         kubeconfig = server.user(f"blind-{namespace}")
@@ -362,11 +373,11 @@ class TestSchedules:
         watch = watching(kinds=["schedules", "backups"])
         event = watch.next()
         assert event.is_failure and "overdue since" in str(event) and "does Velero's server run?" in str(event)
-        watch.nothing(6)
+        watch.nothing(2)
         # Its server comes back, and makes a backup.
         server.patch(schedule(namespace), {"status": {"lastBackup": f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"}})
         assert "last backup" in str(event := watch.next()) and not event.is_failure
-        watch.nothing(6)
+        watch.nothing(2)
 
     def test_skipped_as_an_earlier_backup_still_runs(self, server, namespace, watching):
         hours_ago = datetime.now(timezone.utc) - timedelta(hours=3)
@@ -384,7 +395,7 @@ class TestSchedules:
         watch = watching(kinds=["schedules"])
         event = watch.next()
         assert "paused" in str(event) and not event.is_failure
-        watch.nothing(6)
+        watch.nothing(2)
 
     def test_skipped_once_as_asked(self, server, namespace, watching):
         """skipImmediately: Velero's server writes the time, and takes the wish away."""

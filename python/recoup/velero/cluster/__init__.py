@@ -35,7 +35,6 @@ class Cluster:
 
     def __init__(self, api: KubernetesApi, namespace: str = "velero") -> None:
         self._api = api
-        self._resources = Resources(api)
         self._velero = VeleroRequests(api, namespace)
 
     @classmethod
@@ -99,7 +98,7 @@ class Cluster:
         """
         applier = Applier(
             self._api,
-            self._resources,
+            Resources(self._api),
             dry_run=dry_run,
             force_conflicts=force_conflicts,
             field_manager=field_manager,

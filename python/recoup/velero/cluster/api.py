@@ -31,6 +31,7 @@ _CONNECT_SECONDS = 10.0
 # Admission webhooks have up to 30 seconds, and an object may pass several.
 _READ_SECONDS = 90.0
 _ATTEMPTS = 6
+_PATIENCE_SECONDS = 60.0
 _LONGEST_WAIT = 8.0
 # A server that never answered is likelier not there than restarting.
 _ATTEMPTS_TO_CONNECT = 3
@@ -123,9 +124,9 @@ class KubernetesApi:
     def request(
         self, method: str, path: str, *, query: Query | None = None, body: Any = None, content_type: str = "application/json"
     ) -> Answer:
-        """Raises Refused for the server's no, recoup's errors where it cannot be asked. What may pass is asked again, for half a
-        minute at most; a creation (POST) only where it has certainly not been carried out, else Uncertain is raised."""
-        attempt = 0
+        """Raises Refused for the server's no, recoup's errors where it cannot be asked. What may pass is asked again, for a minute
+        at most; a creation (POST) only where it has certainly not been carried out, else Uncertain is raised."""
+        attempt, end = 0, time.monotonic() + _PATIENCE_SECONDS
         while True:
             attempt += 1
             try:
@@ -133,7 +134,8 @@ class KubernetesApi:
             except Refused as problem:
                 if method == "POST" and problem.status in (502, 504):
                     raise Uncertain(f"{self}: {problem}") from problem
-                if not problem.is_passing or attempt >= _ATTEMPTS or (method == "POST" and problem.status == 500):
+                is_certain = method != "POST" or problem.status != 500
+                if not problem.is_passing or not is_certain or attempt >= _ATTEMPTS or time.monotonic() + problem.retry_after > end:
                     raise
                 self._wait(attempt, str(problem), problem.retry_after)
             except Unreachable as problem:
@@ -207,7 +209,7 @@ class KubernetesApi:
     def _wait(self, attempt: int, why: str, at_least: float) -> None:
         seconds = max(at_least, min(_LONGEST_WAIT, 0.25 * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
         _log.info("%s: %s; trying again in %.1f s", self.address, why, seconds)
-        if self._closing.wait(min(seconds, 30.0)):
+        if self._closing.wait(seconds):
             raise StorageError(f"{self.address}: closed while waiting for it")
 
     # ---- what goes wrong -------------------------------------------------------------------------------------------------

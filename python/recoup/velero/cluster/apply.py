@@ -19,6 +19,8 @@ _APPLY = "application/apply-patch+yaml"
 _DEFINITIONS = "apiextensions.k8s.io/v1"
 # A definition is established within a second; a new namespace has its service account within two.
 _PATIENCE_SECONDS = 30.0
+# One kind can have a server or a webhook of its own that is down; with several in a row it is the API server that is.
+_UNANSWERED_IN_A_ROW = 5
 
 
 class Outcome(enum.Enum):
@@ -86,6 +88,7 @@ class Applier:
         self._established: set[str] = set()
         self._definitions_there: dict[tuple[str, str], str] | None = None
         self._new_namespaces: set[str] = set()
+        self._unanswered = 0
 
     def apply(self, documents: Iterable[Mapping[str, Any]]) -> Iterator[Applied]:
         for document in documents:
@@ -103,7 +106,12 @@ class Applier:
         except UnknownKind as problem:
             return self._said(document, Outcome.REFUSED, str(problem))
         except Refused as problem:
-            return self._said(document, Outcome.REFUSED, words(problem.without(_secrets_of(document))))
+            hidden = problem.without(_secrets_of(document))
+            self._unanswered = self._unanswered + 1 if problem.status in (429, 502, 503, 504) else 0
+            if self._unanswered >= _UNANSWERED_IN_A_ROW:
+                raise hidden.error(f"apply {reference_of(document)}, as some before it") from None
+            return self._said(document, Outcome.REFUSED, words(hidden))
+        self._unanswered = 0
         self._remember(document, live is None)
         found = changes(live, answer.document)
         outcome = Outcome.CREATED if live is None else Outcome.CHANGED if found else Outcome.UNCHANGED

@@ -43,10 +43,11 @@ class Ended:
     """Following ended, as the server refuses it for good."""
 
     plural: str
-    problem: Error
+    problem: Error | Refused
 
 
-Message = Union[Seen, Listed, Ended]
+Message = Union[Seen, Listed, Ended, None]
+"""None wakes whoever waits for the next one."""
 
 
 class Follower(threading.Thread):
@@ -86,7 +87,7 @@ class Follower(threading.Thread):
                 self._watch(version)
             except Refused as problem:
                 if not problem.is_passing and problem.status != 410:
-                    self._messages.put(Ended(self._plural, problem.error(f"watch {self._plural}")))
+                    self._messages.put(Ended(self._plural, problem))
                     return
                 failures += 1
                 self._pause(failures, str(problem))

@@ -58,9 +58,9 @@ class VeleroRequests:
         try:
             return self.api.get(self.path(plural), query)
         except Refused as problem:
-            raise self._listing_error(problem, plural) from problem
+            raise self.listing_error(problem, plural) from problem
 
-    def _listing_error(self, problem: Refused, plural: str) -> Exception:
+    def listing_error(self, problem: Refused, plural: str) -> Exception:
         if problem.is_missing and f'namespaces "{self.namespace}" not found' in problem.message:
             return NotFoundError(f"there is no namespace {self.namespace} in the cluster {self.api}: which one is Velero's (--namespace)?")
         if problem.is_missing:
@@ -181,7 +181,7 @@ class VeleroRequests:
             if problem.already_exists:
                 raise _AlreadyThere(f"there is a {kind} {self.namespace}/{name} already") from problem
             if problem.is_missing:
-                raise self._listing_error(problem, plural) from problem
+                raise self.listing_error(problem, plural) from problem
             raise problem.error(f"create the {kind} {self.namespace}/{name}") from problem
 
 

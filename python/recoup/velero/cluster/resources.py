@@ -65,6 +65,7 @@ class Resources:
     def __init__(self, api: KubernetesApi) -> None:
         self._api = api
         self._known: dict[str, dict[str, Resource]] = {}
+        self._unanswered: dict[str, Refused] = {}  # as of an API whose own server is down: that is found out once
 
     def find(self, api_version: str, kind: str) -> Resource:
         """Raises UnknownKind, which says what the cluster has instead."""
@@ -77,12 +78,20 @@ class Resources:
         """As definitions have changed: of one group and version, or everything."""
         if api_version is None:
             self._known.clear()
+            self._unanswered.clear()
         else:
             self._known.pop(api_version, None)
+            self._unanswered.pop(api_version, None)
 
     def _of(self, api_version: str) -> dict[str, Resource]:
+        if api_version in self._unanswered:
+            raise self._unanswered[api_version]
         if api_version not in self._known:
-            self._known[api_version] = self._ask(api_version)
+            try:
+                self._known[api_version] = self._ask(api_version)
+            except Refused as problem:
+                self._unanswered[api_version] = problem
+                raise
         return self._known[api_version]
 
     def _ask(self, api_version: str) -> dict[str, Resource]:
@@ -117,7 +126,12 @@ class Resources:
         return f"this cluster has {missing}: install the operator or the CustomResourceDefinition that brings it, or leave the object out"
 
     def _versions_with(self, group: str, kind: str) -> list[str]:
-        return [version for version in self._versions(group) if kind in self._of(version)]
+        found = []
+        for version in self._versions(group):
+            with contextlib.suppress(Refused):
+                if kind in self._of(version):
+                    found.append(version)
+        return found
 
     def _versions(self, group: str) -> list[str]:
         if not group:

@@ -12,6 +12,7 @@ from typing import Any, final
 from ..._engine import InvalidArgumentError
 from ..cron import Cron
 from ..fields import parse_time
+from .answers import Refused
 from .following import Ended, Follower, Listed, Message, Seen
 from .requests import BACKUP_LABEL, SCHEDULE_LABEL, VeleroRequests, label_value
 from .states import State, state_of
@@ -79,6 +80,7 @@ class Watch:
         field_selectors: Mapping[str, str] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
+        self._requests = requests
         self._now = now
         self._everything = everything
         self._only = only
@@ -115,6 +117,7 @@ class Watch:
 
     def close(self) -> None:
         self._is_closed = True
+        self._messages.put(None)
         for follower in self._followers:
             follower.stop()
         for follower in self._followers:
@@ -160,8 +163,11 @@ class Watch:
         return not self._unlisted
 
     def _take(self, message: Message) -> Iterator[Event]:
+        if message is None:
+            return
         if isinstance(message, Ended):
-            raise message.problem
+            problem = message.problem
+            raise self._requests.listing_error(problem, message.plural) if isinstance(problem, Refused) else problem
         if isinstance(message, Listed):
             self._unlisted.discard(message.plural)
         elif message.document is not None and not self._only(message.document):
