@@ -12,9 +12,10 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kubernetes_server import KubernetesServer
+if TYPE_CHECKING:
+    from kubernetes_server import KubernetesServer
 
 
 class FlakyProxy:

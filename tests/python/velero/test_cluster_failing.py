@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from flaky_proxy import FlakyProxy
-
 import recoup
+from flaky_proxy import FlakyProxy
 from recoup.velero.cluster import Cluster, Outcome
 
 pytest_plugins = ["kubernetes_server"]
