@@ -90,7 +90,7 @@ func explainStatus(err error, status metav1.Status, about subject) *Error {
 			"and make it anew.", about.namespace)
 	case status.Code == http.StatusForbidden:
 		return reply(Forbidden, "The API server at %s does not allow it: %s. Whoever applies needs a Role in %s for the API group %s "+
-			"with the resource %s and the verbs get, list, create, patch and delete.", about.server, status.Message, about.namespace,
+			"with the resource %s and the verbs get, create, patch and delete.", about.server, status.Message, about.namespace,
 			about.kind.Group, about.kind.Plural)
 	case status.Code == http.StatusNotFound && status.Details != nil && status.Details.Kind == "namespaces":
 		return reply(NamespaceMissing, "There is no namespace %s on %s. Velero's is made when Velero is installed (velero install, or "+

@@ -32,7 +32,7 @@ func TestAccConnectionErrors(t *testing.T) {
 		"nothing said":      {`velero_namespace = "x"`, `Nothing says where the cluster is.*config_path.*KUBE_CONFIG_PATH`},
 		"nobody there":      {"host = \"https://127.0.0.1:1\"", `https://127\.0\.0\.1:1 gives no answer.*let this resource depend on it`},
 		"a wrong token":     {host("token = \"tk-wrong\"\ncluster_ca_certificate = %q", s.CACertificate), `does not accept these credentials.*KUBE_TOKEN`},
-		"no rights":         {host("token = %q\ncluster_ca_certificate = %q", s.NobodysToken, s.CACertificate), `does not allow it.*User "nobody" cannot create resource "schedules".*verbs get, list, create`},
+		"no rights":         {host("token = %q\ncluster_ca_certificate = %q", s.NobodysToken, s.CACertificate), `does not allow it.*User "nobody" cannot create resource "schedules".*verbs get, create`},
 		"not trusted":       {host("token = %q", s.Token), `is not trusted.*cluster_ca_certificate.*KUBE_CLUSTER_CA_CERT_DATA`},
 		"another name":      {host("token = %q\ncluster_ca_certificate = %q\ntls_server_name = \"elsewhere\"", s.Token, s.CACertificate), `is for other names.*tls_server_name`},
 		"no TLS":            {"host = \"http://127.0.0.1:1\"\ntoken = \"x\"", `gives no answer`},

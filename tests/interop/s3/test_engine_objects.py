@@ -6,7 +6,6 @@ import uuid
 
 import pytest
 
-from support import s3
 from support.engine import Engine, Refused
 
 pytestmark = pytest.mark.recoup_only
@@ -32,9 +31,8 @@ def where(engine, each_server):
     }
     place = {"s3": server, "bucket": f"o{uuid.uuid4().hex[:12]}"}
     engine.call("bucket.create", **place)
-    client = s3.client(each_server)
     for key, content in (SMALL | ODD).items():
-        client.put_object(Bucket=place["bucket"], Key=key, Body=content)
+        each_server.bucket(place["bucket"]).write(key, content)
     yield place
     with contextlib.suppress(Refused):
         engine.call("bucket.delete", force=True, **place)
