@@ -86,7 +86,8 @@ func (f field) meaning(value attr.Value) (any, error) {
 // decode gives what is found in the words of before, if it means the same.
 func (f field) decode(ctx context.Context, found any, before attr.Value) (attr.Value, error) {
 	now := f.kind.canonical(found)
-	if before != nil && !before.IsUnknown() {
+	isSaid := before != nil && !before.IsUnknown() && !(before.IsNull() && f.otherwise != nil)
+	if isSaid {
 		said, err := f.meaning(before)
 		if err != nil {
 			return nil, err
