@@ -156,7 +156,7 @@ func (d *declared) conclude(ctx context.Context, plan values, before, now *kuber
 		d.save(ctx, plan, state, diags)
 	}
 	if err != nil {
-		diags.AddError(d.summary("Use"), err.Error())
+		diags.AddError(d.summary("Use"), sentence(err))
 	}
 }
 

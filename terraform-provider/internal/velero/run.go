@@ -113,12 +113,12 @@ func (r *runResource) Create(ctx context.Context, request resource.CreateRequest
 	defer cancel()
 	namespace, name, err := parseID(plan.Schedule.ValueString(), r.data)
 	if err != nil {
-		diags.AddAttributeError(path.Root("schedule"), summary, err.Error())
+		diags.AddAttributeError(path.Root("schedule"), summary, sentence(err))
 		return
 	}
 	backup, err := backupFromSchedule(ctx, r.data.Kubernetes, namespace, name)
 	if err != nil {
-		diags.AddAttributeError(path.Root("schedule"), summary, err.Error())
+		diags.AddAttributeError(path.Root("schedule"), summary, sentence(err))
 		return
 	}
 	// From here on there is a backup: a state that is saved with an error is tainted, and the next apply makes another one.
@@ -131,7 +131,7 @@ func (r *runResource) Create(ctx context.Context, request resource.CreateRequest
 	plan.take(ended)
 	diags.Append(response.State.Set(ctx, plan)...)
 	if err != nil {
-		diags.AddError(summary, err.Error())
+		diags.AddError(summary, sentence(err))
 	}
 }
 

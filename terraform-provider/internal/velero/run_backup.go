@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -51,13 +52,8 @@ func backupOf(schedule *kubernetes.Object, now time.Time) (metadata, spec map[st
 		}
 	}
 	metadata = map[string]any{"namespace": schedule.GetNamespace(), "name": schedule.GetName() + "-" + now.UTC().Format("20060102150405")}
-	own := map[string]any{scheduleLabel: schedule.GetName()}
-	for name, value := range labels {
-		if name != scheduleLabel {
-			own[name] = value
-		}
-	}
-	metadata["labels"] = own
+	labels[scheduleLabel] = schedule.GetName() // where they are the template's, Velero's client has it in the spec too
+	metadata["labels"] = maps.Clone(labels)
 	if annotations := schedule.GetAnnotations(); len(annotations) > 0 {
 		copied := map[string]any{}
 		for name, value := range annotations {
@@ -151,7 +147,11 @@ func judge(ctx context.Context, client *kubernetes.Client, backup *kubernetes.Ob
 	if len(reasons) > 0 {
 		text += ":\n  - " + strings.Join(reasons, "\n  - ")
 	}
-	return fmt.Errorf("%s\n\nIts log says more: velero -n %s backup logs %s. The next apply makes another backup", text, backup.GetNamespace(), backup.GetName())
+	more := "\n\n"
+	if phase != "FailedValidation" { // then Velero has not begun, and has no log
+		more += fmt.Sprintf("Its log says more: velero -n %s backup logs %s. ", backup.GetNamespace(), backup.GetName())
+	}
+	return errors.New(text + more + "The next apply makes another backup")
 }
 
 // failedVolumes says what went wrong with volumes, which the Backup itself only counts. Not to be allowed to look is no failure

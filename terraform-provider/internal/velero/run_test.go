@@ -121,6 +121,9 @@ func TestAccRunWithLabelsOfTheTemplate(t *testing.T) {
 	if difference := cmp.Diff(map[string]any{"a": "b", "velero.io/schedule-name": "good"}, field(made[0], "metadata", "labels")); difference != "" {
 		t.Error(difference)
 	}
+	if difference := cmp.Diff(field(made[0], "metadata", "labels"), field(made[0], "spec", "metadata", "labels")); difference != "" {
+		t.Errorf("not as Velero's client has it: %s", difference)
+	}
 	if field(made[0], "metadata", "ownerReferences") != nil {
 		t.Error("nobody said that the schedule owns it")
 	}

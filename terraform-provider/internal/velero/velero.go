@@ -61,6 +61,15 @@ func parseID(from string, data *providerdata.Data) (namespace, name string, err 
 	return namespace, name, nil
 }
 
+// sentence begins with a capital and ends with a full stop.
+func sentence(err error) string {
+	text := err.Error()
+	if !strings.ContainsAny(text[len(text)-1:], ".!?") {
+		text += "."
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
 func nameValidator(longest int) validator.String {
 	return validate.Text{Wants: "the name of a Kubernetes object", Check: func(value string) error {
 		if len(value) > longest || !objectName.MatchString(value) {
