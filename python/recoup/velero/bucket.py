@@ -1,0 +1,278 @@
+"""Velero's bucket: which backups there are, and what belongs to each (V:pkg/persistence/object_store_layout.go).
+
+    backups/NAME/velero-backup.json      the Backup; uploaded after the log, before the manifests
+    backups/NAME/NAME.tar.gz             manifests
+    backups/NAME/NAME-….gz               log, results, volumes
+    restores/NAME/…                      what Velero has restored
+    restic/NAMESPACE/   kopia/NAMESPACE/ repositories with the data of that namespace's volumes
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+from .._engine import DamagedError, Error, NotFoundError
+from ..objects import ObjectInfo, ObjectStore
+from .archive import Archive
+from .fields import parse_json, unzip
+from .model import BackupRecord, PodVolumeBackup, Results, Uploader, VolumeInfo
+
+# As many requests as a server on a NAS answers beside each other; on S3 far away, waiting is most of each.
+_REQUESTS_AT_ONCE = 32
+# A name can have 253 characters; whoever has a cluster of 100,000 objects writes a log of 100 MiB.
+_LARGEST_LOG = 1 << 30
+
+# Directories that Velero knows at the top. With any other there, it calls the location unavailable and makes no backups.
+KNOWN_DIRECTORIES = frozenset({"backups", "restores", "restic", "kopia", "metadata", "plugins"})
+
+_Parsed = TypeVar("_Parsed")
+
+
+class BackupState(enum.Enum):
+    """What can be had from a backup, as far as its files say."""
+
+    GOOD = "good"  # complete, and Velero had no errors
+    PARTIAL = "partial"  # Velero had errors: what it says was stored can be restored
+    FAILED = "failed"  # Velero gave up
+    RUNNING = "running"  # or its server died meanwhile
+    INCOMPLETE = "incomplete"  # files are missing: an upload that was cut off, or a deletion
+    DAMAGED = "damaged"  # its description cannot be read
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class RepositoryPlace:
+    """A repository in the bucket. There is one per uploader and namespace."""
+
+    uploader: Uploader
+    namespace: str
+    prefix: str  # "restic/db"
+
+
+class Backup:
+    """A backup in the bucket. What it says is read when it is asked for, and then remembered, but for the manifests and the log."""
+
+    def __init__(self, store: ObjectStore, name: str, files: Iterable[ObjectInfo]) -> None:
+        self._store = store
+        self.name = name
+        self.files = {file.key.rpartition("/")[2]: file for file in files}
+        self._record: BackupRecord | Error | None = None
+        self._parsed: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<Backup {self.name}>"
+
+    @property
+    def prefix(self) -> str:
+        return f"backups/{self.name}/"
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files, without the volumes' data."""
+        return sum(file.size for file in self.files.values())
+
+    @property
+    def record(self) -> BackupRecord:
+        """Raises NotFoundError or DamagedError."""
+        if self._record is None:
+            try:
+                self._record = self._read_record()
+            except (NotFoundError, DamagedError) as problem:
+                self._record = problem
+        if isinstance(self._record, Error):
+            raise self._record
+        return self._record
+
+    def _read_record(self) -> BackupRecord:
+        if "velero-backup.json" not in self.files:
+            raise NotFoundError(f"{self._where('velero-backup.json')} is not there: the backup was not uploaded to its end, or is being deleted")
+        content = self._store.read(self.prefix + "velero-backup.json", limit=64 << 20)
+        record = BackupRecord.parse(parse_json(content, self._where("velero-backup.json")), self._where("velero-backup.json"))
+        if record.name != self.name:
+            raise DamagedError(f"{self._where('velero-backup.json')} describes the backup {record.name!r}")
+        return record
+
+    @property
+    def has_manifests(self) -> bool:
+        return f"{self.name}.tar.gz" in self.files
+
+    @property
+    def state(self) -> BackupState:
+        try:
+            record = self.record
+        except NotFoundError:
+            return BackupState.INCOMPLETE
+        except DamagedError:
+            return BackupState.DAMAGED
+        if record.phase in ("Failed", "FailedValidation"):
+            return BackupState.FAILED
+        if not self.has_manifests:
+            return BackupState.INCOMPLETE
+        if record.phase == "Completed":
+            return BackupState.PARTIAL if record.errors else BackupState.GOOD
+        return BackupState.PARTIAL if record.phase == "PartiallyFailed" else BackupState.RUNNING
+
+    @property
+    def time(self) -> datetime | None:
+        """When it began: what is stored was so then, or later."""
+        try:
+            return self.record.started or self.record.created
+        except (NotFoundError, DamagedError):
+            return max((file.modified for file in self.files.values()), default=None)
+
+    @property
+    def is_restorable(self) -> bool:
+        return self.state in (BackupState.GOOD, BackupState.PARTIAL)
+
+    def manifests(self) -> Archive:
+        name = f"{self.name}.tar.gz"
+        if name not in self.files:
+            raise NotFoundError(f"{self._where(name)} is not there: the backup has no manifests")
+        return Archive(lambda: self._store.open(self.prefix + name), self._where(name))
+
+    def pod_volume_backups(self) -> list[PodVolumeBackup]:
+        """What the node agents have stored. Raises NotFoundError where Velero's list of it is not there."""
+        return self._list("podvolumebackups.json.gz", PodVolumeBackup.parse)
+
+    def volumes(self) -> list[VolumeInfo]:
+        """What was done about each volume, the skipped ones too. Raises NotFoundError before Velero 1.13."""
+        return self._list("volumeinfo.json.gz", VolumeInfo.parse)
+
+    def results(self) -> Results:
+        """Errors and warnings. Empty where there is no such file: old versions wrote none."""
+        name = f"{self.name}-results.gz"
+        if name not in self.files:
+            return Results((), ())
+        found: Results = self._remember("results", lambda: Results.parse(self._json(name), self._where(name)))
+        return found
+
+    def resources(self) -> dict[str, list[str]]:
+        """Names of all objects by kind: {"apps/v1/Deployment": ["db/postgres"]}."""
+        name = f"{self.name}-resource-list.json.gz"
+        return {str(kind): [str(each) for each in names or []] for kind, names in dict(self._json(name)).items()}
+
+    def log(self) -> Iterator[str]:
+        """Lines of Velero's log."""
+        name = f"{self.name}-logs.gz"
+        yield from self._unzipped(name, _LARGEST_LOG).decode(errors="replace").splitlines()
+
+    def _list(self, suffix: str, parse: Callable[[Any, str], _Parsed]) -> list[_Parsed]:
+        name = f"{self.name}-{suffix}"
+
+        def read() -> list[_Parsed]:
+            content = self._json(name)
+            if content is not None and not isinstance(content, list):
+                raise DamagedError(f"{self._where(name)} holds no list")
+            return [parse(each, f"{self._where(name)}[{number}]") for number, each in enumerate(content or [])]
+
+        found: list[_Parsed] = self._remember(suffix, read)
+        return list(found)
+
+    def _remember(self, what: str, read: Callable[[], Any]) -> Any:
+        if what not in self._parsed:
+            self._parsed[what] = read()
+        return self._parsed[what]
+
+    def _json(self, name: str) -> Any:
+        return parse_json(self._unzipped(name), self._where(name))
+
+    def _unzipped(self, name: str, limit: int = 256 << 20) -> bytes:
+        if name not in self.files:
+            raise NotFoundError(f"{self._where(name)} is not there")
+        return unzip(self._store.read(self.prefix + name, limit=limit), self._where(name), limit)
+
+    def _where(self, name: str) -> str:
+        return f"{self._store.location}: {self.prefix}{name}"
+
+
+class VeleroBucket:
+    """A bucket (or the prefix in one, or a directory with a copy) that Velero has written. Nothing here writes into it."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+
+    @property
+    def location(self) -> str:
+        return self.store.location
+
+    def backups(self) -> list[Backup]:
+        """All backups, the newest last, with their descriptions read: a listing of the bucket and one request each."""
+        found: list[Backup] = []
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE, thread_name_prefix="velero") as pool:
+            reading: list[Future[object]] = []
+            for backup in self._list():
+                found.append(backup)
+                reading.append(pool.submit(lambda each=backup: each.state))
+            for done in reading:
+                done.result()
+        # Those without a time were never finished, and nobody looks for them first.
+        beginning = datetime.min.replace(tzinfo=timezone.utc)
+        return sorted(found, key=lambda each: (each.time or beginning, each.name))
+
+    def _list(self) -> Iterator[Backup]:
+        name, files = "", list[ObjectInfo]()
+        for file in self.store.list("backups/"):
+            parts = file.key.split("/")
+            if len(parts) < 3:
+                continue
+            if parts[1] != name and files:
+                yield Backup(self.store, name, files)
+                files = []
+            name = parts[1]
+            if len(parts) == 3:
+                files.append(file)
+        if files:
+            yield Backup(self.store, name, files)
+
+    def backup(self, name: str) -> Backup:
+        """Raises NotFoundError, naming what there is."""
+        if name and "/" not in name:
+            files = list(self.store.list(f"backups/{name}/"))
+            if files:
+                return Backup(self.store, name, [file for file in files if file.key.count("/") == 2])
+        names = self.store.list_directories("backups/")
+        few = ", ".join(names[-5:])
+        there = f"there are {len(names)}, among them {few}" if names else "there are no backups at all"
+        raise NotFoundError(f"{self.location} holds no backup {name!r}: {there}")
+
+    def repositories(self) -> list[RepositoryPlace]:
+        """Where the volumes' data is."""
+        return [
+            RepositoryPlace(uploader, namespace, f"{uploader}/{namespace}")
+            for uploader in Uploader
+            for namespace in self.store.list_directories(f"{uploader}/")
+        ]
+
+    def foreign_directories(self) -> list[str]:
+        """Names at the top that make Velero refuse the bucket."""
+        return [name for name in self.store.list_directories() if name not in KNOWN_DIRECTORIES]
+
+
+def newest(backups: Iterable[Backup], *, at: datetime | None = None, schedule: str | None = None) -> Backup | None:
+    """The newest backup that can be restored: not later than `at`, of that schedule."""
+    fitting = [
+        each
+        for each in backups
+        if each.is_restorable
+        and (at is None or (each.time is not None and each.time <= at))
+        and (schedule is None or each.record.schedule == schedule)
+    ]
+    return fitting[-1] if fitting else None
+
+
+__all__ = [
+    "KNOWN_DIRECTORIES",
+    "Archive",
+    "Backup",
+    "BackupState",
+    "RepositoryPlace",
+    "VeleroBucket",
+    "newest",
+]

@@ -1,0 +1,52 @@
+"""The command `recoup-velero`, which `recoup velero` runs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..._engine import Error
+from .context import Context
+from .show import backups, describe, logs, schedules
+
+
+@click.group(name="recoup velero", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("--bucket", "-b", metavar="LOCATION", envvar="RECOUP_VELERO_BUCKET",
+              help="Velero's bucket: s3:http://host:9000/velero-backups[/prefix], or a directory with a copy of it.  [env: RECOUP_VELERO_BUCKET]")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+@click.option("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="As in `recoup`, for S3: -o s3.region=…")
+@click.version_option(package_name="recoup", message="recoup %(version)s")
+@click.pass_context
+def main(click_context: click.Context, bucket: str | None, as_json: bool, options: tuple[str, ...]) -> None:
+    """Velero's backups, read from the bucket alone: no cluster and no Velero are needed.
+
+    Nothing is written into the bucket, and no lock is taken there. Credentials for S3 come from where `recoup` takes them:
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, ~/.mc, or the machine's role.
+    """
+    click_context.obj = Context(bucket, as_json, options)
+
+
+for _command in (backups, describe, logs, schedules):
+    main.add_command(_command)
+
+
+def run() -> None:
+    """The entry point: errors of the engine are a line on standard error and restic's exit code."""
+    try:
+        main.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(problem.exit_code)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough. Python would complain once more when it closes standard output.
+        sys.stderr.close()
+        sys.exit(0)
+    except Error as problem:
+        click.echo(f"recoup velero: {problem}", err=True)
+        sys.exit(problem.exit_code)

@@ -1,0 +1,94 @@
+"""What all subcommands have: the bucket, and how to print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ...objects import open_objects
+from ..bucket import VeleroBucket
+
+
+class Context:
+    def __init__(self, bucket: str | None, as_json: bool, options: Sequence[str]) -> None:
+        self._bucket = bucket
+        self._options = options
+        self.as_json = as_json
+
+    @cached_property
+    def bucket(self) -> VeleroBucket:
+        if not self._bucket:
+            raise click.UsageError("which bucket? Give --bucket s3:http://host:9000/velero-backups (or a directory), or set RECOUP_VELERO_BUCKET")
+        options: dict[str, str] = {}
+        for each in self._options:
+            key, equals, value = each.partition("=")
+            if not equals:
+                raise click.UsageError(f"-o {each}: an option has the form KEY=VALUE")
+            options[key] = value
+        return VeleroBucket(open_objects(self._bucket, options=options))
+
+    @cached_property
+    def console(self) -> Console:
+        # Where nobody looks at it, a line is a line, however long.
+        console = Console(highlight=False, markup=False, emoji=False)
+        return console if console.is_terminal else Console(highlight=False, markup=False, emoji=False, width=100_000)
+
+    def print_json(self, document: Any) -> None:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=_as_json))
+
+    def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Columns whose heading begins with ">" are aligned to the right."""
+        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+        for column in columns:
+            table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table, soft_wrap=not self.console.is_terminal)
+
+    def print_fields(self, fields: Iterable[tuple[str, str]]) -> None:
+        shown = [(name, value) for name, value in fields if value]
+        width = max((len(name) for name, _ in shown), default=0)
+        for name, value in shown:
+            first, *more = value.splitlines()
+            click.echo(f"{name + ':':<{width + 2}}{first}")
+            for line in more:
+                click.echo(f"{'':<{width + 2}}{line}")
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value)
+
+
+def as_time(time: datetime | None) -> str:
+    """In the reader's time zone."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else "-"
+
+
+def as_bytes(count: int) -> str:
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def as_duration(span: timedelta | None) -> str:
+    if span is None:
+        return "-"
+    seconds = round(span.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds} s"
