@@ -186,7 +186,7 @@ class Archive:
 
     def _entries(self) -> Iterator[TarEntry]:
         try:
-            with self._open() as source, open_unzipped(source, "the archive", self._limit) as unpacked:
+            with self._open() as source, open_unzipped(source, "it", self._limit) as unpacked:
                 yield from entries(unpacked, LARGEST_OBJECT)
         except DamagedError as problem:
             raise DamagedError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import io
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -213,12 +214,23 @@ class VeleroBucket:
     def backups(self) -> list[Backup]:
         """All backups, the newest last, with their descriptions read: a listing of the bucket and one request each."""
         found: list[Backup] = []
+        failed = threading.Event()
+
+        def read(backup: Backup) -> None:
+            try:
+                _ = backup.state
+            except BaseException:
+                failed.set()
+                raise
+
         pool = ThreadPoolExecutor(_REQUESTS_AT_ONCE, thread_name_prefix="velero")
         try:
-            reading: list[Future[object]] = []
+            reading: list[Future[None]] = []
             for backup in self._list():
                 found.append(backup)
-                reading.append(pool.submit(lambda each=backup: each.state))
+                reading.append(pool.submit(read, backup))
+                if failed.is_set():
+                    break
             for done in reading:
                 done.result()
         finally:

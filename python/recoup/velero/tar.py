@@ -71,9 +71,11 @@ def _entry(source: IO[bytes], header: bytes, size: int, extended: dict[str, str]
         size = _decimal(extended["size"])
     if kind in _KINDS:
         return TarEntry(name, _KINDS[kind], 0, None)
-    if kind == b"5" or (kind in b"0\0" and name.endswith("/")):
+    if kind == b"5":
         return TarEntry(name, "a directory", 0, None)
     what = "a file" if kind in (b"0", b"\0") else f"of the kind {printable(repr(kind))}"
+    if what == "a file" and name.endswith("/"):
+        what = "a directory"
     if kind == b"S" or any(each.startswith("GNU.sparse.") for each in extended):
         what = "a sparse file"
         more = kind == b"S" and header[482]
