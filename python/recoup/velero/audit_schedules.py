@@ -61,7 +61,8 @@ class _Rhythm:
         intervals = [later - earlier for earlier, later in zip(times, times[1:])]
         if len(intervals) < 2:
             return None
-        usual = statistics.median(intervals)
+        # Of two in the middle the shorter one: gaps only make intervals longer.
+        usual = timedelta(seconds=statistics.median_low([each.total_seconds() for each in intervals]))
         return _Rhythm(None, usual, f"its backups usually come every {_words(usual)}")
 
     def missed(self, earlier: datetime, later: datetime) -> int:

@@ -10,8 +10,10 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from .._engine import InvalidArgumentError
 from .fields import parse_duration, printable
 
-_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
-_DAYS = {name: number for number, name in enumerate("sun mon tue wed thu fri sat".split())}
+_MONTHS = {
+    "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
+}  # fmt: skip
+_DAYS = {"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6}
 _NAMED = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0", "@daily": "0 0 * * *",
     "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
@@ -97,9 +99,12 @@ def _parse(expression: str) -> Cron:
     fields = text.split()
     if len(fields) != 5:
         raise ValueError(f"it has {len(fields)} fields, not 5")
-    sets = [_field(each, *bounds, names) for each, bounds, names in zip(fields, _BOUNDS, ({}, {}, {}, _MONTHS, _DAYS))]
+    names: tuple[dict[str, int], ...] = ({}, {}, {}, _MONTHS, _DAYS)
+    minutes, hours, days, months, weekdays = (
+        _field(each, *bounds, known) for each, bounds, known in zip(fields, _BOUNDS, names)
+    )
     any_day_counts = any(part in ("*", "?", "*/1") for position in (2, 4) for part in fields[position].split(","))
-    return Cron(expression, zone, None, *sets, any_day_counts=any_day_counts)
+    return Cron(expression, zone, None, minutes, hours, days, months, weekdays, any_day_counts)
 
 
 def _field(text: str, low: int, high: int, names: dict[str, int]) -> frozenset[int]:

@@ -45,7 +45,8 @@ class ResourceNames:
     """Knows what people mean by "deploy", "Deployment", "deployments", "deployments.apps", "ingresses.networking", "*.velero.io"."""
 
     def __init__(self, objects: Iterable[ManifestObject]) -> None:
-        self._kinds: dict[str, set[str]] = {}
+        # Namespaces come along with what is in them, even those of which there is no object.
+        self._kinds: dict[str, set[str]] = {"namespaces": {"namespace"}}
         self._short: dict[str, set[str]] = {short: {resource} for short, resource in _SHORT.items()}
         for each in objects:
             kinds = self._kinds.setdefault(each.resource, set())
@@ -81,4 +82,6 @@ class ResourceNames:
         head, dot, tail = wanted.partition(".")
         if dot and not (group == tail or group.startswith(tail + ".")):
             return False
-        return head in {plural, *self._kinds[resource]} or bool(dot) and (head == "*" or resource in self._short.get(head, ()))
+        if head in {plural, *self._kinds[resource]}:
+            return True
+        return bool(dot) and (head == "*" or resource in self._short.get(head, ()))

@@ -269,8 +269,8 @@ def _strip_binding(made: dict[str, Any], changes: Changes) -> None:
 
 def _strip_namespace(made: dict[str, Any], changes: Changes) -> None:
     metadata = _mapping(made, "metadata")
-    for name in set(metadata) - {"name", "labels", "annotations"}:
-        del metadata[name]
+    for key in set(metadata) - {"name", "labels", "annotations"}:
+        del metadata[key]
     name = metadata.get("name")
     if isinstance(name, str) and name in changes.namespaces:
         metadata["name"] = changes.namespaces[name]

@@ -61,7 +61,7 @@ def test_repositories_of_the_genuine_buckets(genuine):
 def test_one_backup_by_name(first_genuine):
     assert first_genuine.bucket.backup("backup-20260102-000000").record.phase == "Completed"
     for name in ("no-such", "", "backup-2026", "../backups", "backup-20260102-000000/"):
-        with pytest.raises(NotFoundError, match="there are 3, among them .*backup-20260103-000000"):
+        with pytest.raises(NotFoundError, match=r"there are 3, among them .*backup-20260103-000000"):
             first_genuine.bucket.backup(name)
     with pytest.raises(NotFoundError, match="no backups at all"):
         bucket_of().backup("x")
@@ -80,7 +80,7 @@ def test_uploads_that_were_cut_off(uploaded, state):
     assert backup.has_manifests == (uploaded > 2)
     assert backup.time is not None, "without velero-backup.json it is when its files came"
     if uploaded < 2:
-        with pytest.raises(NotFoundError, match="velero-backup.json is not there"):
+        with pytest.raises(NotFoundError, match=r"velero-backup\.json is not there"):
             _ = backup.record
     if uploaded < 3:
         with pytest.raises(NotFoundError, match="no manifests"):
@@ -121,7 +121,7 @@ def test_descriptions_that_are_damaged(content):
     (backup,) = bucket_of({**files_of("b"), "backups/b/velero-backup.json": content}).backups()
     assert backup.state is BackupState.DAMAGED and not backup.is_restorable
     assert backup.time is not None
-    with pytest.raises(DamagedError, match="backups/b/velero-backup.json"):
+    with pytest.raises(DamagedError, match=r"backups/b/velero-backup\.json"):
         _ = backup.record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -31,10 +32,8 @@ def test_a_field_of_any_value_is_read_or_called_damaged(value):
             getattr(Fields({"field": value}, "x.json"), reader)("field")
         except DamagedError as problem:
             assert "x.json" in str(problem) and "field" in str(problem)
-    try:
-        assert list(Fields({"field": value}, "x.json").each("field")) is not None
-    except DamagedError:
-        pass
+    with contextlib.suppress(DamagedError):
+        list(Fields({"field": value}, "x.json").each("field"))
 
 
 def test_what_is_absent_or_null_has_the_default():
@@ -79,10 +78,8 @@ def test_no_times(text):
 
 @given(st.text() | st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", fullmatch=True))
 def test_any_text_is_a_time_in_utc_or_a_value_error(text):
-    try:
+    with contextlib.suppress(ValueError):
         assert parse_time(text).utcoffset() == timedelta(0)
-    except ValueError:
-        pass
 
 
 @given(st.datetimes(timezones=st.just(timezone.utc)))
