@@ -38,9 +38,9 @@ class _Entry:
 
 
 class DirectoryStore(ObjectStore):
-    """Files as objects. A symlink to a file in the directory is that file; others lead out of the directory, or to whole
-    directories, which no bucket has: they are refused when read, and left out of lists with a warning, as is all that is no
-    file. Whoever made the copy must not choose what else is read on this machine."""
+    """Files as objects. A symlink to a file in the directory is that file; others lead out of the directory, or to
+    whole directories, which no bucket has: they are refused when read, and left out of lists with a warning, as is all
+    that is no file. Whoever made the copy must not choose what else is read on this machine."""
 
     def __init__(self, location: str, directory: Path) -> None:
         self.location = location
@@ -74,8 +74,8 @@ class DirectoryStore(ObjectStore):
         return os.fsdecode(os.path.join(self._root, *parts))
 
     def _walk(self, prefix: bytes) -> Iterator[_Entry]:
-        """All whose keys begin with the prefix, a directory before what is in it. No recursion: what a stranger made may
-        be deeper than Python's stack."""
+        """All whose keys begin with the prefix, a directory before what is in it. No recursion: what a stranger made
+        may be deeper than Python's stack."""
         start = prefix[: prefix.rfind(b"/") + 1]
         waiting = [entry for entry in self._entries(start) if entry.order.startswith(prefix)]
         waiting.reverse()
@@ -94,8 +94,9 @@ class DirectoryStore(ObjectStore):
             folder = self._open_folder(parts)
         except NotFoundError:
             if not os.path.isdir(self._root):
+                root = os.fsdecode(self._root)
                 raise NotFoundError(
-                    f"cannot list {os.fsdecode(self._root)}: there is no such directory; name a bucket with s3:https://…"
+                    f"cannot list {root}: there is no such directory; a bucket is named as s3:https://host/bucket"
                 ) from None
             return []
         try:
@@ -136,11 +137,13 @@ class DirectoryStore(ObjectStore):
             now = f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
             if version and version != now:
                 raise StorageError(
-                    f"cannot read {self._name(key)}: it was replaced while it was read; read it again from its beginning"
+                    f"cannot read {self._name(key)}: it was replaced while it was read; read it again from its "
+                    "beginning"
                 )
+            end = min(offset + count, status.st_size)
             content = b""
-            while len(content) < count:  # the kernel gives 2 GiB at most
-                more = os.pread(file, count - len(content), offset + len(content))
+            while offset + len(content) < end:  # the kernel gives 2 GiB at most
+                more = os.pread(file, end - offset - len(content), offset + len(content))
                 if not more:
                     break
                 content = content + more if content else more
@@ -153,12 +156,10 @@ class DirectoryStore(ObjectStore):
     def _open(self, key: bytes, may_be_link: bool = True) -> int:
         """The descriptor of a file. Each step begins at the one before, so that no directory can turn into a link
         between looking and opening."""
-        if not key:
-            raise InvalidArgumentError("an object's key is not empty")
         what = f"cannot read {self._name(_decoded(key))}"
         parts = _parts(key)
         if parts is None:
-            raise NotFoundError(f"{what}: there is no such object: no file's name has parts that are empty, . or ..")
+            raise NotFoundError(f"{what}: there is no such object: in a directory no part of a key is empty")
         folder = self._open_folder(parts[:-1])
         try:
             # Of a pipe, opening would wait for a writer.

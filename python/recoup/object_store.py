@@ -11,26 +11,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from ._engine import DamagedError, StorageError
+from ._engine import DamagedError, InvalidArgumentError, StorageError, UnsupportedError
 from .arguments import at_least
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+    from typing_extensions import Self
 
 MIB = 1 << 20
-_Store = TypeVar("_Store", bound="ObjectStore")
 #: What one request asks for at most: so much is lost when a connection breaks.
 _LARGEST_PIECE = 64 * MIB
+#: Servers, and file systems, count in 64 bits with a sign.
+_LARGEST_OFFSET = (1 << 63) - 1
 #: What is read ahead at first, and after a jump; doubled with each piece that follows the one before.
 _FIRST_AHEAD, _MOST_AHEAD = MIB, 16 * MIB
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What a listing says of an object. `key` is relative to the store's place, `size` in bytes, `modified` in UTC; `etag`,
-    without quotes, is what the server says the content has, and None in a directory."""
+    """What a listing says of an object. `key` is relative to the store's place, `size` in bytes, `modified` in UTC;
+    `etag`, without quotes, is the server's name for the content, and None in a directory."""
 
     key: str
     size: int
@@ -53,15 +55,15 @@ class ObjectStore(ABC):
     """A place in a bucket, or a directory, whose objects are read by their keys. Made by `recoup.open_objects`.
 
     Nothing is ever written, and nothing asked for before it is needed. Keys are relative to the place, with "/" between
-    their parts; bytes that are not UTF-8 are surrogate escapes. Threads may share a store: each call is a request of its
-    own, and as many are in flight at a time as the line carries. Ctrl-C in a call ends the calls of other threads too, with
-    StoppedError, so that whoever waits for them is not held up. Useful in a `with` block, or with `close`.
+    their parts; bytes that are not UTF-8 are surrogate escapes. Threads may share a store: their requests are in flight
+    together, as many as the line carries. Ctrl-C in a call ends the calls of other threads too, with StoppedError, so
+    that whoever waits for them is not held up; where the main thread waits elsewhere, `close` does the same.
     """
 
     #: As it was given.
     location: str
 
-    def __enter__(self: _Store) -> _Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -74,17 +76,17 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Every object whose key begins with `prefix`, in the order of the keys' bytes. In a bucket a request brings 1000
-        of them, and is made when it is their turn.
+        """Every object whose key begins with `prefix`, in the order of the keys' bytes. In a bucket a request brings
+        1000 of them, and is made when it is their turn.
 
         Raises NotFoundError if there is no such bucket or directory."""
 
     @abstractmethod
     def list_directories(self, prefix: str = "") -> builtins.list[str]:
-        """The names directly below `prefix` ("backups/") that have something below them, in order and without slash. Takes
-        a request for each 1000 of them, however much is below.
+        """The names directly below `prefix` ("backups/") that have something below them, in order and without slash. In
+        a bucket a request brings 1000 of them, however much is below.
 
-        Raises NotFoundError if there is no such bucket or directory; below a `prefix` that nothing has, there is nothing."""
+        Raises NotFoundError if there is no such bucket or directory; where nothing has the `prefix`, there is none."""
 
     @abstractmethod
     def repository_location(self, prefix: str) -> str:
@@ -93,16 +95,17 @@ class ObjectStore(ABC):
         Raises InvalidArgumentError if no location can name it."""
 
     def read(self, key: str, limit: int | None = None) -> bytes:
-        """The whole object. If it has more than `limit` bytes, DamagedError says so and it is not read: for objects that
-        somebody else may have written. Up to 1 MiB takes one request.
+        """The whole object. If it has more than `limit` bytes, DamagedError says so and it is not read: for objects
+        that somebody else may have written. Up to 1 MiB takes one request.
 
-        Raises NotFoundError, AccessDeniedError or StorageError."""
+        Raises NotFoundError, AccessDeniedError or StorageError; UnsupportedError for keys with parts . or .., as some
+        servers resolve them."""
         at_least(0, limit, "limit")
-        first = self._piece(key, 0, _FIRST_AHEAD if limit is None else max(1, min(limit, _FIRST_AHEAD)), "")
+        first = self._first(key, 0, _FIRST_AHEAD if limit is None else max(1, min(limit, _FIRST_AHEAD)))
         if limit is not None and first.total > limit:
             raise DamagedError(
-                f"{self._name(key)} has {first.total} bytes: more than {limit}, which are plenty for what it should be, "
-                "so it was not read"
+                f"{self._name(key)} has {first.total} bytes: more than {limit}, which are plenty for what it should "
+                "be, so it was not read"
             )
         return b"".join([first.content, *self._rest(key, len(first.content), first.total, first.version)])
 
@@ -113,21 +116,33 @@ class ObjectStore(ABC):
         at_least(0, offset, "offset")
         at_least(0, count, "count")
         if count == 0:
-            self._piece(key, 0, 1, "")
+            self._first(key, 0, 1)  # for the sake of the error if there is none
             return b""
-        first = self._piece(key, offset, min(count, _LARGEST_PIECE), "")
+        offset = min(offset, _LARGEST_OFFSET)
+        first = self._first(key, offset, min(count, _LARGEST_PIECE))
         end = min(offset + count, first.total)
         return b"".join([first.content, *self._rest(key, offset + len(first.content), end, first.version)])
 
     def open(self, key: str) -> io.BufferedReader:
-        """A seekable binary file, which is read in pieces of 1 to 16 MiB as needed. If the object is replaced meanwhile,
-        reading on raises StorageError, rather than giving half of one and half of the other.
+        """A seekable binary file, which is read in pieces of 1 to 16 MiB as needed. If the object is replaced
+        meanwhile, reading on raises StorageError, rather than giving half of one and half of the other.
 
         Raises NotFoundError, AccessDeniedError or StorageError."""
         return io.BufferedReader(ObjectFile(self, key), _FIRST_AHEAD)
 
     def close(self) -> None:
         """Ends what other threads are asking for, with StoppedError. After that nothing can be asked for."""
+
+    def _first(self, key: str, offset: int, count: int) -> Piece:
+        """The piece that says which object it is. Refuses keys that lead elsewhere."""
+        if not key:
+            raise InvalidArgumentError("an object's key is not empty")
+        if any(part in (".", "..") for part in key.split("/")):
+            raise UnsupportedError(
+                f"cannot read {self._name(key)}: some servers resolve . and .. in a key, and what came would be another "
+                "object, perhaps of another bucket"
+            )
+        return self._piece(key, offset, count, "")
 
     def _rest(self, key: str, begin: int, end: int, version: str) -> Iterator[bytes]:
         """From `begin` to `end`, both within the object, in pieces."""
@@ -144,8 +159,8 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def _piece(self, key: str, offset: int, count: int, version: str) -> Piece:
-        """Up to `count` (at least 1) bytes from `offset` on, fewer only at the end. With a `version`, of no other object:
-        StorageError. At or after the end the total is not more than `offset`."""
+        """Up to `count` (at least 1) bytes from `offset` on, fewer only at the end. With a `version`, of no other
+        object: StorageError. At or after the end the total is not more than `offset`."""
 
     @abstractmethod
     def _name(self, key: str) -> str:
@@ -159,7 +174,7 @@ class ObjectFile(io.RawIOBase):
     mode = "rb"
 
     def __init__(self, store: ObjectStore, key: str) -> None:
-        first = store._piece(key, 0, _FIRST_AHEAD, "")
+        first = store._first(key, 0, _FIRST_AHEAD)
         self.name = key
         self._store = store
         self._size, self._version = first.total, first.version

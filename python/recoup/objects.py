@@ -53,11 +53,11 @@ class S3Store(ObjectStore):
 def open_objects(
     location: Path, *, network: Network | None = None, options: Mapping[str, str] | None = None
 ) -> ObjectStore:
-    """The objects of a bucket or of a part of it (`s3:http://host:9000/bucket/prefix`, `s3:host/bucket`, as for repositories),
-    or the files of a directory. Nothing is asked for yet.
+    """The objects of a bucket or of a part of it (`s3:http://host:9000/bucket/prefix`, `s3:host/bucket`, as for
+    repositories), or the files of a directory. Nothing is asked for yet.
 
-    `options` are those of the command's -o ("s3.region": "eu-west-1"); `network` has certificates and limits, which count for
-    buckets only. Credentials for S3 come from where docs/s3.md says: the environment, ~/.aws, and so on.
+    `options` are those of the command's -o ("s3.region": "eu-west-1"); `network` has certificates and limits, which
+    count for buckets only. Credentials for S3 come from where docs/s3.md says: the environment, ~/.aws, and so on.
 
     Raises InvalidArgumentError, or UnsupportedError for kinds of storage that are neither.
     """
@@ -75,7 +75,9 @@ def open_objects(
         opened = _engine.open_objects(location, options=dict(options or {}), network=settings, warn=_log.warning)
         return S3Store(text, opened)
     if kind in _OTHER_KINDS:
-        raise UnsupportedError(f"storage of the kind {kind} is not supported; use S3 (s3:https://host/bucket) or a directory")
+        raise UnsupportedError(
+            f"storage of the kind {kind} is not supported; use S3 (s3:https://host/bucket) or a directory"
+        )
     if kind in ("http", "https"):
         raise InvalidArgumentError(f"for a bucket write s3:{kind}://host[:port]/bucket, with s3: in front")
     raise InvalidArgumentError(

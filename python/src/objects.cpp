@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -67,7 +68,9 @@ object_piece read_piece(s3_client& client, const object_name& object, std::uint6
   const auto replaced = [&] {
     return error(error_code::io, where + ": it was replaced while it was read; read it again from its beginning");
   };
-  const auto last = offset + std::min(count, std::numeric_limits<std::uint64_t>::max() - offset) - 1;
+  // A server that reads the last byte's number into 64 bits with a sign ignores a range beyond, and sends everything.
+  constexpr std::uint64_t largest = std::numeric_limits<std::int64_t>::max();
+  const auto last = offset + std::min(count - 1, std::max(offset, largest) - offset);
   object_piece found;
   auto request = s3_object::make_request("GET", object, "read an object");
   request.headers.push_back({"range", "bytes=" + std::to_string(offset) + '-' + std::to_string(last)});
@@ -100,6 +103,16 @@ object_piece read_piece(s3_client& client, const object_name& object, std::uint6
 }
 
 // --- listing ---
+
+void list_if_possible(s3_client& client, const std::string& bucket, const list_options& options,
+                      const std::function<void(const listed_object&)>& visit,
+                      const std::function<void(const std::string&)>& visit_prefix = {}) {
+  try {
+    list_objects(client, bucket, options, visit, visit_prefix);
+  } catch (const s3_error& problem) {
+    if (!is_impossible_name(problem.refusal())) throw;
+  }
+}
 
 struct listing_entry {
   std::string key;
@@ -148,8 +161,7 @@ private:
   void run() {
     std::exception_ptr failure;
     try {
-      const auto visit = [this](const listed_object& object) { take(object); };
-      list_objects(*through_->client, bucket_, options_, visit);
+      list_if_possible(*through_->client, bucket_, options_, [this](const listed_object& object) { take(object); });
     } catch (const abandoned&) {
     } catch (...) {
       failure = std::current_exception();
@@ -231,10 +243,11 @@ public:
     return run([&](s3_client& client) {
       std::vector<std::string> found;
       const auto start = options.prefix.size();
-      list_objects(client, where_.bucket, options, [](const listed_object&) {}, [&](const std::string& directory) {
+      const auto visit = [&](const std::string& directory) {
         if (directory.starts_with(options.prefix) && directory.size() > start)
           found.push_back(directory.substr(start, directory.size() - start - 1));
-      });
+      };
+      list_if_possible(client, where_.bucket, options, [](const listed_object&) {}, visit);
       return found;
     });
   }

@@ -15,7 +15,7 @@ import recoup
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "interop"))
 
-from support import s3  # noqa: E402
+from support import s3
 
 
 class Place:
