@@ -6,7 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from .._engine import DamagedError, Error, NotFoundError, StorageError, WrongPasswordError
+from .._engine import (
+    DamagedError,
+    Error,
+    NotFoundError,
+    StorageError,
+    WrongPasswordError,
+)
 from ..repository import open as open_repository
 from .audit import Finding, Severity, counted, listed
 from .audit_backups import DEFAULT_PASSWORD, Seen, default_password

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from .archive import ManifestObject
@@ -75,7 +76,7 @@ def why_never(each: ManifestObject) -> str:
 
 
 def why_skipped(
-    each: ManifestObject, fates: Fates, accounts: Set[tuple[str | None, str]], with_secrets: bool
+    each: ManifestObject, fates: Fates, accounts: AbstractSet[tuple[str | None, str]], with_secrets: bool
 ) -> str:
     """Why this object is not restored; "" if it is. `accounts` are the service accounts as (namespace, name)."""
     document = each.document

@@ -101,8 +101,9 @@ def plan_restore(backup: Backup, selection: Selection | None = None, changes: Ch
     archive = backup.manifests()
     objects: list[ManifestObject] = []
     try:
+        # One at a time: what came before the damage counts.
         for each in archive.objects():
-            objects.append(each)
+            objects.append(each)  # noqa: PERF402
     except DamagedError as damage:
         problems.append(str(damage))
     problems += [str(each) for each in archive.problems]

@@ -12,7 +12,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-
 import recoup
 from recoup.velero import VeleroBucket
 

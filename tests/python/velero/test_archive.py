@@ -12,13 +12,21 @@ import tracemalloc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from recoup import DamagedError
 from recoup.velero import archive as archive_module
 from recoup.velero import tar as tar_module
 from recoup.velero.archive import Archive
-
-from velero_archives import archive, file, header, manifest, packed, padded, pair, path_of, tar
+from velero_archives import (
+    archive,
+    file,
+    header,
+    manifest,
+    packed,
+    padded,
+    pair,
+    path_of,
+    tar,
+)
 
 POD = manifest("Pod", "p", "db", spec={"containers": []})
 NODE = manifest("Node", "n1")
@@ -37,7 +45,7 @@ def read(content: bytes, **options) -> tuple[list, list[str], DamagedError | Non
     found = []
     try:
         for each in one.objects():
-            found.append(each)
+            found.append(each)  # noqa: PERF402
     except DamagedError as damage:
         assert "x.tar.gz" in str(damage)
         return found, [str(each) for each in one.problems], damage

@@ -9,10 +9,8 @@ import os
 from datetime import datetime, timedelta, timezone
 
 import pytest
-
 from recoup.velero import VeleroBucket
 from recoup.velero.audit import AuditReport, Severity, audit
-
 from velero_archives import MemoryStore, backup_document, manifest, packed, pair
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=timezone.utc)

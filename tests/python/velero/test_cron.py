@@ -7,7 +7,6 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from recoup import InvalidArgumentError
 from recoup.velero.cron import Cron
 

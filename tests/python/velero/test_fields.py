@@ -12,9 +12,14 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from recoup import DamagedError
-from recoup.velero.fields import Fields, parse_duration, parse_json, parse_time, printable
+from recoup.velero.fields import (
+    Fields,
+    parse_duration,
+    parse_json,
+    parse_time,
+    printable,
+)
 from recoup.velero.unpacking import open_unzipped, unzip
 
 VALUES = st.recursive(

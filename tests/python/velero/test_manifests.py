@@ -11,16 +11,20 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from recoup import InvalidArgumentError, NotFoundError, StorageError
 from recoup.velero.archive import ManifestObject
 from recoup.velero.left_out import Fates
 from recoup.velero.manifest_files import file_name, stream, to_yaml, write_directory
-from recoup.velero.manifests import PlannedObject, Selection, parse_mapping, plan, plan_restore
+from recoup.velero.manifests import (
+    PlannedObject,
+    Selection,
+    parse_mapping,
+    plan,
+    plan_restore,
+)
 from recoup.velero.model import PodVolumeBackup, VolumeInfo
 from recoup.velero.selectors import LabelSelector
 from recoup.velero.stripping import Changes
-
 from test_fields import VALUES
 from velero_archives import manifest, path_of
 
