@@ -76,3 +76,30 @@ def first_genuine(unpacked) -> Genuine:
 def after_crash(unpacked) -> Genuine:
     """The bucket of a Velero that was killed in the middle of a backup."""
     return unpacked(GENUINE[1])
+
+
+@pytest.fixture(scope="session")
+def quickly_opened(unpacked, tmp_path_factory):
+    """quickly_opened(name): a copy of a genuine bucket whose repositories have other keys, which cost nothing to open. Not to
+    be changed."""
+    from velero_volumes import replace_keys
+
+    done: dict[str, Genuine] = {}
+
+    def copy(name: str) -> Genuine:
+        if name not in done:
+            done[name] = unpacked(name).copy(tmp_path_factory.mktemp(f"quick-{name}") / "bucket")
+            replace_keys(done[name].path)
+        return done[name]
+
+    return copy
+
+
+@pytest.fixture
+def quick(quickly_opened) -> Genuine:
+    return quickly_opened(GENUINE[0])
+
+
+@pytest.fixture
+def quick_after_crash(quickly_opened) -> Genuine:
+    return quickly_opened(GENUINE[1])
