@@ -12,6 +12,8 @@
         text = file.read()
     snapshot.restore("/tmp/back", include=["/home/u/notes.txt"])
 
+What is in a bucket beside repositories is read too: `recoup.open_objects("s3:http://host:9000/bucket")`.
+
 Repositories are the same ones that the commands `recoup` and `restic` use. Long calls release the GIL, can be ended with
 Ctrl-C, and tell their progress to a function if one is given. What goes wrong raises a subclass of `recoup.Error`, whose
 `exit_code` is the one that the command would have; what is odd but stops nothing goes to the logger "recoup".
@@ -38,6 +40,7 @@ from ._engine import (
 from ._engine import version as __version__
 from .chunking import DEFAULT_POLYNOMIAL, Chunk, chunk
 from .network import Network
+from .objects import ObjectInfo, ObjectStore, open_objects
 from .repository import Repository, init, open
 from .results import (
     BackupProgress,
@@ -75,6 +78,8 @@ __all__ = [
     "NoSpaceError",
     "Node",
     "NotFoundError",
+    "ObjectInfo",
+    "ObjectStore",
     "Repository",
     "RepositoryMissingError",
     "RestoreProgress",
@@ -90,4 +95,5 @@ __all__ = [
     "chunk",
     "init",
     "open",
+    "open_objects",
 ]

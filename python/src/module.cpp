@@ -7,6 +7,7 @@
 #include "chunking.hpp"
 #include "errors.hpp"
 #include "nodes.hpp"
+#include "objects.hpp"
 #include "operations.hpp"
 #include "repository.hpp"
 
@@ -18,6 +19,7 @@ PYBIND11_MODULE(_engine, module) {
   bind_errors(module);
   bind_nodes(module);
   bind_chunking(module);
+  bind_objects(module);
   auto repository = bind_repository(module);
   bind_backup(repository);
   bind_restore(repository);

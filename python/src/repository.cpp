@@ -19,27 +19,11 @@
 
 #include "conversions.hpp"
 #include "interruptible.hpp"
+#include "storage_settings.hpp"
 
 namespace recoup::python {
 
 namespace {
-
-/// The engine warns from its own threads, and from where nothing may be thrown. The last copy of the function may also
-/// go on such a thread.
-std::function<void(const std::string&)> warning_sink(const py::object& warn) {
-  const auto shared = std::shared_ptr<py::object>(new py::object(warn), [](py::object* held) {
-    const py::gil_scoped_acquire acquire;
-    delete held;
-  });
-  return [shared](const std::string& message) {
-    const py::gil_scoped_acquire acquire;
-    try {
-      (*shared)(to_path_text(message));
-    } catch (py::error_already_set& problem) {
-      problem.discard_as_unraisable("recoup's warnings");
-    }
-  };
-}
 
 repository_options options_from(const py::kwargs& chosen) {
   repository_options options;
@@ -75,23 +59,6 @@ cache_choice cache_from(const py::kwargs& chosen) {
   return cache;
 }
 
-std::shared_ptr<backend> storage_from(const std::string& location, const py::kwargs& chosen) {
-  backend_settings settings;
-  settings.options = chosen_value<backend_options>(chosen, "options");
-  settings.on_warning = warning_sink(chosen["warn"]);
-  const auto network = chosen_value<py::kwargs>(chosen, "network");
-  auto& http = settings.http;
-  http.root_certificates = chosen_value<std::vector<std::string>>(network, "root_certificates");
-  http.client_certificate = chosen_value<std::string>(network, "client_certificate");
-  http.insecure_tls = chosen_value<bool>(network, "insecure_tls");
-  http.upload_limit = chosen_value<std::uint64_t>(network, "upload_limit");
-  http.download_limit = chosen_value<std::uint64_t>(network, "download_limit");
-  http.stall_timeout = std::chrono::milliseconds(
-      static_cast<std::int64_t>(chosen_value<double>(network, "stall_timeout") * 1000));
-  if (auto name = chosen_value<std::string>(network, "user_agent"); !name.empty()) http.user_agent = std::move(name);
-  return open_backend(location, settings);
-}
-
 std::unique_ptr<live_repository> init(const py::object& location, const py::object& password,
                                       const py::kwargs& chosen) {
   const auto place = from_path(location);
@@ -111,7 +78,7 @@ std::unique_ptr<live_repository> init(const py::object& location, const py::obje
     const auto [n, r, p] = chosen_value<std::tuple<std::uint64_t, std::uint32_t, std::uint32_t>>(chosen, "scrypt");
     choice.kdf = scrypt_parameters{n, r, p};
   }
-  const auto storage = storage_from(place, chosen);
+  const auto storage = open_backend(place, storage_settings_from(chosen));
   const auto locks = locks_from(chosen);
   const auto cache = cache_from(chosen);
   const py::gil_scoped_release release;
@@ -124,7 +91,7 @@ std::unique_ptr<live_repository> open(const py::object& location, const py::obje
   const auto place = from_path(location);
   const password_view secret(password);
   const auto options = options_from(chosen);
-  const auto storage = storage_from(place, chosen);
+  const auto storage = open_backend(place, storage_settings_from(chosen));
   const auto locks = locks_from(chosen);
   const auto cache = cache_from(chosen);
   const py::gil_scoped_release release;
