@@ -110,6 +110,7 @@ void run(context& call) {
   add_calendar_methods(methods);
   add_schedule_methods(methods);
   add_bucket_methods(methods);
+  add_object_methods(methods);
   add_repository_methods(methods);
   engine(call, methods).run();
 }

@@ -47,6 +47,7 @@ private:
 void add_calendar_methods(engine_methods& to);
 void add_schedule_methods(engine_methods& to);
 void add_bucket_methods(engine_methods& to);
+void add_object_methods(engine_methods& to);
 void add_repository_methods(engine_methods& to);
 
 }  // namespace recoup::cli

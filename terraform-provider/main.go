@@ -1,5 +1,5 @@
-// Command terraform-provider-recoup is the Terraform provider "recoup": buckets, repositories, schedules and the machines
-// that are backed up. It speaks plugin protocol 6; Terraform and OpenTofu start it.
+// Command terraform-provider-recoup is the Terraform provider "recoup": buckets, repositories, schedules, the machines
+// that are backed up, and Velero's backups of a cluster. It speaks plugin protocol 6; Terraform and OpenTofu start it.
 package main
 
 import (

@@ -153,8 +153,9 @@ TEST(cli_engine, hello_lists_the_methods) {
   std::vector<std::string> methods;
   for (const auto each : simdjson::dom::array(parsed["methods"])) methods.emplace_back(std::string_view(each));
   for (const auto* wanted : {"bucket.apply", "bucket.create", "bucket.delete", "bucket.get", "bucket.usage", "key.add",
-                             "key.change_password", "key.remove", "repository.create", "repository.delete",
-                             "repository.get", "repository.stats", "snapshots.files", "snapshots.list"})
+                             "key.change_password", "key.remove", "object.list", "object.read", "repository.create",
+                             "repository.delete", "repository.get", "repository.stats", "snapshots.files",
+                             "snapshots.list"})
     EXPECT_NE(std::ranges::find(methods, wanted), methods.end()) << wanted;
 }
 

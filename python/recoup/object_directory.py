@@ -156,12 +156,10 @@ class DirectoryStore(ObjectStore):
     def _open(self, key: bytes, may_be_link: bool = True) -> int:
         """The descriptor of a file. Each step begins at the one before, so that no directory can turn into a link
         between looking and opening."""
-        if not key:
-            raise InvalidArgumentError("an object's key is not empty")
         what = f"cannot read {self._name(_decoded(key))}"
         parts = _parts(key)
         if parts is None:
-            raise NotFoundError(f"{what}: there is no such object: no file's name has parts that are empty, . or ..")
+            raise NotFoundError(f"{what}: there is no such object: in a directory no part of a key is empty")
         folder = self._open_folder(parts[:-1])
         try:
             # Of a pipe, opening would wait for a writer.

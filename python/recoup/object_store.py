@@ -13,7 +13,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ._engine import DamagedError, StorageError
+from ._engine import DamagedError, InvalidArgumentError, StorageError, UnsupportedError
 from .arguments import at_least
 
 if TYPE_CHECKING:
@@ -98,9 +98,10 @@ class ObjectStore(ABC):
         """The whole object. If it has more than `limit` bytes, DamagedError says so and it is not read: for objects
         that somebody else may have written. Up to 1 MiB takes one request.
 
-        Raises NotFoundError, AccessDeniedError or StorageError."""
+        Raises NotFoundError, AccessDeniedError or StorageError; UnsupportedError for keys with parts . or .., as some
+        servers resolve them."""
         at_least(0, limit, "limit")
-        first = self._piece(key, 0, _FIRST_AHEAD if limit is None else max(1, min(limit, _FIRST_AHEAD)), "")
+        first = self._first(key, 0, _FIRST_AHEAD if limit is None else max(1, min(limit, _FIRST_AHEAD)))
         if limit is not None and first.total > limit:
             raise DamagedError(
                 f"{self._name(key)} has {first.total} bytes: more than {limit}, which are plenty for what it should "
@@ -115,10 +116,10 @@ class ObjectStore(ABC):
         at_least(0, offset, "offset")
         at_least(0, count, "count")
         if count == 0:
-            self._piece(key, 0, 1, "")  # for the sake of the error if there is none
+            self._first(key, 0, 1)  # for the sake of the error if there is none
             return b""
         offset = min(offset, _LARGEST_OFFSET)
-        first = self._piece(key, offset, min(count, _LARGEST_PIECE), "")
+        first = self._first(key, offset, min(count, _LARGEST_PIECE))
         end = min(offset + count, first.total)
         return b"".join([first.content, *self._rest(key, offset + len(first.content), end, first.version)])
 
@@ -131,6 +132,17 @@ class ObjectStore(ABC):
 
     def close(self) -> None:
         """Ends what other threads are asking for, with StoppedError. After that nothing can be asked for."""
+
+    def _first(self, key: str, offset: int, count: int) -> Piece:
+        """The piece that says which object it is. Refuses keys that lead elsewhere."""
+        if not key:
+            raise InvalidArgumentError("an object's key is not empty")
+        if any(part in (".", "..") for part in key.split("/")):
+            raise UnsupportedError(
+                f"cannot read {self._name(key)}: some servers resolve . and .. in a key, and what came would be another "
+                "object, perhaps of another bucket"
+            )
+        return self._piece(key, offset, count, "")
 
     def _rest(self, key: str, begin: int, end: int, version: str) -> Iterator[bytes]:
         """From `begin` to `end`, both within the object, in pieces."""
@@ -162,7 +174,7 @@ class ObjectFile(io.RawIOBase):
     mode = "rb"
 
     def __init__(self, store: ObjectStore, key: str) -> None:
-        first = store._piece(key, 0, _FIRST_AHEAD, "")
+        first = store._first(key, 0, _FIRST_AHEAD)
         self.name = key
         self._store = store
         self._size, self._version = first.total, first.version

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -103,6 +104,16 @@ object_piece read_piece(s3_client& client, const object_name& object, std::uint6
 
 // --- listing ---
 
+void list_if_possible(s3_client& client, const std::string& bucket, const list_options& options,
+                      const std::function<void(const listed_object&)>& visit,
+                      const std::function<void(const std::string&)>& visit_prefix = {}) {
+  try {
+    list_objects(client, bucket, options, visit, visit_prefix);
+  } catch (const s3_error& problem) {
+    if (!is_impossible_name(problem.refusal())) throw;
+  }
+}
+
 struct listing_entry {
   std::string key;
   std::uint64_t size;
@@ -150,8 +161,7 @@ private:
   void run() {
     std::exception_ptr failure;
     try {
-      const auto visit = [this](const listed_object& object) { take(object); };
-      list_objects(*through_->client, bucket_, options_, visit);
+      list_if_possible(*through_->client, bucket_, options_, [this](const listed_object& object) { take(object); });
     } catch (const abandoned&) {
     } catch (...) {
       failure = std::current_exception();
@@ -233,10 +243,11 @@ public:
     return run([&](s3_client& client) {
       std::vector<std::string> found;
       const auto start = options.prefix.size();
-      list_objects(client, where_.bucket, options, [](const listed_object&) {}, [&](const std::string& directory) {
+      const auto visit = [&](const std::string& directory) {
         if (directory.starts_with(options.prefix) && directory.size() > start)
           found.push_back(directory.substr(start, directory.size() - start - 1));
-      });
+      };
+      list_if_possible(client, where_.bucket, options, [](const listed_object&) {}, visit);
       return found;
     });
   }

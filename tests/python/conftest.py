@@ -103,6 +103,24 @@ def restic(tmp_path) -> Restic:
     return Restic(program, home)
 
 
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory):
+    """A real MinIO of the session's own; tools/s3-servers.sh builds it."""
+    from objects_places import s3
+
+    with s3.Minio(tmp_path_factory.mktemp("minio")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory):
+    """A second server, which shares no code with the first."""
+    from objects_places import s3
+
+    with s3.Versity(tmp_path_factory.mktemp("versitygw")) as server:
+        yield server
+
+
 class Counter(threading.Thread):
     """Counts as fast as it gets the GIL."""
 

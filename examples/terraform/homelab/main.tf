@@ -1,4 +1,4 @@
-# A homelab's backups: both buckets, the repository, and the container that backs up every night.
+# A homelab's backups: both buckets, the repository, and the container that backs up every night; the cluster's are in velero.tf.
 # Addresses are variables (terraform.tfvars); secrets are ephemeral variables (TF_VAR_…), in no plan and in no state.
 
 terraform {
@@ -22,6 +22,11 @@ provider "recoup" {
     secret_key = var.s3_secret_key
   }
   incus = var.incus
+  kubernetes = var.kubernetes_config_path == null ? null : {
+    config_path      = var.kubernetes_config_path
+    config_context   = var.kubernetes_config_context
+    velero_namespace = var.velero_namespace
+  }
   # With it, plans see whether the repository is still there and opens. The name is written out: a provider must not depend
   # on resources that it makes.
   repository_passwords = { "s3:${var.s3_endpoint}/${var.restic_bucket}" = var.restic_password }

@@ -116,3 +116,60 @@ variable "secrets_version" {
   type        = number
   default     = 1
 }
+
+variable "kubernetes_config_path" {
+  description = "Kubeconfig of the cluster that Velero runs in; null: there is none."
+  type        = string
+  default     = null
+}
+
+variable "kubernetes_config_context" {
+  description = "Context of the kubeconfig; null: its current one."
+  type        = string
+  default     = null
+}
+
+variable "velero_namespace" {
+  type    = string
+  default = "velero"
+}
+
+variable "velero_location" {
+  description = "Name of the backup location. Velero's installation often has made one called default: import that one, or choose another name."
+  type        = string
+  default     = "minio"
+}
+
+variable "velero_s3_endpoint" {
+  description = "URL of the S3 server, as pods of the cluster reach it; null: s3_endpoint."
+  type        = string
+  default     = null
+}
+
+variable "velero_credential" {
+  description = "Secret in Velero's namespace with the S3 credentials, and which of its entries; null: what Velero was installed with."
+  type = object({
+    name = string
+    key  = string
+  })
+  default = null
+}
+
+variable "velero_wait" {
+  description = "Whether an apply waits until Velero has found the location usable."
+  type        = bool
+  default     = true
+}
+
+variable "velero_schedules" {
+  description = "When the cluster is backed up, in the time zone of Velero's server (mostly UTC), and how long that is kept."
+  type = map(object({
+    schedule = string
+    keep     = string
+  }))
+  default = {
+    daily   = { schedule = "0 2 * * *", keep = "168h" }  # 7 days
+    weekly  = { schedule = "0 2 * * 0", keep = "672h" }  # 28 days
+    monthly = { schedule = "0 3 1 * *", keep = "8760h" } # 365 days
+  }
+}

@@ -11,23 +11,22 @@ a file. What it holds is checked, because whoever can write into the bucket can 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import tarfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, Optional
 
 from .._engine import DamagedError
-from .fields import Fields, parse_json
+from .fields import Fields, parse_json, printable
+from .tar import TarEntry, entries
+from .unpacking import open_unzipped
 
 # etcd takes 1.5 MiB by default, and servers can be told to take more.
-LARGEST_OBJECT = 32 << 20
+LARGEST_OBJECT = 16 << 20
 # Velero's own limit for what it unpacks.
 LARGEST_ARCHIVE = 16 << 30
-# A header for a long name; a larger one would only be there to fill memory.
-_LARGEST_EXTENSION = 1 << 20
+# A list of more helps nobody.
+_MOST_PROBLEMS = 1000
 
 _PREFERRED = "-preferredversion"
 
@@ -48,6 +47,8 @@ class _Place:
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
             return None
         resource, scope, name = parts[1], parts[2:-1], parts[-1][: -len(".json")]
+        if not name:
+            return None
         version = scope.pop(0) if scope[0] not in ("namespaces", "cluster") else None
         if scope == ["cluster"]:
             return _Place(resource, version, None, name)
@@ -92,34 +93,8 @@ class ArchiveProblem:
         return f"{self.path}: {self.reason}"
 
 
-class _TarInfo(tarfile.TarInfo):
-    """Refuses headers that say the next header is enormous: it would be read into memory whole."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _TarInfo:
-        found = super().frombuf(buf, encoding, errors)
-        is_extension = found.type in (
-            tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
-        )  # fmt: skip
-        if is_extension and found.size > _LARGEST_EXTENSION:
-            raise DamagedError(f"a header of {found.size} bytes: a damaged or malicious archive")
-        return found
-
-
-class _Unpacking:
-    """What gzip holds, counted."""
-
-    def __init__(self, source: IO[bytes], limit: int) -> None:
-        self._plain = gzip.GzipFile(fileobj=source)
-        self._left = limit
-        self._limit = limit
-
-    def read(self, size: int) -> bytes:
-        content = self._plain.read(size)
-        self._left -= len(content)
-        if self._left < 0:
-            raise DamagedError(f"it unpacks to more than {self._limit} bytes: a damaged or malicious archive")
-        return content
+# Resource, namespace, name.
+_Key = tuple[str, Optional[str], str]
 
 
 class Archive:
@@ -130,94 +105,122 @@ class Archive:
         self._where = where
         self._limit = limit
         self.problems: list[ArchiveProblem] = []
-        """What the last pass did not take: see objects()."""
+        """What the last pass did not take, up to a thousand of them: see objects()."""
 
     def objects(self) -> Iterator[ManifestObject]:
         """Each object once, in the archive's order. Entries that cannot be what they say are put into `problems` and passed
-        over. Raises DamagedError where the archive cannot be read any further: what came before it is right."""
+        over. Raises DamagedError where the archive cannot be read any further, once what came before has been given."""
         self.problems = []
-        seen: set[tuple[str, str | None, str]] = set()
-        # Only archives that are damaged have objects at one of the two places.
-        only_versioned: dict[tuple[str, str | None, str], ManifestObject] = {}
-        for entry in self._entries():
-            read = self._object(*entry)
-            if read is None:
-                continue
-            found, is_versioned = read
-            key = (found.resource, found.namespace, found.name)
-            if key in seen:
-                continue
-            if is_versioned:
-                only_versioned[key] = found
-                continue
-            seen.add(key)
-            only_versioned.pop(key, None)
-            yield found
-        yield from only_versioned.values()
+        given: dict[_Key, bytes] = {}
+        # Copies whose object has not come yet. They are neighbours; only archives that are damaged have one without the other.
+        copies: dict[_Key, bytes] = {}
+        elsewhere: dict[_Key, str] = {}
+        damage: DamagedError | None = None
+        try:
+            for entry in self._entries():
+                found = self._look_at(entry, given, copies, elsewhere)
+                if found is not None:
+                    yield found
+        except DamagedError as problem:
+            damage = problem
+        yield from self._from_copies(copies, given)
+        for key, path in elsewhere.items():
+            if key not in given and damage is None:
+                self._pass_over(path, "the object is only there in another version of its API than the cluster preferred")
+        if damage is not None:
+            raise damage
 
     def find(self, resource: str, namespace: str | None, name: str) -> ManifestObject | None:
         """The object, if it is there. Reads only as far as it must."""
         wanted = (resource, namespace, name)
         return next((each for each in self.objects() if (each.resource, each.namespace, each.name) == wanted), None)
 
-    def _entries(self) -> Iterator[tuple[str, bytes]]:
+    def _look_at(
+        self, entry: TarEntry, given: dict[_Key, bytes], copies: dict[_Key, bytes], elsewhere: dict[_Key, str]
+    ) -> ManifestObject | None:
+        place = self._place(entry)
+        if place is None:
+            return None
+        key, content = (place.resource, place.namespace, place.name), entry.content or b""
+        if place.version and not place.version.endswith(_PREFERRED):
+            if key not in given:
+                elsewhere.setdefault(key, entry.name)
+            return None
+        digest = hashlib.sha256(content).digest()
+        if place.version:
+            if given.get(key, digest) != digest:
+                self._pass_over(entry.name, "it differs from the same object without a version, which counts")
+            elif key not in given:
+                copies.setdefault(key, digest)
+            return None
+        if key in given:
+            if given[key] != digest:
+                self._pass_over(entry.name, "it is there twice, and differs: the first one counts")
+            return None
+        found = self._object(place, entry.name, content)
+        if found is not None:
+            given[key] = digest
+            if copies.pop(key, digest) != digest:
+                self._pass_over(entry.name, "it differs from its copy with a version: one of both was changed")
+        return found
+
+    def _from_copies(self, copies: dict[_Key, bytes], given: dict[_Key, bytes]) -> Iterator[ManifestObject]:
+        """In a second pass: documents that may never be needed would fill memory."""
+        if not copies:
+            return
         try:
-            with self._open() as source, tarfile.open(
-                fileobj=_Unpacking(source, self._limit),  # type: ignore[call-overload]
-                mode="r|",
-                tarinfo=_TarInfo,
-                errors="surrogateescape",
-            ) as archive:
-                while (entry := archive.next()) is not None:
-                    content = self._content(archive, entry)
-                    if content is not None:
-                        yield entry.name, content
-                    archive.members = []  # it remembers each entry
+            for entry in self._entries():
+                place = _Place.parse(entry.name) if entry.content is not None else None
+                if place is None or not place.version or not place.version.endswith(_PREFERRED):
+                    continue
+                key = (place.resource, place.namespace, place.name)
+                if key in copies and copies.pop(key) == hashlib.sha256(entry.content or b"").digest():
+                    found = self._object(place, entry.name, entry.content or b"")
+                    if found is not None:
+                        given[key] = b""
+                        yield found
+                if not copies:
+                    return
+        except DamagedError:
+            return  # the first pass has seen that too
+
+    def _entries(self) -> Iterator[TarEntry]:
+        try:
+            with self._open() as source, open_unzipped(source, "it", self._limit) as unpacked:
+                yield from entries(unpacked, LARGEST_OBJECT)
         except DamagedError as problem:
-            raise DamagedError(f"{self._where}: {problem}") from problem
-        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as problem:
             raise DamagedError(
                 f"{self._where} is cut off or damaged ({problem}): what comes after that in it is lost; an older backup may have it"
             ) from problem
 
-    def _content(self, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes | None:
-        if entry.isdir():
+    def _place(self, entry: TarEntry) -> _Place | None:
+        if entry.kind == "a directory" or entry.name == "metadata/version":
             return None
-        if not entry.isreg():
-            kind = "a link" if entry.issym() or entry.islnk() else "a special file"
-            self._pass_over(entry.name, f"{kind}, which Velero never writes")
-            return None
-        if entry.size > LARGEST_OBJECT:
+        place = _Place.parse(entry.name)
+        if not entry.is_file:
+            self._pass_over(entry.name, f"{entry.kind}, which Velero never writes")
+        elif place is None:
+            self._pass_over(entry.name, "not where Velero puts objects")
+        elif entry.content is None:
             self._pass_over(entry.name, f"{entry.size} bytes are no object that a cluster can hold")
-            return None
-        reader = archive.extractfile(entry)
-        content = reader.read(entry.size) if reader else b""
-        if len(content) < entry.size:
-            raise EOFError(f"{entry.name} ends early")
-        return content
+        else:
+            return place
+        return None
 
-    def _object(self, path: str, content: bytes) -> tuple[ManifestObject, bool] | None:
-        if path == "metadata/version":
-            return None
-        place = _Place.parse(path)
-        if place is None:
-            self._pass_over(path, "not where Velero puts objects")
-            return None
-        if place.version and not place.version.endswith(_PREFERRED):
-            return None  # the same object in another version of its API
+    def _object(self, place: _Place, path: str, content: bytes) -> ManifestObject | None:
         try:
-            document = parse_json(content, path)
-            metadata = Fields(document, path).fields("metadata")
+            document = parse_json(content, "it")
+            metadata = Fields(document, "it").fields("metadata")
             name, namespace = metadata.text("name"), metadata.text("namespace") or None
         except DamagedError as problem:
             self._pass_over(path, str(problem))
             return None
         if name != place.name or namespace != place.namespace:
-            says = f"{namespace}/{name}" if namespace else name
+            says = printable(f"{namespace}/{name}" if namespace else name)
             self._pass_over(path, f"the object in it calls itself {says}")
             return None
-        digest = hashlib.sha256(content).hexdigest()
-        return ManifestObject(place.resource, namespace, name, document, path, digest), place.version is not None
+        return ManifestObject(place.resource, namespace, name, document, path, hashlib.sha256(content).hexdigest())
 
     def _pass_over(self, path: str, reason: str) -> None:
-        self.problems.append(ArchiveProblem(path, reason))
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(ArchiveProblem(printable(path), reason))

@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import enum
+import io
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,8 +21,9 @@ from typing import Any, TypeVar
 from .._engine import DamagedError, Error, NotFoundError
 from ..objects import ObjectInfo, ObjectStore
 from .archive import Archive
-from .fields import parse_json, unzip
+from .fields import Fields, parse_json
 from .model import BackupRecord, PodVolumeBackup, Results, Uploader, VolumeInfo
+from .unpacking import LARGEST_DOCUMENT, open_unzipped, unzip
 
 # As many requests as a server on a NAS answers beside each other; on S3 far away, waiting is most of each.
 _REQUESTS_AT_ONCE = 32
@@ -93,7 +96,7 @@ class Backup:
     def _read_record(self) -> BackupRecord:
         if "velero-backup.json" not in self.files:
             raise NotFoundError(f"{self._where('velero-backup.json')} is not there: the backup was not uploaded to its end, or is being deleted")
-        content = self._store.read(self.prefix + "velero-backup.json", limit=64 << 20)
+        content = self._store.read(self.prefix + "velero-backup.json", limit=LARGEST_DOCUMENT)
         record = BackupRecord.parse(parse_json(content, self._where("velero-backup.json")), self._where("velero-backup.json"))
         if record.name != self.name:
             raise DamagedError(f"{self._where('velero-backup.json')} describes the backup {record.name!r}")
@@ -113,7 +116,7 @@ class Backup:
             return BackupState.DAMAGED
         if record.phase in ("Failed", "FailedValidation"):
             return BackupState.FAILED
-        if not self.has_manifests:
+        if not self.has_manifests or record.phase == "Deleting":
             return BackupState.INCOMPLETE
         if record.phase == "Completed":
             return BackupState.PARTIAL if record.errors else BackupState.GOOD
@@ -156,12 +159,18 @@ class Backup:
     def resources(self) -> dict[str, list[str]]:
         """Names of all objects by kind: {"apps/v1/Deployment": ["db/postgres"]}."""
         name = f"{self.name}-resource-list.json.gz"
-        return {str(kind): [str(each) for each in names or []] for kind, names in dict(self._json(name)).items()}
+        listed = Fields(self._json(name) or {}, self._where(name))
+        return {kind: [str(each) for each in listed.list(kind)] for kind in listed.raw()}
 
     def log(self) -> Iterator[str]:
         """Lines of Velero's log."""
         name = f"{self.name}-logs.gz"
-        yield from self._unzipped(name, _LARGEST_LOG).decode(errors="replace").splitlines()
+        if name not in self.files:
+            raise NotFoundError(f"{self._where(name)} is not there")
+        unpacked = open_unzipped(self._store.open(self.prefix + name), self._where(name), _LARGEST_LOG)
+        with io.TextIOWrapper(unpacked, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                yield line.rstrip("\r\n")
 
     def _list(self, suffix: str, parse: Callable[[Any, str], _Parsed]) -> list[_Parsed]:
         name = f"{self.name}-{suffix}"
@@ -183,10 +192,10 @@ class Backup:
     def _json(self, name: str) -> Any:
         return parse_json(self._unzipped(name), self._where(name))
 
-    def _unzipped(self, name: str, limit: int = 256 << 20) -> bytes:
+    def _unzipped(self, name: str) -> bytes:
         if name not in self.files:
             raise NotFoundError(f"{self._where(name)} is not there")
-        return unzip(self._store.read(self.prefix + name, limit=limit), self._where(name), limit)
+        return unzip(self._store.read(self.prefix + name, limit=LARGEST_DOCUMENT), self._where(name))
 
     def _where(self, name: str) -> str:
         return f"{self._store.location}: {self.prefix}{name}"
@@ -205,13 +214,28 @@ class VeleroBucket:
     def backups(self) -> list[Backup]:
         """All backups, the newest last, with their descriptions read: a listing of the bucket and one request each."""
         found: list[Backup] = []
-        with ThreadPoolExecutor(_REQUESTS_AT_ONCE, thread_name_prefix="velero") as pool:
-            reading: list[Future[object]] = []
+        failed = threading.Event()
+
+        def read(backup: Backup) -> None:
+            try:
+                _ = backup.state
+            except BaseException:
+                failed.set()
+                raise
+
+        pool = ThreadPoolExecutor(_REQUESTS_AT_ONCE, thread_name_prefix="velero")
+        try:
+            reading: list[Future[None]] = []
             for backup in self._list():
                 found.append(backup)
-                reading.append(pool.submit(lambda each=backup: each.state))
+                reading.append(pool.submit(read, backup))
+                if failed.is_set():
+                    break
             for done in reading:
                 done.result()
+        finally:
+            # When one has failed, or somebody pressed Ctrl-C, nobody waits for the thousands that are left.
+            pool.shutdown(cancel_futures=True)
         # Those without a time were never finished, and nobody looks for them first.
         beginning = datetime.min.replace(tzinfo=timezone.utc)
         return sorted(found, key=lambda each: (each.time or beginning, each.name))
@@ -220,7 +244,8 @@ class VeleroBucket:
         name, files = "", list[ObjectInfo]()
         for file in self.store.list("backups/"):
             parts = file.key.split("/")
-            if len(parts) < 3:
+            # Programs with windows make objects named backups/NAME/, for directories.
+            if len(parts) < 3 or not parts[1] or not parts[2]:
                 continue
             if parts[1] != name and files:
                 yield Backup(self.store, name, files)
@@ -256,7 +281,9 @@ class VeleroBucket:
 
 
 def newest(backups: Iterable[Backup], *, at: datetime | None = None, schedule: str | None = None) -> Backup | None:
-    """The newest backup that can be restored: not later than `at`, of that schedule."""
+    """The newest backup that can be restored: not later than `at`, of that schedule. A naive time is local."""
+    if at is not None and at.tzinfo is None:
+        at = at.astimezone()
     fitting = [
         each
         for each in backups

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 
 from .._engine import InvalidArgumentError
-from .fields import parse_duration
+from .fields import parse_duration, printable
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Cron:
 
     @staticmethod
     def parse(text: str) -> Cron:
-        """Raises InvalidArgumentError, which says what is wrong with `text`, where Velero would refuse it or never run it."""
+        """Raises InvalidArgumentError, which says what is wrong with `text`, where Velero would refuse it."""
         zone, rest = _zone_of(text)
         if rest.startswith("@every "):
             return _every(text, rest[len("@every ") :], zone)
@@ -77,10 +77,7 @@ class Cron:
             raise _wrong(text, f"it has {len(parts)} fields, not five: minute, hour, day of the month, month, day of the week{more}")
         sets, stars = zip(*(_parse_field(text, part, field) for part, field in zip(parts, _FIELDS)))
         minutes, hours, days, months, weekdays = sets
-        found = Cron(text, minutes, hours, days, months, weekdays, days_are_both=stars[2] or stars[4], every=None, zone=zone)
-        if found.next(datetime.now(timezone.utc)) is None:
-            raise _wrong(text, "there is no such day: it would never run")
-        return found
+        return Cron(text, minutes, hours, days, months, weekdays, days_are_both=stars[2] or stars[4], every=None, zone=zone)
 
     def next(self, after: datetime) -> datetime | None:
         """When it is due next, in UTC. None: not within five years."""
@@ -152,7 +149,7 @@ def _parse_field(text: str, part: str, field: _Field) -> tuple[frozenset[int], b
             found |= values
             is_star = is_star or star
     if not found:
-        raise _wrong(text, f"the {field.name} {part!r} names nothing: it would never run")
+        raise _wrong(text, f"the {field.name} {part!r} names nothing")
     return frozenset(found), is_star
 
 
@@ -200,4 +197,4 @@ def _midnight_after(local: datetime) -> datetime:
 
 
 def _wrong(text: str, why: str) -> InvalidArgumentError:
-    return InvalidArgumentError(f"{text!r} is no schedule that Velero takes: {why}")
+    return InvalidArgumentError(f"{printable(text)!r} is no schedule that Velero takes: {printable(why)}")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import zlib
+import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .._engine import DamagedError
-
-# A Kubernetes API server takes objects of some 1.5 MiB; what Velero writes about a backup of 100,000 objects has 20 MiB.
-LARGEST_DOCUMENT = 256 << 20
 
 
 class Fields:
@@ -53,7 +51,7 @@ class Fields:
         try:
             return parse_time(text)
         except ValueError as problem:
-            raise DamagedError(f"{self._where}: {name} is no time: {text!r}") from problem
+            raise DamagedError(f"{self._where}: {name} is no time: {printable(text)}") from problem
 
     def fields(self, name: str) -> Fields:
         return Fields(self._get(name, Mapping, {}), f"{self._where}: {name}")
@@ -62,9 +60,9 @@ class Fields:
         """Names and values, as labels are."""
         found = self._get(name, Mapping, {})
         for key, value in found.items():
-            if not isinstance(value, str):
-                raise DamagedError(f"{self._where}: {name}: {key} is {_kind(value)}, not text")
-        return dict(found)
+            if value is not None and not isinstance(value, str):
+                raise DamagedError(f"{self._where}: {name}: {printable(key)} is {_kind(value)}, not text")
+        return {key: value or "" for key, value in found.items()}
 
     def list(self, name: str) -> list[Any]:
         value: list[Any] = self._get(name, list, [])
@@ -85,64 +83,69 @@ def _kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
+def printable(text: str, most: int = 200) -> str:
+    """For messages: what a stranger wrote, without what would steer a terminal, and not longer than fits a line or two."""
+    cut = text if len(text) <= most else text[:most] + "…"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape", "backslashreplace").decode() for each in cut)
+
+
+_TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(?:[.,](\d{1,9})\d*)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
 def parse_time(text: str) -> datetime:
     """RFC 3339, as Go writes it: up to nanoseconds, of which Python keeps microseconds. Raises ValueError."""
-    whole, _, rest = text.partition(".")
-    if not rest:
-        return _aware(datetime.fromisoformat(text.replace("Z", "+00:00")))
-    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-    if not digits:
-        raise ValueError("a fraction without digits")
-    return _aware(datetime.fromisoformat(f"{whole}.{digits[:6]:0<6}{rest[len(digits):].replace('Z', '+00:00')}"))
+    found = _TIME.fullmatch(text)
+    if not found:
+        raise ValueError("no time such as 2026-01-31T02:00:00Z")
+    day, clock, fraction, zone = found.groups()
+    zone = "+00:00" if zone in "Zz" else zone
+    try:
+        return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}{zone}").astimezone(timezone.utc)
+    except OverflowError as problem:  # in the first hours of the year 1, or the last ones of the year 9999
+        raise ValueError(str(problem)) from problem
 
 
-def _aware(time: datetime) -> datetime:
-    if time.tzinfo is None:
-        raise ValueError("a time without a zone")
-    return time.astimezone(timezone.utc)
-
-
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION = re.compile(r"(?:(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|μs|ns))", re.ASCII)
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 
 
 def parse_duration(text: str) -> timedelta:
     """A duration as Go writes it: "168h0m0s". Raises ValueError."""
-    seconds, rest = 0.0, text
-    while rest:
-        number = rest[: len(rest) - len(rest.lstrip("0123456789."))]
-        rest = rest[len(number) :]
-        unit = rest[: len(rest) - len(rest.lstrip("hmsnuµ"))]
-        # "1m30s" has no separator between units: the longest known one counts.
-        unit = next((known for known in ("ms", "us", "µs", "ns", "h", "m", "s") if unit.startswith(known)), "")
-        if not number or not unit:
-            raise ValueError(f"{text!r} is no duration such as 168h0m0s")
-        seconds += float(number) * _UNITS[unit]
-        rest = rest[len(unit) :]
-    return timedelta(seconds=seconds)
+    seconds, position = 0.0, 0
+    while position < len(text):
+        part = _DURATION.match(text, position)
+        if not part:
+            raise ValueError(f"{printable(text)} is no duration such as 168h0m0s")
+        seconds += float(part[1]) * _SECONDS[part[2]]
+        position = part.end()
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError as problem:
+        raise ValueError(f"{printable(text)} is longer than the calendar") from problem
 
 
 def parse_json(content: bytes, where: str) -> Any:
+    """Raises DamagedError. Numbers that JSON has no word for, and halves of surrogate pairs, which nothing could print or store
+    again, are damage too."""
     try:
-        return json.loads(content)
+        text = content.decode("utf-8-sig")
+        found = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        if "\\u" in text:
+            json.dumps(found, ensure_ascii=False).encode()
     # RecursionError: thousands of opening brackets.
     except (ValueError, RecursionError) as problem:
-        raise DamagedError(f"{where} is not JSON: {problem}") from problem
+        raise DamagedError(f"{where} is not JSON: {printable(str(problem))}") from problem
+    return found
 
 
-def unzip(content: bytes, where: str, limit: int = LARGEST_DOCUMENT) -> bytes:
-    """What gzip holds, in one member or several. Raises DamagedError where that is more than `limit` bytes, or is cut off."""
-    members: list[bytes] = []
-    room, rest = limit, content
-    while rest or not members:
-        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        try:
-            members.append(unpacking.decompress(rest, room + 1))
-        except zlib.error as problem:
-            raise DamagedError(f"{where} is not gzip: {problem}") from problem
-        room -= len(members[-1])
-        if room < 0:
-            raise DamagedError(f"{where} unpacks to more than {limit} bytes: a damaged or malicious file")
-        if not unpacking.eof:
-            raise DamagedError(f"{where} is cut off: {len(content)} bytes are there")
-        rest = unpacking.unused_data
-    return b"".join(members)
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large a number")
+    return number

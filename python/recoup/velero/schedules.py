@@ -12,6 +12,8 @@ from .bucket import Backup, BackupState
 from .fields import Fields
 
 _SCHEDULES = "schedules.velero.io"
+# Each is a list to read, and where backups are of single namespaces, none of thousands has a schedule in it.
+_BACKUPS_LOOKED_INTO = 20
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,19 @@ def _from_backups(name: str, backups: list[Backup]) -> Schedule:
         newest=times[-1] if times else None,
         newest_state=backups[-1].state if backups else None,
         newest_good=good[-1].time if good else None,
-        usual_interval=statistics.median(intervals) if len(intervals) > 1 else None,
+        usual_interval=_median(intervals) if len(intervals) > 1 else None,
         longest_gap=max(intervals, default=None),
     )
 
 
+def _median(intervals: list[timedelta]) -> timedelta:
+    return timedelta(seconds=statistics.median(each.total_seconds() for each in intervals))
+
+
 def _definitions(backups: list[Backup]) -> dict[str, tuple[str, bool, str]]:
     """The newest whole-cluster backup has the schedules themselves; one of a few namespaces has none of them."""
-    for backup in reversed(backups):
-        if not backup.is_restorable:
-            continue
+    restorable = [each for each in backups if each.is_restorable]
+    for backup in reversed(restorable[-_BACKUPS_LOOKED_INTO:]):
         found: dict[str, tuple[str, bool, str]] = {}
         try:
             if not any(kind.endswith("/Schedule") and kind.startswith("velero.io/") for kind in backup.resources()):

@@ -16,10 +16,13 @@ import (
 	"github.com/recoup/terraform-provider-recoup/internal/container"
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
 	"github.com/recoup/terraform-provider-recoup/internal/functions"
+	"github.com/recoup/terraform-provider-recoup/internal/kubernetes"
 	"github.com/recoup/terraform-provider-recoup/internal/providerdata"
 	"github.com/recoup/terraform-provider-recoup/internal/repository"
 	"github.com/recoup/terraform-provider-recoup/internal/schedule"
 	"github.com/recoup/terraform-provider-recoup/internal/snapshots"
+	"github.com/recoup/terraform-provider-recoup/internal/velero"
+	"github.com/recoup/terraform-provider-recoup/internal/velerobucket"
 )
 
 // Address is how configurations name the provider.
@@ -57,7 +60,8 @@ func (p *recoupProvider) Configure(ctx context.Context, request provider.Configu
 	if response.Diagnostics.HasError() {
 		return
 	}
-	data := &providerdata.Data{Settings: settings, Engine: engine.New(settings), Unknown: unknown}
+	data := &providerdata.Data{Settings: settings, Engine: engine.New(settings),
+		Kubernetes: kubernetes.New(settings.Kubernetes), Unknown: unknown}
 	response.ResourceData = data
 	response.DataSourceData = data
 	response.EphemeralResourceData = data
@@ -71,6 +75,9 @@ func (p *recoupProvider) Resources(context.Context) []func() resource.Resource {
 		bucket.NewResource,
 		repository.NewResource,
 		container.NewResource,
+		velero.NewLocation,
+		velero.NewSchedule,
+		velero.NewRun,
 	}
 }
 
@@ -80,6 +87,8 @@ func (p *recoupProvider) DataSources(context.Context) []func() datasource.DataSo
 		repository.NewStats,
 		snapshots.NewSnapshots,
 		snapshots.NewFiles,
+		velerobucket.NewBackups,
+		velerobucket.NewVolumes,
 	}
 }
 

@@ -143,7 +143,8 @@ func configure(t *testing.T, set map[string]any) *providerdata.Data {
 
 func clearEnvironment(t *testing.T) {
 	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "INCUS_SOCKET", "LXD_SOCKET", "PROXMOX_VE_ENDPOINT", "PROXMOX_VE_API_TOKEN",
-		"PROXMOX_VE_NODE", "PROXMOX_VE_INSECURE"} {
+		"PROXMOX_VE_NODE", "PROXMOX_VE_INSECURE", "KUBE_CONFIG_PATH", "KUBE_CONFIG_PATHS", "KUBE_CTX", "KUBE_CTX_AUTH_INFO", "KUBE_CTX_CLUSTER",
+		"KUBE_HOST", "KUBE_TOKEN", "KUBE_CLIENT_CERT_DATA", "KUBE_CLIENT_KEY_DATA", "KUBE_CLUSTER_CA_CERT_DATA", "KUBE_TLS_SERVER_NAME", "KUBE_PROXY_URL", "KUBE_INSECURE"} {
 		t.Setenv(name, "")
 	}
 }
@@ -157,6 +158,9 @@ func TestConfigurationBecomesSettings(t *testing.T) {
 		"ssh": map[string]any{"host_keys": map[string]tftypes.Value{"h": tftypes.NewValue(tftypes.String, "ssh-ed25519 AAAA")}, "sudo": true,
 			"private_key": "k"},
 		"repository_passwords": map[string]tftypes.Value{"s3:x": tftypes.NewValue(tftypes.String, "pw")},
+		"kubernetes": map[string]any{"host": "https://10.0.0.5:6443", "token": "t", "velero_namespace": "v", "insecure": true,
+			"exec": map[string]any{"api_version": "client.authentication.k8s.io/v1", "command": "aws",
+				"args": []tftypes.Value{tftypes.NewValue(tftypes.String, "eks")}}},
 	})
 	wanted := settings.Settings{
 		S3:                  settings.S3{Endpoint: "http://10.0.0.3:9000", AccessKey: "a", SecretKey: "s", BucketLookup: "path"},
@@ -164,6 +168,8 @@ func TestConfigurationBecomesSettings(t *testing.T) {
 		Proxmox:             settings.Proxmox{Endpoint: "https://10.0.0.4:8006", SSHPort: 2222, InsecureTLS: true},
 		SSH:                 settings.SSH{HostKeys: map[string]string{"h": "ssh-ed25519 AAAA"}, Sudo: true, PrivateKey: "k"},
 		RepositoryPasswords: map[string]string{"s3:x": "pw"},
+		Kubernetes: settings.Kubernetes{Host: "https://10.0.0.5:6443", Token: "t", VeleroNamespace: "v", Insecure: true,
+			Exec: settings.KubernetesExec{APIVersion: "client.authentication.k8s.io/v1", Command: "aws", Args: []string{"eks"}}},
 	}
 	if difference := cmp.Diff(wanted, data.Settings); difference != "" {
 		t.Error(difference)
@@ -186,6 +192,14 @@ func TestEnvironmentStandsInForWhatIsNotSet(t *testing.T) {
 	if data.Settings.Incus.Socket != "/run/incus.socket" || data.Settings.LXD.Socket != "/run/lxd.socket" {
 		t.Errorf("the sockets are %q and %q", data.Settings.Incus.Socket, data.Settings.LXD.Socket)
 	}
+	t.Setenv("KUBE_CONFIG_PATHS", "/a:/b")
+	t.Setenv("KUBE_CTX", "lab")
+	if found := configure(t, nil).Settings.Kubernetes; !cmp.Equal(found.ConfigPaths, []string{"/a", "/b"}) || found.ConfigContext != "lab" {
+		t.Errorf("the cluster is %+v", found)
+	}
+	if found := configure(t, map[string]any{"kubernetes": map[string]any{"config_path": "/c"}}).Settings.Kubernetes.ConfigPaths; !cmp.Equal(found, []string{"/c"}) {
+		t.Errorf("the kubeconfig is %v", found)
+	}
 	if data.Settings.Proxmox.APIToken != "token" || !data.Settings.Proxmox.InsecureTLS || !data.Settings.SSH.UseAgent {
 		t.Errorf("got %+v, %+v", data.Settings.Proxmox, data.Settings.SSH)
 	}
@@ -205,7 +219,11 @@ func TestUnknownValuesAreNoticed(t *testing.T) {
 	clearEnvironment(t)
 	t.Setenv("AWS_ENDPOINT_URL", "http://elsewhere:9000")
 	data := configure(t, map[string]any{"s3": map[string]any{"endpoint": unknown, "region": "r"}, "ssh": unknown,
-		"lxd": map[string]any{"socket": "/run/lxd.socket"}})
+		"lxd":        map[string]any{"socket": "/run/lxd.socket"},
+		"kubernetes": map[string]any{"host": "https://h:6443", "exec": map[string]any{"api_version": "client.authentication.k8s.io/v1", "command": unknown}}})
+	if data.Knows("kubernetes") || !data.Knows("kubernetes.velero_namespace") {
+		t.Errorf("unknown are %v", data.Unknown)
+	}
 	if data.Knows("s3") || data.Knows("ssh") || !data.Knows("lxd", "incus", "proxmox") {
 		t.Errorf("unknown are %v", data.Unknown)
 	}

@@ -17,9 +17,9 @@ import (
 
 func (p *recoupProvider) Schema(_ context.Context, _ provider.SchemaRequest, response *provider.SchemaResponse) {
 	response.Schema = schema.Schema{
-		MarkdownDescription: "Buckets, restic-compatible backup repositories, schedules and the machines that are backed up. " +
-			"Every " +
-			"attribute is optional, and no server is dialled before a resource needs it.",
+		MarkdownDescription: "Buckets, restic-compatible backup repositories, schedules, the machines that are backed up, and " +
+			"Velero's " +
+			"backups of a Kubernetes cluster. Every attribute is optional, and no server is dialled before a resource needs it.",
 		Attributes: map[string]schema.Attribute{
 			"engine_path": schema.StringAttribute{
 				Optional: true,
@@ -50,8 +50,9 @@ func (p *recoupProvider) Schema(_ context.Context, _ provider.SchemaRequest, res
 			"incus": serverAttribute("incus", "Incus", "INCUS_SOCKET", "/var/lib/incus/unix.socket"),
 			"lxd": serverAttribute("lxd", "LXD", "LXD_SOCKET", "/var/snap/lxd/common/lxd/unix.socket or "+
 				"/var/lib/lxd/unix.socket"),
-			"proxmox": proxmoxAttribute(),
-			"ssh":     sshAttribute(),
+			"proxmox":    proxmoxAttribute(),
+			"ssh":        sshAttribute(),
+			"kubernetes": kubernetesAttribute(),
 		},
 	}
 }

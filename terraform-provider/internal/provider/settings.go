@@ -4,8 +4,10 @@ package provider
 import (
 	"context"
 	"os"
+	"slices"
 	"strconv"
 
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -23,6 +25,7 @@ type providerModel struct {
 	LXD               types.Object `tfsdk:"lxd"`
 	Proxmox           types.Object `tfsdk:"proxmox"`
 	SSH               types.Object `tfsdk:"ssh"`
+	Kubernetes        types.Object `tfsdk:"kubernetes"`
 }
 
 type s3Model struct {
@@ -82,15 +85,20 @@ func (m providerModel) settings(ctx context.Context) (settings.Settings, []strin
 	var incus, lxd serverModel
 	var proxmox proxmoxModel
 	var ssh sshModel
+	var kubernetes kubernetesModel
 	read("s3", m.S3, &s3)
 	read("incus", m.Incus, &incus)
 	read("lxd", m.LXD, &lxd)
 	read("proxmox", m.Proxmox, &proxmox)
 	read("ssh", m.SSH, &ssh)
+	read("kubernetes", m.Kubernetes, &kubernetes)
+	if m.Kubernetes.IsUnknown() || kubernetes.VeleroNamespace.IsUnknown() {
+		unknown = append(unknown, "kubernetes.velero_namespace") // it is part of names, which matter while planning
+	}
 
 	result := settings.Settings{EnginePath: m.EnginePath.ValueString(), S3: s3.settings(),
 		Incus: incus.settings("INCUS_SOCKET"), LXD: lxd.settings("LXD_SOCKET"), Proxmox: proxmox.settings(&diags),
-		SSH: ssh.settings()}
+		SSH: ssh.settings(), Kubernetes: kubernetes.settings(ctx, &diags)}
 	if !m.EngineEnvironment.IsUnknown() {
 		diags.Append(m.EngineEnvironment.ElementsAs(ctx, &result.EngineEnvironment, true)...)
 	}
@@ -114,16 +122,29 @@ func texts(values types.Map) map[string]string {
 
 func hasUnknown(object types.Object) bool {
 	for _, value := range object.Attributes() {
-		if value.IsUnknown() {
+		if isUnknown(value) {
 			return true
 		}
-		if elements, ok := value.(types.Map); ok {
-			for _, element := range elements.Elements() {
-				if element.IsUnknown() {
-					return true
-				}
+	}
+	return false
+}
+
+// isUnknown says whether any part of the value is unknown.
+func isUnknown(value attr.Value) bool {
+	if value.IsUnknown() {
+		return true
+	}
+	switch parts := value.(type) {
+	case types.Map:
+		for _, element := range parts.Elements() {
+			if isUnknown(element) {
+				return true
 			}
 		}
+	case types.List:
+		return slices.ContainsFunc(parts.Elements(), isUnknown)
+	case types.Object:
+		return hasUnknown(parts)
 	}
 	return false
 }

@@ -9,16 +9,19 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
 	"github.com/recoup/terraform-provider-recoup/internal/engine"
+	"github.com/recoup/terraform-provider-recoup/internal/kubernetes"
 	"github.com/recoup/terraform-provider-recoup/internal/settings"
 )
 
 // Data is shared by everything that one provider instance serves. Nothing in it has dialled a server.
 type Data struct {
-	Settings settings.Settings
-	Engine   *engine.Client
+	Settings   settings.Settings
+	Engine     *engine.Client
+	Kubernetes *kubernetes.Client
 
-	// Unknown names the provider's attributes ("s3", "incus", "lxd", "proxmox", "ssh") of which a part is not known yet, because
-	// something that the same apply creates decides it. Ask Knows before a server is dialled while planning or refreshing.
+	// Unknown names the provider's attributes ("s3", "incus", "lxd", "proxmox", "ssh", "kubernetes") of which a part is not known
+	// yet, and "kubernetes.velero_namespace", because something that the same apply creates decides it. Ask Knows before a server
+	// is dialled while planning or refreshing.
 	Unknown []string
 }
 

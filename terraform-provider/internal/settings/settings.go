@@ -13,6 +13,7 @@ type Settings struct {
 	LXD                 LXDServer
 	Proxmox             Proxmox
 	SSH                 SSH
+	Kubernetes          Kubernetes
 }
 
 // S3 is docs/engine.md's parameter "s3".
@@ -59,3 +60,32 @@ type SSH struct {
 	HostKeys       map[string]string // host -> "ssh-ed25519 AAAA…", instead of the file
 	Sudo           bool              // where the user is not root
 }
+
+// Kubernetes is the cluster that Velero runs in, as the official provider "kubernetes" is told of one.
+type Kubernetes struct {
+	ConfigPaths           []string // kubeconfig files; "~" is not expanded yet
+	ConfigContext         string
+	ConfigContextAuthInfo string
+	ConfigContextCluster  string
+	Host                  string // https://host:6443
+	Token                 string
+	ClientCertificate     string // PEM, as are the next two
+	ClientKey             string
+	ClusterCACertificate  string
+	TLSServerName         string
+	ProxyURL              string
+	Insecure              bool
+	Exec                  KubernetesExec
+	VeleroNamespace       string // "": DefaultVeleroNamespace
+}
+
+// KubernetesExec is a program that prints credentials. Without a Command there is none.
+type KubernetesExec struct {
+	APIVersion string
+	Command    string
+	Args       []string
+	Env        map[string]string
+}
+
+// DefaultVeleroNamespace is where Velero is installed if nobody says otherwise.
+const DefaultVeleroNamespace = "velero"

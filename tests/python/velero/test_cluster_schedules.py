@@ -50,6 +50,7 @@ class TestCreating:
         [
             (("x", "0 2 * *"), "four|4 fields"),
             (("x", "@every 1d"), "24h"),
+            (("x", "0 0 31 4 *"), "would never run"),
             (("Bad_Name", "@daily"), "is no name"),
             (("a" * 64, "@daily"), "63 are the most"),
             (("x", "@daily", {"ttl": "7d"}), "ttl '7d' is no duration"),

@@ -14,7 +14,7 @@ from recoup.velero.cron import Cron
 from recoup.velero.fields import parse_time
 
 CASES = [json.loads(line) for line in (pathlib.Path(__file__).parent / "cron_cases.jsonl").read_text(encoding="utf-8").splitlines()]
-ACCEPTED = [case for case in CASES if "error" not in case and case["next"] != ["never"]]
+ACCEPTED = [case for case in CASES if "error" not in case]
 NOW = datetime(2026, 11, 27, 12, 0, 0, tzinfo=timezone.utc)
 
 
@@ -23,11 +23,11 @@ def test_times_are_those_of_veleros_parser(case):
     cron, time = Cron.parse(case["expression"]), parse_time(case["after"])
     for expected in case["next"]:
         time = cron.next(time)
-        assert time is not None and time == parse_time(expected)
+        assert time == (None if expected == "never" else parse_time(expected))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case not in ACCEPTED], ids=lambda case: case["expression"] or "empty")
-def test_what_veleros_parser_refuses_or_never_runs_is_refused(case):
+def test_what_veleros_parser_refuses_is_refused(case):
     with pytest.raises(recoup.InvalidArgumentError, match="no schedule that Velero takes"):
         Cron.parse(case["expression"])
 
@@ -39,9 +39,9 @@ def test_what_veleros_parser_refuses_or_never_runs_is_refused(case):
         ("0 2 * * 7", "Sunday is 0"),
         ("@every 1d", "24h"),
         ("@every -1h", "no duration"),
-        ("0 0 30 2 *", "no such day"),
         ("CRON_TZ=Europe/Berln 0 2 * * *", "Europe/Berlin"),
         (", * * * *", "names nothing"),
+        ("TZ=../../etc/passwd 0 2 * * *", "no time zone"),
     ],
 )
 def test_errors_say_what_is_wrong(expression, words):
@@ -56,13 +56,14 @@ def test_times_between_two():
 
 
 @hypothesis.settings(deadline=None)
-@hypothesis.given(st.text(max_size=40))
+@hypothesis.given(st.text(max_size=40) | st.text("*/,-0123456789 @jan").map(lambda text: text + " * * *"))
 def test_whatever_is_written_is_parsed_or_refused(text):
     try:
         cron = Cron.parse(text)
     except recoup.InvalidArgumentError:
         return
-    assert cron.next(NOW) > NOW
+    due = cron.next(NOW)
+    assert due is None or due > NOW
 
 
 @hypothesis.settings(deadline=None)

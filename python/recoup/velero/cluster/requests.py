@@ -86,7 +86,8 @@ class VeleroRequests:
         own_backups: bool | None = None,
     ) -> Mapping[str, Any]:
         _check_name(name, longest=63, why="each of its backups has the name in a label")
-        Cron.parse(expression)
+        if Cron.parse(expression).next(self.now()) is None:
+            raise InvalidArgumentError(f"{expression!r} would never run: there is no such day within five years")
         spec: dict[str, Any] = {"schedule": expression, "template": self._checked_spec(template), "paused": paused}
         if skip_immediately is not None:
             spec["skipImmediately"] = skip_immediately

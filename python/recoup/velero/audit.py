@@ -1,0 +1,131 @@
+"""What is wrong with a bucket of Velero that Velero itself does not tell."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from .bucket import VeleroBucket
+
+
+class Severity(enum.Enum):
+    CRITICAL = "critical"  # data is lost or open to others, or nothing is backed up any more
+    WARNING = "warning"  # it will cost data or money one day
+    NOTICE = "notice"  # to know
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to be done, or to be known."""
+
+    id: str
+    """The kind, as "default-password"."""
+    severity: Severity
+    what: str
+    where: str
+    """A backup, a repository, a claim ("db/data"), a schedule, a directory."""
+    why: str
+    """Why it matters."""
+    remedy: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """For programs: lists of names, times."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How far back a schedule's backups really go."""
+
+    schedule: str
+    """"" for backups that no schedule has made."""
+    backups: int
+    restorable: int
+    oldest: datetime | None
+    newest: datetime | None
+    """Of those that can be restored."""
+    ttl: tuple[str, ...]
+    """For how long they were made to stay, each duration once: "168h"."""
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    location: str
+    time: datetime
+    backups: int
+    findings: tuple[Finding, ...]
+    """The gravest first."""
+    retention: tuple[Retention, ...]
+    unexamined: tuple[str, ...]
+    """What could not be looked into, and why: there may be more to find."""
+
+    @property
+    def worst(self) -> Severity | None:
+        return self.findings[0].severity if self.findings else None
+
+    def of(self, id: str) -> list[Finding]:
+        return [each for each in self.findings if each.id == id]
+
+    def to_json(self) -> dict[str, Any]:
+        """Only dictionaries, lists, texts and numbers; times as RFC 3339 in UTC."""
+        return {
+            "location": self.location,
+            "time": as_json(self.time),
+            "backups": self.backups,
+            "worst": self.worst.value if self.worst else None,
+            "findings": [as_json(vars(each)) for each in self.findings],
+            "retention": [as_json(vars(each)) for each in self.retention],
+            "unexamined": list(self.unexamined),
+        }
+
+
+def as_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): as_json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json(inner) for inner in value]
+    return value
+
+
+def audit(bucket: VeleroBucket, passwords: Iterable[str | bytes] = (), now: datetime | None = None) -> AuditReport:
+    """Looks through the whole bucket: the backups' lists, the newest manifests, and the snapshots of restic's repositories,
+    for which it tries `passwords`, those that Velero has stored in its own backups, and Velero's default one. Volumes' data is
+    not read; see `drill` for that. Nothing is written, and no lock is taken.
+
+    What cannot be read is in the report's `unexamined`. Raises NotFoundError if there is no such bucket, StorageError…
+    """
+    from . import audit_backups, audit_repositories, audit_schedules
+
+    at = now or datetime.now(timezone.utc)
+    at = at.astimezone() if at.tzinfo is None else at
+    seen = audit_backups.look_through(bucket)
+    found: list[Finding] = [*audit_backups.findings(bucket, seen, at), *audit_schedules.findings(seen, at)]
+    found += audit_repositories.findings(bucket, seen, passwords, at)
+    rank = {severity: number for number, severity in enumerate(Severity)}
+    found.sort(key=lambda each: (rank[each.severity], each.id, each.where))
+    return AuditReport(
+        bucket.location, at, len(seen.backups), tuple(found), tuple(audit_schedules.retention(seen)), tuple(seen.unexamined)
+    )
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """For sentences: "a, b, c and 4 more"."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """ "1 backup", "3 backups"."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+

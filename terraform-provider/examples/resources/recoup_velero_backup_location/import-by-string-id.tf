@@ -1,0 +1,4 @@
+import {
+  to = recoup_velero_backup_location.default
+  id = "velero/default"
+}

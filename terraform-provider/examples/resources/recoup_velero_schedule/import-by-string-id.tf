@@ -1,0 +1,4 @@
+import {
+  to = recoup_velero_schedule.daily
+  id = "velero/daily"
+}

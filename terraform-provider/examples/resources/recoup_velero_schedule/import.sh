@@ -1,0 +1,2 @@
+# NAMESPACE/NAME, or NAME alone in the provider's velero_namespace
+terraform import recoup_velero_schedule.daily velero/daily
