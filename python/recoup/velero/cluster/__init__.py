@@ -91,7 +91,7 @@ class Cluster:
         patience: float = 30.0,
     ) -> Iterator[Applied]:
         """Applies each object on the server's side, in the order given. What is refused is told and does not stop the rest; what
-        is as it should be is left alone. Definitions (CRDs) and namespaces are waited for before what needs them, for `patience` seconds.
+        is as it should be is left alone. It is done as the iterator is read. Definitions (CRDs) and namespaces are waited for before what needs them, for `patience` seconds.
 
         With `dry_run` the server says what it would do, and nothing is kept. `force_conflicts` takes over fields that others manage.
         Neither status nor what the server sets in metadata is applied. Raises StorageError, AccessDeniedError where the server is gone.

@@ -51,16 +51,21 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> tuple
     is_secret = after.get("kind") == "Secret" and after.get("apiVersion") == "v1"
     return tuple(
         _hide(change) if is_secret and _is_secret_place(change.path) else change
-        for change in _compare("", _opened(before, is_secret), _opened(after, is_secret))
+        for change in _compare("", _opened(_name_of(after) if before is None else before, is_secret), _opened(after, is_secret))
     )
 
 
-def _opened(document: Mapping[str, Any] | None, is_secret: bool) -> dict[str, Any]:
-    if document is None:
-        # Each key of a new Secret gets a line of its own, so that what is hidden is a value and not the key.
-        return {"metadata": {}, "data": {}, "stringData": {}} if is_secret else {"metadata": {}}
+def _name_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a new object whoever applies it knows without being told."""
+    metadata = document.get("metadata") or {}
+    named = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
+    return {"apiVersion": document.get("apiVersion"), "kind": document.get("kind"), "metadata": named}
+
+
+def _opened(document: Mapping[str, Any], is_secret: bool) -> dict[str, Any]:
     opened = bare(document)
     if is_secret:
+        # Each key gets a line of its own, so that what is hidden is a value and not the key.
         opened = {**opened, "data": opened.get("data") or {}, "stringData": opened.get("stringData") or {}}
     annotations = opened["metadata"].get("annotations")
     if is_secret and isinstance(annotations, Mapping) and _LAST_APPLIED in annotations:
