@@ -102,7 +102,7 @@ bare_rootfs() {
   : >"$work/rootfs/etc/machine-id"
 }
 
-# sshd and sudo into WORK/rootfs. Each container makes its own host keys when sshd starts.
+# sshd and sudo into WORK/rootfs. Each container makes its own host key when sshd first starts; one, as an RSA key takes long.
 add_sshd() {
   local work=$1
   say "adding sshd to the image"
@@ -112,8 +112,12 @@ add_sshd() {
     --no-install-recommends openssh-server sudo; } >"$work/log" 2>&1 || give_up "$work" "apt-get in the image failed"
   rm -f "$work/rootfs"/etc/ssh/ssh_host_*
   mkdir -p "$work/rootfs/etc/systemd/system/ssh.service.d"
-  printf '[Service]\nExecStartPre=\nExecStartPre=ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n' \
-    >"$work/rootfs/etc/systemd/system/ssh.service.d/host-keys.conf"
+  cat >"$work/rootfs/etc/systemd/system/ssh.service.d/host-key.conf" <<'UNIT'
+[Service]
+ExecStartPre=
+ExecStartPre=sh -c 'test -e /etc/ssh/ssh_host_ed25519_key || ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key'
+ExecStartPre=/usr/sbin/sshd -t
+UNIT
 }
 
 # pack_image WORK NAME DESCRIPTION: WORK/rootfs and what describes it, as Incus imports them, in the cache; whole or not there.
