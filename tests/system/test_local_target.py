@@ -82,11 +82,11 @@ class Machine:
         self.guest.write(f"{DIRECTORY}/cli.tfrc", CLI_CONFIGURATION)
         self.run("init")
 
-    def run(self, command: str, *arguments: str, code: int = 0) -> str:
-        """What it said, with its frames and line breaks taken out."""
-        script = f'cd {DIRECTORY} && program "$@" -no-color 2>&1; echo "ended with $?"'
+    def run(self, command: str, *arguments: str, code: int = 0, program: str = f"cd {DIRECTORY} && program") -> str:
+        """What it said, with its frames, colours and line breaks taken out."""
+        script = f'{{ {program} "$@"; }} 2>&1; echo "ended with $?"'
         said = self.guest.run("sh", "-c", script, "sh", command, *arguments, env=ENVIRONMENT | {"TF_VAR_password": self.password}, timeout=420)
-        said = re.sub(r"\s+", " ", re.sub("[│╷╵]", " ", said))
+        said = re.sub(r"\s+", " ", re.sub(r"[│╷╵]|\x1b\[[0-9;]*m", " ", said))
         assert said.rstrip().endswith(f"ended with {code}"), said
         return said
 
@@ -165,14 +165,17 @@ def test_what_other_hands_changed_is_seen_and_mended(machine, applied):
 def test_whoever_is_not_root_is_told_what_to_do(machine, applied):
     copy = "/tmp/not-root"
     machine.guest.shell(f"rm -rf {copy}; cp -a {DIRECTORY} {copy}; chown -R nobody {copy}")
+    as_nobody = f"cd {copy} && HOME={copy} TF_CLI_CONFIG_FILE={copy}/cli.tfrc setpriv --reuid=nobody --regid=nogroup --clear-groups program"
     try:
-        said = machine.guest.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "sh", "-c", f"cd {copy} && program plan -no-color",
-                                 code=None, env=ENVIRONMENT | {"TF_VAR_password": machine.password, "HOME": copy, "TF_CLI_CONFIG_FILE": f"{copy}/cli.tfrc"})
+        planning = machine.run("plan", code=1, program=as_nobody)
+        applying = machine.run("apply", "-auto-approve", "-refresh=false", "-var", 'calendar=["@daily"]', code=1, program=as_nobody)
     finally:
         machine.guest.shell(f"rm -r {copy}")
-    said = re.sub(r"\s+", " ", said.replace("│", " "))
-    assert 'Terraform is run by nobody (user 65534) and not by root, which the target "local" needs' in said
-    assert 'or use "ssh://root@localhost"' in said
+    assert "user id 65534 may not do this: run as the owner of the repository" in planning and "secret_key" not in planning
+    assert 'target = "local"' in applying
+    assert 'Terraform is run by nobody (user 65534) and not by root, which the target "local" needs' in applying
+    assert 'or use "ssh://root@localhost"' in applying
+    machine.is_settled()
 
 
 def test_a_schedule_that_the_state_lost_is_imported(machine, applied):
