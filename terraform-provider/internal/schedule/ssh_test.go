@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
@@ -47,16 +48,26 @@ func TestAccScheduleOverSSH(t *testing.T) {
 	t.Parallel()
 	s := newSSHSite(t)
 	s.host.Install(t, s.bundle)
-	stop := watchProcesses(t, s.password)
-	defer stop()
 	configuration := s.scheduleOf("root", nil)
 	steps := s.createAndRun(configuration + runOf("1"))
+	defer s.watch(&steps[0])()
 	steps = append(steps, s.changeOverSSH(), s.lostSSH(), s.driftOverSSH())
 	steps = append(steps,
 		resource.TestStep{Config: configuration, ResourceName: address, ImportState: true, ImportStateVerify: true,
 			ImportStateVerifyIgnore: []string{"secret_environment_wo_version"}},
 		s.remove(s.provider("")))
 	s.test(steps)
+}
+
+// watch looks at all processes' arguments during one step: it takes much of a processor.
+func (s *sshSite) watch(step *resource.TestStep) (stop func()) {
+	before, watching := step.PreConfig, func() {}
+	step.PreConfig = func() {
+		before()
+		watching = sync.OnceFunc(watchProcesses(s.T, s.password))
+	}
+	step.Check = also(step.Check, check(func() { watching() }))
+	return func() { watching() }
 }
 
 func (s *sshSite) changeOverSSH() resource.TestStep {
