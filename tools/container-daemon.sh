@@ -76,8 +76,12 @@ profiles:
     root: {type: disk, path: /, pool: default}
     eth0: {type: nic, name: eth0, network: $network}
 PRESEED
-  "$client" image info "$image" >/dev/null 2>&1 ||
-    "$client" image import "$cache/incus-image/metadata.tar.gz" "$cache/incus-image/rootfs.tar.gz" --alias "$image" >&2
+  import_image "$image" incus-image
+}
+
+import_image() { # ALIAS DIRECTORY: of the cache
+  "$client" image info "$1" >/dev/null 2>&1 ||
+    "$client" image import "$cache/$2/metadata.tar.gz" "$cache/$2/rootfs.tar.gz" --alias "$1" >&2
 }
 
 stop_daemon() {
