@@ -38,13 +38,13 @@ func (e entry) text() string {
 	if json.Unmarshal(e.Message, &text) == nil {
 		return text
 	}
-	var numbers []uint8
-	if wide := []uint16(nil); json.Unmarshal(e.Message, &wide) == nil {
-		for _, number := range wide {
-			numbers = append(numbers, uint8(number))
-		}
+	var numbers []rune // not bytes, which JSON has in base64
+	_ = json.Unmarshal(e.Message, &numbers)
+	raw := make([]byte, len(numbers))
+	for at, number := range numbers {
+		raw[at] = byte(number)
 	}
-	return strings.ToValidUTF8(string(numbers), "\uFFFD")
+	return strings.ToValidUTF8(string(raw), "\uFFFD")
 }
 
 // isAfter compares by journald's own clock; where the machine was started anew in between, by the time of day.
@@ -76,8 +76,11 @@ func readEntries(ctx context.Context, machine guest.Guest, lines int, matches ..
 func position(ctx context.Context, machine guest.Guest) (entry, error) {
 	syncJournal(ctx, machine)
 	entries, err := readEntries(ctx, machine, 1)
-	if err != nil || len(entries) == 0 {
-		return entry{}, wrapReading(err, "")
+	if err != nil {
+		return entry{}, fmt.Errorf("read the journal: %w", err)
+	}
+	if len(entries) == 0 {
+		return entry{}, nil
 	}
 	return entries[len(entries)-1], nil
 }
@@ -85,13 +88,6 @@ func position(ctx context.Context, machine guest.Guest) (entry, error) {
 // syncJournal waits until journald has written what it has received. An old one can't be told to: then there is the patience.
 func syncJournal(ctx context.Context, machine guest.Guest) {
 	_, _ = machine.Run(ctx, []string{"journalctl", "--sync"}, nil)
-}
-
-func wrapReading(err error, of string) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("read the journal%s: %w", of, err)
 }
 
 // How long what a service said last may take to get into the journal.
@@ -113,7 +109,7 @@ func readJournal(ctx context.Context, machine guest.Guest, name string, after en
 	for deadline := time.Now().Add(journalPatience); ; time.Sleep(journalPause) {
 		entries, err := readEntries(ctx, machine, readLines, "SYSLOG_IDENTIFIER="+name, "+", "_SYSTEMD_UNIT="+unit, "+", "UNIT="+unit)
 		if err != nil {
-			return nil, wrapReading(err, " of "+unit)
+			return nil, fmt.Errorf("read the journal of %s: %w", unit, err)
 		}
 		var text strings.Builder
 		for _, each := range entries {
