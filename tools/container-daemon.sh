@@ -30,14 +30,23 @@ one_range_of_ids() {
   done
 }
 
+daemon_lives() {
+  local pid
+  pid=$(cat "$home/recoup.pid" 2>/dev/null || true)
+  [ -n "$pid" ] && [ "$(basename "$(readlink "/proc/$pid/exe")")" = "$(basename "$daemon")" ]
+}
+
 start_daemon() {
   local tries
   one_range_of_ids
   mkdir -p -m 711 "$home"
   mkdir -p -m 700 "$home/client"
-  # Without descriptors of this script's: a caller that reads our output would wait for the daemon's end.
-  setsid "$daemon" --group root --logfile "$home/recoup.log" </dev/null >"$home/recoup.output" 2>&1 9>&- &
-  echo $! >"$home/recoup.pid"
+  # One that is only too busy to answer must not get a second one beside it.
+  if ! daemon_lives; then
+    # Without descriptors of this script's: a caller that reads our output would wait for the daemon's end.
+    setsid "$daemon" --group root --logfile "$home/recoup.log" </dev/null >"$home/recoup.output" 2>&1 9>&- &
+    echo $! >"$home/recoup.pid"
+  fi
   for tries in $(seq 60); do
     if answers; then
       # Beside builds that take all processors, the daemon would wait so long for its turns that its own requests time out.
@@ -76,8 +85,12 @@ profiles:
     root: {type: disk, path: /, pool: default}
     eth0: {type: nic, name: eth0, network: $network}
 PRESEED
-  "$client" image info "$image" >/dev/null 2>&1 ||
-    "$client" image import "$cache/incus-image/metadata.tar.gz" "$cache/incus-image/rootfs.tar.gz" --alias "$image" >&2
+  import_image "$image" incus-image
+}
+
+import_image() { # ALIAS DIRECTORY: of the cache
+  "$client" image info "$1" >/dev/null 2>&1 ||
+    "$client" image import "$cache/$2/metadata.tar.gz" "$cache/$2/rootfs.tar.gz" --alias "$1" >&2
 }
 
 stop_daemon() {
@@ -88,8 +101,8 @@ stop_daemon() {
     "$client" network delete "$network" >&2 || true
     "${admin[@]}" shutdown --timeout 60 >&2 || true
   fi
-  pid=$(cat "$home/recoup.pid" 2>/dev/null || true)
-  if [ -n "$pid" ] && [ "$(basename "$(readlink "/proc/$pid/exe")")" = "$(basename "$daemon")" ]; then
+  if daemon_lives; then
+    pid=$(cat "$home/recoup.pid")
     kill "$pid" 2>/dev/null || true
     for tries in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.25; done
     kill -9 "$pid" 2>/dev/null || true

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Starts an Incus of the tests' own, with an image of a small Debian container and a bridge, and prints how to reach it, for
+# Starts an Incus of the tests' own, with images of small Debian containers and a bridge, and prints how to reach it, for
 # a shell to evaluate:
 #   RECOUP_TEST_INCUS_SOCKET=…       the unix socket of its REST interface
 #   RECOUP_TEST_INCUS_IMAGE=…        the image's alias: Debian with systemd, dbus, ca-certificates, and nothing else
+#   RECOUP_TEST_INCUS_SSH_IMAGE=…    another: the same with sshd and sudo, as hosts have them
 #   RECOUP_TEST_INCUS_NETWORK=…      the bridge, which hands out addresses and leads nowhere but to this machine
 #   RECOUP_TEST_INCUS_ADDRESS=…      this machine's address on that bridge, where tests let their servers listen
 #   RECOUP_TEST_INCUS_SUBNET=…       the bridge's addresses; those from .200 on are handed out, the others are free to set
 #   RECOUP_TEST_INCUS_URL=…          the same interface over TLS, with
 #   RECOUP_TEST_INCUS_CERTIFICATE=…, _KEY=…  a client certificate that it trusts, and
 #   RECOUP_TEST_INCUS_FINGERPRINT=…  the SHA-256 of the server's own certificate
-#   tools/incus.sh --stop            removes the containers and the bridge and ends the daemon; the image stays
+#   tools/incus.sh --stop            removes the containers and the bridge and ends the daemon; the images stay
 #
 # Its state is in /var/lib/recoup-test-incus, where an Incus that the machine has for other purposes does not see it, and
 # where the containers' users can reach it (below /root they could not). To look into it:
 #   INCUS_DIR=/var/lib/recoup-test-incus INCUS_CONF=/var/lib/recoup-test-incus/client incus list
-# The image is kept in ${RECOUP_TEST_CACHE:-~/.cache/recoup-test}. Needs root, and Debian 12 or newer: the image is made by
+# The images are kept in ${RECOUP_TEST_CACHE:-~/.cache/recoup-test}. Needs root, and Debian 12 or newer: they are made by
 # debootstrap from the mirror that this machine uses. Two minutes on a new machine, then half a second.
 set -euo pipefail
 . "$(dirname "$0")/private-apt.sh"
@@ -62,19 +63,36 @@ packages() {
   rm -rf "$apt"
 }
 
-# A rootfs and its description, as Incus imports them; whole or not there.
-build_image() {
-  [ ! -e "$cache/incus-image/rootfs.tar.gz" ] || return 0
-  local work mirror
-  mirror=$(private_apt_mirror)
+# Both images from one debootstrap. A cache that has only the first, which came earlier, gets the second.
+build_images() {
+  local work
+  [ ! -e "$cache/incus-image/rootfs.tar.gz" ] || [ ! -e "$cache/incus-image-ssh/rootfs.tar.gz" ] || return 0
+  private_apt_need_lists
   work=$(mktemp -d "$cache/image.XXXXXX")
-  say "building the image with debootstrap"
-  if ! debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates bookworm "$work/rootfs" \
-      "$mirror" >"$work/log" 2>&1; then
-    tail -n 20 "$work/log" >&2
-    rm -rf "$work"
-    refuse "debootstrap failed; its last lines are above"
+  if [ -e "$cache/incus-image/rootfs.tar.gz" ]; then
+    mkdir "$work/rootfs"
+    tar -C "$work/rootfs" --numeric-owner -xzf "$cache/incus-image/rootfs.tar.gz"
+  else
+    bare_rootfs "$work"
+    pack_image "$work" incus-image "Debian for tests"
   fi
+  add_sshd "$work"
+  pack_image "$work" incus-image-ssh "Debian with sshd for tests"
+  rm -rf "$work"
+}
+
+give_up() { # WORK MESSAGE
+  tail -n 20 "$1/log" >&2
+  rm -rf "$1"
+  refuse "$2; its last lines are above"
+}
+
+# makes WORK/rootfs
+bare_rootfs() {
+  local work=$1
+  say "building the image with debootstrap"
+  debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates bookworm "$work/rootfs" \
+    "$(private_apt_mirror)" >"$work/log" 2>&1 || give_up "$work" "debootstrap failed"
   # As in the images that people start: a network that asks for an address, no identity of its own.
   printf '[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n' >"$work/rootfs/etc/systemd/network/eth0.network"
   # Where /sys can be written, networkd waits for udev, which no container has.
@@ -82,16 +100,38 @@ build_image() {
   printf '[Service]\nBindReadOnlyPaths=/sys\n' >"$work/rootfs/etc/systemd/system/systemd-networkd.service.d/container.conf"
   chroot "$work/rootfs" systemctl enable systemd-networkd.service >>"$work/log" 2>&1
   : >"$work/rootfs/etc/machine-id"
+}
+
+# sshd and sudo into WORK/rootfs. Each container makes its own host key when sshd first starts; one, as an RSA key takes long.
+add_sshd() {
+  local work=$1
+  say "adding sshd to the image"
+  printf 'deb %s bookworm main\n' "$(private_apt_mirror)" >"$work/rootfs/etc/apt/sources.list"
+  cp -L /etc/resolv.conf "$work/rootfs/etc/resolv.conf"
+  { chroot "$work/rootfs" apt-get update -qq && DEBIAN_FRONTEND=noninteractive chroot "$work/rootfs" apt-get install -y -qq \
+    --no-install-recommends openssh-server sudo; } >"$work/log" 2>&1 || give_up "$work" "apt-get in the image failed"
+  rm -f "$work/rootfs"/etc/ssh/ssh_host_*
+  mkdir -p "$work/rootfs/etc/systemd/system/ssh.service.d"
+  cat >"$work/rootfs/etc/systemd/system/ssh.service.d/host-key.conf" <<'UNIT'
+[Service]
+ExecStartPre=
+ExecStartPre=sh -c 'test -e /etc/ssh/ssh_host_ed25519_key || ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key'
+ExecStartPre=/usr/sbin/sshd -t
+UNIT
+}
+
+# pack_image WORK NAME DESCRIPTION: WORK/rootfs and what describes it, as Incus imports them, in the cache; whole or not there.
+pack_image() {
+  local work=$1
   rm -rf "$work/rootfs"/var/{lib/apt/lists,cache/apt}/* "$work/rootfs"/etc/{hostname,resolv.conf}
   rm -rf "$work/rootfs"/usr/share/{doc,man,locale}/*
-  printf 'architecture: %s\ncreation_date: %s\nproperties:\n  description: Debian for tests\n  os: Debian\n  release: bookworm\n' \
-    "$(uname -m)" "$(date +%s)" >"$work/metadata.yaml"
+  printf 'architecture: %s\ncreation_date: %s\nproperties:\n  description: %s\n  os: Debian\n  release: bookworm\n' \
+    "$(uname -m)" "$(date +%s)" "$3" >"$work/metadata.yaml"
   mkdir "$work/image"
   tar -C "$work" -czf "$work/image/metadata.tar.gz" metadata.yaml
   tar -C "$work/rootfs" --numeric-owner -cf - . | gzip -1 >"$work/image/rootfs.tar.gz"
-  rm -rf "$cache/incus-image"
-  mv "$work/image" "$cache/incus-image"
-  rm -rf "$work"
+  rm -rf "${cache:?}/$2"
+  mv "$work/image" "$cache/$2"
 }
 
 # The certificate of a client that it trusts, for the interface over TLS.
@@ -107,14 +147,16 @@ trust_client() {
 
 begin "$@"
 packages
-build_image
+build_images
 answers || start_daemon
 configure_daemon "core.https_address: '$https'"
+import_image "$image-ssh" incus-image-ssh
 trust_client
 
 print() { printf 'RECOUP_TEST_INCUS_%s=%q\n' "$1" "$2"; }
 print SOCKET "$INCUS_DIR/unix.socket"
 print IMAGE "$image"
+print SSH_IMAGE "$image-ssh"
 print NETWORK "$network"
 print ADDRESS "${subnet%.*}.1"
 print SUBNET "$subnet"

@@ -17,21 +17,77 @@ import (
 )
 
 const (
-	readLines  = 400 // in which the snapshot's id is looked for
+	readLines  = 4000 // the last ones of a run, in which the snapshot's id is looked for
 	shownLines = 25
 )
 
 // journal is the last lines of a run.
 type journal []string
 
-// position gives the journal's end, to read from there; "" where the journal is empty.
-func position(ctx context.Context, machine guest.Guest) (string, error) {
-	result, err := machine.Run(ctx, []string{"journalctl", "--no-pager", "--quiet", "--lines=0", "--show-cursor"}, nil)
-	if err != nil {
-		return "", fmt.Errorf("read the journal: %w", err)
+// entry is one of the journal, in journalctl's JSON. Of a message that is not text, journalctl gives the bytes as a list of numbers.
+type entry struct {
+	Cursor    string          `json:"__CURSOR"`
+	Boot      string          `json:"_BOOT_ID"`
+	Monotonic int64           `json:"__MONOTONIC_TIMESTAMP,string"` // microseconds since the boot
+	Realtime  int64           `json:"__REALTIME_TIMESTAMP,string"`
+	Message   json.RawMessage `json:"MESSAGE"`
+}
+
+func (e entry) text() string {
+	var text string
+	if json.Unmarshal(e.Message, &text) == nil {
+		return text
 	}
-	_, cursor, _ := strings.Cut(strings.TrimSpace(string(result.Stdout)), "-- cursor: ")
-	return cursor, nil
+	var numbers []rune // not bytes, which JSON has in base64
+	_ = json.Unmarshal(e.Message, &numbers)
+	raw := make([]byte, len(numbers))
+	for at, number := range numbers {
+		raw[at] = byte(number)
+	}
+	return strings.ToValidUTF8(string(raw), "\uFFFD")
+}
+
+// isAfter compares by journald's own clock; where the machine was started anew in between, by the time of day.
+func (e entry) isAfter(position entry) bool {
+	if e.Boot == position.Boot {
+		return e.Monotonic >= position.Monotonic && e.Cursor != position.Cursor
+	}
+	return e.Realtime > position.Realtime
+}
+
+func readEntries(ctx context.Context, machine guest.Guest, lines int, matches ...string) ([]entry, error) {
+	argv := []string{"journalctl", "--no-pager", "--quiet", "--all", "--output=json", "--output-fields=MESSAGE", fmt.Sprintf("--lines=%d", lines)}
+	result, err := machine.Run(ctx, append(argv, matches...), nil)
+	if err != nil {
+		return nil, err
+	}
+	var entries []entry
+	for line := range strings.Lines(string(result.Stdout)) {
+		var each entry
+		if err := json.Unmarshal([]byte(line), &each); err != nil {
+			return nil, fmt.Errorf("journalctl wrote something else than JSON: %w", err)
+		}
+		entries = append(entries, each)
+	}
+	return entries, nil
+}
+
+// position gives the journal's last entry, to read what comes after it; one before all others where the journal is empty.
+func position(ctx context.Context, machine guest.Guest) (entry, error) {
+	syncJournal(ctx, machine)
+	entries, err := readEntries(ctx, machine, 1)
+	if err != nil {
+		return entry{}, fmt.Errorf("read the journal: %w", err)
+	}
+	if len(entries) == 0 {
+		return entry{}, nil
+	}
+	return entries[len(entries)-1], nil
+}
+
+// syncJournal waits until journald has written what it has received. An old one can't be told to: then there is the patience.
+func syncJournal(ctx context.Context, machine guest.Guest) {
+	_, _ = machine.Run(ctx, []string{"journalctl", "--sync"}, nil)
 }
 
 // How long what a service said last may take to get into the journal.
@@ -41,25 +97,27 @@ const (
 )
 
 // readJournal gives the lines of the service, and systemd's about it, after a position. It does not go by the unit or the invocation
-// alone: journald finds those out from a process that may have ended before. The identifier is what the unit says.
-func readJournal(ctx context.Context, machine guest.Guest, name, cursor string) (journal, error) {
+// alone: journald finds those out from a process that may have ended before. The identifier is what the unit says. journalctl's own
+// --after-cursor passes over the first entry that matches, where the one at the cursor does not (seen with systemd 252).
+func readJournal(ctx context.Context, machine guest.Guest, name string, after entry) (journal, error) {
 	secrets, err := secretsOf(ctx, machine, name)
 	if err != nil {
 		return nil, err
 	}
-	_, _ = machine.Run(ctx, []string{"journalctl", "--sync"}, nil) // an old journald has none: then there is the patience
-	argv := []string{"journalctl", "--no-pager", "--quiet", "--output=cat", fmt.Sprintf("--lines=%d", readLines)}
-	if cursor != "" {
-		argv = append(argv, "--after-cursor="+cursor)
-	}
+	syncJournal(ctx, machine)
 	unit := name + ".service"
-	argv = append(argv, "SYSLOG_IDENTIFIER="+name, "+", "_SYSTEMD_UNIT="+unit, "+", "UNIT="+unit)
 	for deadline := time.Now().Add(journalPatience); ; time.Sleep(journalPause) {
-		result, err := machine.Run(ctx, argv, nil)
+		entries, err := readEntries(ctx, machine, readLines, "SYSLOG_IDENTIFIER="+name, "+", "_SYSTEMD_UNIT="+unit, "+", "UNIT="+unit)
 		if err != nil {
-			return nil, fmt.Errorf("read the journal of %s.service: %w", name, err)
+			return nil, fmt.Errorf("read the journal of %s: %w", unit, err)
 		}
-		lines := journal(strings.Split(strings.TrimSpace(redact(string(result.Stdout), secrets)), "\n"))
+		var text strings.Builder
+		for _, each := range entries {
+			if each.isAfter(after) {
+				text.WriteString(each.text() + "\n")
+			}
+		}
+		lines := journal(strings.Split(strings.TrimSpace(redact(text.String(), secrets)), "\n"))
 		if lines.isWhole() || time.Now().After(deadline) {
 			return lines, nil
 		}

@@ -89,7 +89,7 @@ func Run(ctx context.Context, machine guest.Guest, options Options) (Outcome, er
 	if err != nil {
 		return Outcome{}, err
 	}
-	if run.cursor, err = position(ctx, machine); err != nil {
+	if run.before, err = position(ctx, machine); err != nil {
 		return Outcome{}, err
 	}
 	if err := run.start(ctx); err != nil {
@@ -113,7 +113,7 @@ type running struct {
 	unit       string
 	options    Options
 	invocation string // seen while it ran
-	cursor     string // of the journal, before it was started
+	before     entry  // the journal's last one, before it was started
 }
 
 // properties are systemd's of the unit.
@@ -225,7 +225,7 @@ func (r *running) judge(ctx context.Context, outcome Outcome, before, after prop
 	if after.invocation != before.invocation && after.invocation != "" {
 		r.invocation = after.invocation
 	}
-	journal, err := readJournal(ctx, r.machine, r.options.Schedule, r.cursor)
+	journal, err := readJournal(ctx, r.machine, r.options.Schedule, r.before)
 	if err != nil {
 		return outcome, err
 	}

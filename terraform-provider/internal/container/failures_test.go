@@ -21,6 +21,8 @@ import (
 // TestAccContainerFailedCreate breaks the creation at each step, in each way. The next apply, with nothing cleaned up by
 // hand, ends with the container there; a destroy in between leaves nothing.
 func TestAccContainerFailedCreate(t *testing.T) {
+	acctest.PreCheck(t)
+	guesttest.StartIncus(t) // where there is none, all is skipped, and no create comes to anything
 	is := func(method, pattern string) func(*http.Request) bool {
 		path := regexp.MustCompile(pattern)
 		return func(request *http.Request) bool {

@@ -71,7 +71,9 @@ func remedyFor(failed *engine.Error) string {
 		text = join(text, "Is the server running, and can the machine that runs Terraform reach it? If this apply creates the "+
 			"server, let this resource depend on it.")
 	case engine.CodeDenied:
-		if text == "" {
+		// A directory was not opened: the engine has said as whom, and what to do.
+		ofAFile := strings.Contains(failed.Message, "Permission denied") || strings.Contains(failed.Message, "Operation not permitted")
+		if text == "" && !ofAFile {
 			text = "Check the credentials (the provider's s3.access_key and s3.secret_key, or AWS_ACCESS_KEY_ID and " +
 				"AWS_SECRET_ACCESS_KEY) and what the server's policies let them do."
 		}

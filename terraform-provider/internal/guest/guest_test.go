@@ -37,6 +37,29 @@ func TestSSH(t *testing.T) {
 	behaves(t, open(t, server.Address(), settings.Settings{SSH: server.Settings()}), t.TempDir())
 }
 
+// TestSSHUsers are users who are not root, on a host whose sudo warns each time that it does not know the host's own name.
+func TestSSHUsers(t *testing.T) {
+	host := guesttest.StartSSHHost(t)
+	behaves(t, open(t, host.Address(guesttest.Deputy), settings.Settings{SSH: host.Settings(true)}), "/srv/test")
+	for _, refused := range []struct {
+		user string
+		sudo bool
+		says string
+	}{
+		{guesttest.Deputy, false, "set sudo = true in the provider's ssh block"},
+		{guesttest.Visitor, true, "Allow it without a password there (NOPASSWD"},
+	} {
+		opened, err := guest.Open(t.Context(), host.Address(refused.user), settings.Settings{SSH: host.Settings(refused.sudo)})
+		if err == nil {
+			opened.Close()
+		}
+		var login *guest.LoginError
+		if !errors.As(err, &login) || login.Attribute != "ssh.sudo" || !strings.Contains(login.Message, refused.says) {
+			t.Errorf("%s with sudo %v: %v", refused.user, refused.sudo, err)
+		}
+	}
+}
+
 func TestIncus(t *testing.T) {
 	incus := guesttest.StartIncus(t)
 	name := incus.Launch(t)

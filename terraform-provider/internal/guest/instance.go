@@ -119,15 +119,24 @@ func (i *instance) ReadFile(ctx context.Context, name string) (File, error) {
 	return File{}, fmt.Errorf("reading %s in %s: more than 16 symbolic links follow each other", name, i.label)
 }
 
-// put makes a file that was not there. The API creates it empty with its mode and owner, and only then is the content
-// written: at no time can others read it.
+// put makes a file that was not there, in a running instance: for root alone, whatever its mode is to be. A program makes it,
+// because the daemon makes files that all can read, and takes that from them afterwards: whoever opened it in between would
+// read what is written later.
 func (i *instance) put(ctx context.Context, file File) error {
-	entry := lxd.File{Type: lxd.Regular, Mode: uint32(unixMode(file.Mode)), UID: file.UID, GID: file.GID}
-	if err := i.client.WriteFile(ctx, i.name, file.Path, entry); err != nil {
+	argv := script(`umask 077; set -C; : > "$1"`, file.Path)
+	result, err := i.run(ctx, argv)
+	if err := Check(argv, result, err); err != nil {
 		return err
 	}
-	entry.Content = file.Content
-	return i.client.WriteFile(ctx, i.name, file.Path, entry)
+	return i.client.WriteFile(ctx, i.name, file.Path, lxd.File{Type: lxd.Regular, Mode: 0o600, Content: file.Content})
+}
+
+// finish gives a file that put has made its owner and mode, and its name.
+func (i *instance) finish(ctx context.Context, temporary string, file File) error {
+	arguments := writeArguments(file)
+	argv := script(`chown -- "$1" "$3" && chmod -- "$2" "$3" && mv -f -- "$3" "$4"`, arguments[1], arguments[2], temporary, file.Path)
+	result, err := i.run(ctx, argv)
+	return Check(argv, result, err)
 }
 
 // WriteFile renames in a running instance. The API has no renaming for a stopped one; there nobody looks either.
@@ -149,27 +158,29 @@ func (i *instance) WriteFile(ctx context.Context, file File) error {
 	if err != nil {
 		return fmt.Errorf("writing %s in %s: %w", file.Path, i.label, err)
 	}
-	final := file.Path
+	written := file.Path
 	if state.Status == "Running" {
-		file.Path = temporaryName(final)
-	} else if found.Type != "" {
-		if err := i.RemoveFile(ctx, final); err != nil {
-			return err
+		temporary := file
+		temporary.Path = temporaryName(file.Path)
+		written = temporary.Path
+		if err = i.put(ctx, temporary); err == nil {
+			err = i.finish(ctx, temporary.Path, file)
 		}
-	}
-	if err = i.put(ctx, file); err == nil && file.Path != final {
-		argv := []string{"/bin/mv", "-f", "--", file.Path, final}
-		var result Result
-		result, err = i.run(ctx, argv)
-		err = Check(argv, result, err)
+	} else {
+		if found.Type != "" {
+			if err := i.RemoveFile(ctx, file.Path); err != nil {
+				return err
+			}
+		}
+		err = i.client.WriteFile(ctx, i.name, file.Path, lxd.File{Type: lxd.Regular, Mode: uint32(file.Mode), UID: file.UID, GID: file.GID, Content: file.Content})
 	}
 	if err == nil {
 		return nil
 	}
 	cleaning, stop := cleanupContext(ctx)
 	defer stop()
-	_ = i.RemoveFile(cleaning, file.Path)
-	return i.explain(cleaning, fmt.Errorf("writing %s in %s: %w", final, i.label, err))
+	_ = i.RemoveFile(cleaning, written)
+	return i.explain(cleaning, fmt.Errorf("writing %s in %s: %w", file.Path, i.label, err))
 }
 
 func (i *instance) RemoveFile(ctx context.Context, name string) error {

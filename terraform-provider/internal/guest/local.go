@@ -17,6 +17,15 @@ import (
 // Local is the machine that Terraform runs on. It does not become root by itself: where that is needed, Terraform has to be.
 type Local struct{}
 
+// openLocal refuses whoever would fail in the middle.
+func openLocal() (Guest, error) {
+	if id := os.Geteuid(); id > 0 {
+		return nil, fmt.Errorf("Terraform is run by %s (user %d) and not by root, which the target \"local\" needs. Run it as root, "+
+			"or use \"ssh://root@localhost\"", currentUser(), id)
+	}
+	return Local{}, nil
+}
+
 // Run starts the program in a process group of its own, so that its children end with it when the context does.
 func (Local) Run(ctx context.Context, argv []string, stdin []byte) (Result, error) {
 	if len(argv) == 0 {

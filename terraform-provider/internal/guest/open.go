@@ -24,7 +24,7 @@ func Open(ctx context.Context, address string, from settings.Settings) (Guest, e
 	}
 	switch parsed.Kind {
 	case KindLocal:
-		return Local{}, nil
+		return openLocal()
 	case KindSSH:
 		return openSSH(ctx, parsed, from.SSH)
 	case KindIncus:

@@ -34,12 +34,11 @@ func OpenNode(ctx context.Context, node string, from settings.Settings) (*Node, 
 	if address.User == "" {
 		address.User = "root"
 	}
-	connection, err := openSSH(ctx, address, from.SSH)
+	login := from.SSH
+	login.Sudo = true // pct is root's
+	connection, err := openSSH(ctx, address, login)
 	if err != nil {
 		return nil, fmt.Errorf("logging in to the Proxmox VE node %s: %w", node, err)
-	}
-	if address.User != "root" {
-		connection.sudo = true // pct is root's
 	}
 	return &Node{host: connection, name: node}, nil
 }

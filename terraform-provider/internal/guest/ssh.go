@@ -58,7 +58,25 @@ func openSSH(ctx context.Context, address Address, from settings.SSH) (*sshHost,
 	alive, ended := context.WithCancel(context.Background())
 	host := &sshHost{client: client, label: label, ended: ended, sudo: from.Sudo && login != "root"}
 	go keepAlive(alive, client)
+	if login != "root" {
+		if err := host.requireRoot(ctx); err != nil {
+			_ = host.Close()
+			return nil, err
+		}
+	}
 	return host, nil
+}
+
+// requireRoot lets whoever is not root fail at the beginning, and with what to do about it.
+func (h *sshHost) requireRoot(ctx context.Context) error {
+	result, err := h.Run(ctx, []string{"id", "-u"}, nil)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(string(result.Stdout)) != "0" {
+		return &LoginError{"ssh.sudo", fmt.Sprintf("%s is not root, which is needed there. Log in as root, or set sudo = true in the provider's ssh block if that user may use sudo without a password", h.label)}
+	}
+	return nil
 }
 
 func currentUser() string {
@@ -132,19 +150,30 @@ func keepAlive(ctx context.Context, client *ssh.Client) {
 	}
 }
 
+// sudoScript says that sudo has let us through before the program says anything: sudo itself writes warnings beside what the
+// program writes, as where the host's own name has no address, and ends with 1 where it refuses.
+const sudoScript = `echo "$0" >&2; exec "$@"`
+
 // Run passes the program and its arguments through the login shell as quoted words.
 func (h *sshHost) Run(ctx context.Context, argv []string, stdin []byte) (Result, error) {
 	if len(argv) == 0 {
 		return Result{}, errors.New("no program was named")
 	}
-	if h.sudo {
-		argv = append([]string{"sudo", "-n", "--"}, argv...)
+	if !h.sudo {
+		return h.execute(ctx, argv, stdin)
 	}
-	result, err := h.execute(ctx, argv, stdin)
-	if err == nil && h.sudo && result.ExitCode == 1 && strings.HasPrefix(string(result.Stderr), "sudo: ") {
-		return result, &LoginError{"ssh.sudo", fmt.Sprintf("%s may not use sudo without a password: %s. Allow it (NOPASSWD), or log in as root", h.label, strings.TrimSpace(string(result.Stderr)))}
+	const passed = "recoup was let through"
+	result, err := h.execute(ctx, append([]string{"sudo", "-n", "--", "/bin/sh", "-c", sudoScript, passed}, argv...), stdin)
+	if err != nil {
+		return result, err
 	}
-	return result, err
+	_, said, through := bytes.Cut(result.Stderr, []byte(passed+"\n"))
+	if !through {
+		return result, &LoginError{"ssh.sudo", fmt.Sprintf("%s does not become root by `sudo -n`, which %s. Allow it without a password there (NOPASSWD: ALL in /etc/sudoers.d), or log in as root",
+			h.label, describe(result))}
+	}
+	result.Stderr = said
+	return result, nil
 }
 
 func (h *sshHost) execute(ctx context.Context, argv []string, stdin []byte) (Result, error) {

@@ -102,7 +102,7 @@ func (i Incus) Launch(t *testing.T) string {
 	t.Helper()
 	name := i.Name(t)
 	i.Command(t, "launch", i.Image, name, "--config", "security.nesting=true")
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		state, _ := i.TryCommand("exec", name, "--", "systemctl", "is-system-running")
 		if strings.Contains(state, "running") || strings.Contains(state, "degraded") {

@@ -41,8 +41,8 @@ func StartSSHD(t *testing.T, path string) *SSHD {
 	}
 	directory := t.TempDir()
 	server := &SSHD{Port: freePort(t), KeyFile: filepath.Join(directory, "key"), KnownHosts: filepath.Join(directory, "known_hosts")}
-	server.HostKey = writeKey(t, filepath.Join(directory, "host_key"))
-	writeFile(t, filepath.Join(directory, "authorized_keys"), writeKey(t, server.KeyFile), 0o600)
+	server.HostKey = WriteKey(t, filepath.Join(directory, "host_key"))
+	writeFile(t, filepath.Join(directory, "authorized_keys"), WriteKey(t, server.KeyFile), 0o600)
 	writeFile(t, server.KnownHosts, fmt.Sprintf("[127.0.0.1]:%d %s\n", server.Port, server.HostKey), 0o600)
 	configuration := fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host_key\nAuthorizedKeysFile %s/authorized_keys\nStrictModes no\nUsePAM no\n"+
 		"PasswordAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\nMaxStartups 100\n", server.Port, directory, directory)
@@ -90,7 +90,8 @@ func (s *SSHD) Settings() settings.SSH {
 	return settings.SSH{PrivateKeyFile: s.KeyFile, KnownHostsFile: s.KnownHosts}
 }
 
-func writeKey(t *testing.T, file string) string {
+// WriteKey makes a private key in a file, and gives its public key as authorized_keys has it.
+func WriteKey(t *testing.T, file string) string {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -52,14 +52,12 @@ func (c *Client) sendFile(ctx context.Context, method, instance, name string, he
 		response, err := c.send(ctx, method, instancePath(instance)+"/files", url.Values{"path": {name}}, header, bytes.NewReader(content))
 		var refusal *Error
 		hasEnded := errors.As(err, &refusal) && refusal.Code == http.StatusInternalServerError &&
-			(method == http.MethodHead || isOfFileProcess(refusal))
+			(method == http.MethodHead || strings.Contains(refusal.Message, "forkfile.sock"))
 		if !hasEnded || attempt == 4 || pause(ctx, time.Duration(attempt)*500*time.Millisecond) != nil {
 			return response, err
 		}
 	}
 }
-
-func isOfFileProcess(refusal *Error) bool { return strings.Contains(refusal.Message, "forkfile.sock") }
 
 func (c *Client) readFile(ctx context.Context, method, instance, name string) (File, error) {
 	response, err := c.sendFile(ctx, method, instance, name, nil, nil)
@@ -132,8 +130,11 @@ func (c *Client) MakeDirectories(ctx context.Context, instance, name string) err
 
 // RemoveFile removes a file or an empty directory. The error is fs.ErrNotExist (errors.Is) where there is nothing.
 func (c *Client) RemoveFile(ctx context.Context, instance, name string) error {
-	_, err := c.change(ctx, http.MethodDelete, instancePath(instance)+"/files", url.Values{"path": {name}}, "", nil)
-	return err
+	response, err := c.sendFile(ctx, http.MethodDelete, instance, name, nil, nil)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
 
 // Output is what a program left.

@@ -23,12 +23,12 @@ type operation struct {
 const operationSuccess = 200
 
 // change makes a request that starts an operation, and waits for its end. While the daemon is at another operation on the
-// instance, begun by somebody else or by a request whose connection broke, it refuses: then it is asked again, as in sendFile.
+// instance, begun by somebody else or by a request whose connection broke, it refuses: then it is asked again.
 func (c *Client) change(ctx context.Context, method, path string, query url.Values, etag string, body any) (operation, error) {
 	for until := time.Now().Add(2 * time.Minute); ; {
 		state, err := c.changeOnce(ctx, method, path, query, etag, body)
 		var refusal *Error
-		isBusy := errors.As(err, &refusal) && (strings.Contains(refusal.Message, "Instance is busy running") || isOfFileProcess(refusal))
+		isBusy := errors.As(err, &refusal) && strings.Contains(refusal.Message, "Instance is busy running")
 		if !isBusy || time.Now().After(until) || pause(ctx, 2*time.Second) != nil {
 			return state, err
 		}

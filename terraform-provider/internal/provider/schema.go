@@ -163,7 +163,8 @@ func sshAttribute() schema.Attribute {
 				stringvalidator.ConflictsWith(beside("ssh", "host_keys"))),
 			"host_keys": schema.MapAttribute{Optional: true, ElementType: types.StringType,
 				MarkdownDescription: "Public keys of hosts, as `{\"10.10.0.25\" = \"ssh-ed25519 AAAA…\"}`, instead of a file."},
-			"sudo": flag("Run commands with `sudo -n` where the user is not root. Default: false."),
+			"sudo": flag("Run commands with `sudo -n` where the user is not root, who then has to be allowed all of them without a " +
+				"password (`NOPASSWD: ALL`). Default: false."),
 		},
 	}
 }

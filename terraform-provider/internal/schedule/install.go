@@ -116,8 +116,8 @@ func requireExecutable(ctx context.Context, machine guest.Guest, executable stri
 type missingExecutable struct{ path string }
 
 func (m *missingExecutable) Error() string {
-	return fmt.Sprintf("There is no executable %s on the target. `recoup_container` puts recoup there; on other machines install it "+
-		"first, or say in `executable` where it is.", m.path)
+	return fmt.Sprintf("There is no executable %s on the target. `recoup_container` puts recoup there, with `driver = \"ssh\"` on a host "+
+		"that exists; otherwise install it first, or say in `executable` where it is.", m.path)
 }
 
 // install writes the files, the environment file first: no unit must ever start without it. It leaves files that are right alone,

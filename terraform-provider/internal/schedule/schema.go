@@ -69,7 +69,8 @@ func identityAttributes() map[string]schema.Attribute {
 		"target": schema.StringAttribute{
 			Required: true,
 			MarkdownDescription: "The machine that makes the backup: `recoup_container.NAME.id`, `ssh://root@host[:port]`, or `local` " +
-				"(the machine that runs Terraform). It needs systemd. Another target makes a new schedule.",
+				"(the machine that runs Terraform, as root). Over SSH as another user: see the provider's `ssh.sudo`. It needs systemd, and " +
+				"recoup: see `executable`. Another target makes a new schedule.",
 			PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()},
 			Validators:    []validator.String{targetAddress()},
 		},

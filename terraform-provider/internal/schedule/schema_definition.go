@@ -26,11 +26,12 @@ func definitionAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"description": text("What the units are called in `systemctl status`.", stringvalidator.RegexMatches(noLineBreak, "must be one line")),
 		"executable": schema.StringAttribute{
-			Optional:            true,
-			Computed:            true,
-			Default:             stringdefault.StaticString(DefaultExecutable),
-			MarkdownDescription: "Where recoup is on the target. Default: `" + DefaultExecutable + "`, where `recoup_container` puts it.",
-			Validators:          []validator.String{stringvalidator.RegexMatches(absolutePath, "must be an absolute path on the target")},
+			Optional: true,
+			Computed: true,
+			Default:  stringdefault.StaticString(DefaultExecutable),
+			MarkdownDescription: "Where recoup is on the target. Default: `" + DefaultExecutable + "`, where `recoup_container` puts it, " +
+				"with `driver = \"ssh\"` on a host that is there already.",
+			Validators: []validator.String{stringvalidator.RegexMatches(absolutePath, "must be an absolute path on the target")},
 		},
 		"backup": backupAttribute(),
 		"calendar": schema.ListAttribute{
