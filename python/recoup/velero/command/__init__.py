@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -11,6 +12,7 @@ from .cluster import create, delete_schedule, pause, unpause, watch
 from .cluster import run as run_backup
 from .connection import Choice, Connection, connection_options
 from .context import Context
+from .passwords import Passwords, password_options
 from .show import backups, describe, logs, schedules
 
 
@@ -19,6 +21,7 @@ from .show import backups, describe, logs, schedules
               help="Velero's bucket: s3:http://host:9000/velero-backups[/prefix], or a directory with a copy of it.  [env: RECOUP_VELERO_BUCKET]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 @click.option("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="As in `recoup`, for S3: -o s3.region=…")
+@password_options
 @connection_options
 @click.option("--location", metavar="NAME", help="Without --bucket: the BackupStorageLocation in the cluster.  [default: its default one]")
 @click.version_option(package_name="recoup", message="recoup %(version)s")
@@ -26,6 +29,7 @@ from .show import backups, describe, logs, schedules
 def main(
     click_context: click.Context, bucket: str | None, as_json: bool, options: tuple[str, ...],
     kubeconfig: str | None, context_name: str | None, namespace: str | None, location: str | None,
+    password_files: tuple[str, ...], password_command: str | None,
 ) -> None:  # fmt: skip
     """Velero's backups, read from the bucket alone: no cluster and no Velero are needed.
 
@@ -34,7 +38,8 @@ def main(
     Nothing is written into the bucket, and no lock is taken there. Credentials for S3 come from where `recoup` takes them:
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, ~/.mc, or the machine's role.
     """
-    click_context.obj = Context(bucket, as_json, options, Connection(Choice(kubeconfig, context_name, namespace, location)))
+    connection = Connection(Choice(kubeconfig, context_name, namespace, location))
+    click_context.obj = Context(bucket, as_json, options, connection, Passwords(password_files, password_command))
 
 
 for _command in (backups, describe, logs, schedules, create, pause, unpause, delete_schedule, run_backup, watch):
@@ -43,9 +48,11 @@ for _command in (backups, describe, logs, schedules, create, pause, unpause, del
 
 def run() -> None:
     """The entry point: errors of the engine are a line on standard error and restic's exit code."""
+    # What is half done is cleared away, as after Ctrl-C: a timer's service is ended so.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         main.main(standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
     except click.ClickException as problem:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import Any
@@ -13,20 +14,52 @@ from rich.console import Console
 from rich.table import Table
 
 from ..._engine import NotFoundError, UnsupportedError
+from ...network import Network
 from ...objects import open_objects
 from ..bucket import VeleroBucket
+from ..repositories import Repositories
 from .connection import Connection
+from .passwords import Passwords
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the bucket is opened, and the repositories in it."""
+
+    location: str
+    options: Mapping[str, str]
+    network: Network | None = None
 
 
 class Context:
-    def __init__(self, bucket: str | None, as_json: bool, options: Sequence[str], connection: Connection | None = None) -> None:
+    def __init__(
+        self,
+        bucket: str | None,
+        as_json: bool,
+        options: Sequence[str],
+        connection: Connection | None = None,
+        passwords: Passwords | None = None,
+    ) -> None:
         self._bucket = bucket
         self._options = options
+        self._passwords = passwords or Passwords()
         self.as_json = as_json
         self.connection = connection or Connection()
 
     @cached_property
     def bucket(self) -> VeleroBucket:
+        opening = self._opening
+        store = open_objects(opening.location, network=opening.network, options=opening.options)
+        click.get_current_context().find_root().call_on_close(store.close)
+        return VeleroBucket(store)
+
+    @cached_property
+    def repositories(self) -> Repositories:
+        opening = self._opening
+        return Repositories(self.bucket, passwords=self._passwords.read(), options=opening.options, network=opening.network)
+
+    @cached_property
+    def _opening(self) -> Opening:
         options: dict[str, str] = {}
         for each in self._options:
             key, equals, value = each.partition("=")
@@ -34,7 +67,7 @@ class Context:
                 raise click.UsageError(f"-o {each}: an option has the form KEY=VALUE")
             options[key] = value
         if self._bucket:
-            return VeleroBucket(open_objects(self._bucket, options=options))
+            return Opening(self._bucket, options)
         try:
             place, network = self.connection.place()
         except (NotFoundError, UnsupportedError) as problem:
@@ -42,7 +75,7 @@ class Context:
                 f"which bucket? Give --bucket s3:http://host:9000/velero-backups (or a directory), or set RECOUP_VELERO_BUCKET. The cluster does "
                 f"not tell: {problem}"
             ) from problem
-        return VeleroBucket(open_objects(place.location, network=network, options={**place.options, **options}))
+        return Opening(place.location, {**place.options, **options}, network)
 
     @cached_property
     def console(self) -> Console:
