@@ -55,6 +55,8 @@ class PlannedObject:
     """Its path in the archive; "" for a namespace that is not there, and that others need."""
     brought_by: str = ""
     """What needs it, where it was not selected itself: "pods db/postgres-0"."""
+    source_namespace: str | None = None
+    """In the backup, before namespaces were mapped."""
 
     @property
     def kind(self) -> str:
@@ -182,14 +184,7 @@ class _Planning:
             return False
         if each.namespace is None:
             return self._selection.cluster_resources is not False or each.resource == "namespaces"
-        return self._is_wanted_namespace(each.namespace)
-
-    def _is_wanted_namespace(self, name: str) -> bool:
-        def one_of(patterns: tuple[str, ...]) -> bool:
-            return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-        wanted = self._selection.namespaces
-        return (not wanted or one_of(wanted)) and not one_of(self._selection.exclude_namespaces)
+        return is_wanted_namespace(self._selection, each.namespace)
 
     def _is_selected(self, each: ManifestObject) -> bool:
         if not self._is_within(each):
@@ -246,7 +241,7 @@ class _Planning:
         # An API server refuses to apply an object that says who owns its fields; Velero creates it and sets them afterwards.
         metadata.pop("managedFields", None)
         return PlannedObject(
-            source.resource, metadata.get("namespace") or None, metadata["name"], document, source.path, brought_by
+            source.resource, metadata.get("namespace") or None, metadata["name"], document, source.path, brought_by, source.namespace
         )
 
     def _namespace(self, name: str, brought_by: str) -> PlannedObject:
@@ -282,6 +277,13 @@ class _Planning:
             elif each.resource != "namespaces":
                 left_out.append(LeftOut(each.reference, f"{seen[key]} already becomes this object, and {each.source} would too"))
         return kept, left_out
+
+
+def is_wanted_namespace(selection: Selection, name: str) -> bool:
+    def one_of(patterns: tuple[str, ...]) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+    return (not selection.namespaces or one_of(selection.namespaces)) and not one_of(selection.exclude_namespaces)
 
 
 def _labels(document: Mapping[str, Any]) -> dict[str, str]:
