@@ -1,0 +1,199 @@
+"""restore: a whole backup, into a cluster or into a directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from datetime import datetime
+from typing import Any
+
+import click
+
+from ..._engine import IncompleteError, NotFoundError, StorageError
+from ..bucket import Backup, newest
+from ..cluster import Cluster
+from ..contents import OpenVolume
+from ..fields import printable
+from ..restore import (
+    ObjectOutcome,
+    Observer,
+    RestoredObject,
+    RestoredVolume,
+    RestoreReport,
+    VolumeOutcome,
+    Wanted,
+    restore_into_cluster,
+    restore_into_directory,
+    wanted,
+)
+from .choosing import point_in_time
+from .connection import connection_options
+from .context import Context, as_bytes, as_time
+from .progress import ByteProgress
+from .selecting import make_selection, selection_options
+
+_REASONS_SHOWN = 30
+
+
+@click.command()
+@click.argument("backup", required=False)
+@click.option("--at", type=point_in_time, metavar="TIME", help="The newest backup that is not later: 2026-11-20, '2026-11-20 14:00', 2d (ago).")
+@click.option("--schedule", metavar="NAME", help="The newest backup of this schedule.")
+@click.option("--target", metavar="DIR", help="No cluster: manifests and volumes into this directory.")
+@click.option("--verify", is_flag=True, help="With --target: read every volume again, and compare it with what was backed up.")
+@selection_options(secrets=True)
+@click.option("--dry-run", is_flag=True, help="Say what would be done. The cluster is asked what it would say; nothing is kept.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before a cluster is changed.")
+@click.option("--force-conflicts", is_flag=True, help="Take over fields of objects that another program manages in the cluster.")
+@click.option("--start-without-data", is_flag=True, help="Also start what works on a volume whose data could not be restored.")
+@click.option("--helper-image", metavar="IMAGE", help="Of the pods that fill the volumes: it needs sh and tar.  [default: busybox]")
+@click.option("--report", metavar="FILE", help="Write what was done as JSON, also if the restore is incomplete.")
+@connection_options
+@click.pass_obj
+def restore(
+    context: Context, /, backup: str | None, at: datetime | None, schedule: str | None, target: str | None, verify: bool, dry_run: bool, yes: bool,
+    force_conflicts: bool, start_without_data: bool, helper_image: str | None, report: str | None,
+    kubeconfig: str | None, context_name: str | None, namespace: str | None, **chosen: Any,
+) -> None:  # fmt: skip
+    """Restore a whole backup: the newest one that can be, or BACKUP.
+
+    Into the cluster of the kubeconfig: namespaces, definitions, storage classes, claims, roles and Secrets; then the volumes' data,
+    each through a helper pod; then pods and everything that starts some. A claim whose data cannot be brought back keeps what works
+    on it from starting. Or, with --target, into a directory: manifests/, volumes/NAMESPACE/CLAIM/.
+
+    What fails does not stop the rest, and is told at the end, with the exit code 3. The same command run again goes on where it
+    stopped, and changes nothing that is done.
+    """
+    selection, changes = make_selection(chosen)
+    found = _find(context, backup, at, schedule)
+    if target is None:
+        context.connection.choose(kubeconfig=kubeconfig, context=context_name, namespace=namespace)
+        cluster = context.connection.cluster
+    want = wanted(context.bucket, found, context.repositories, selection, changes)
+    for name in want.plan.unmatched:
+        click.echo(f"warning: the backup has no {printable(name)}", err=True)
+    with _Teller(is_silent=context.as_json) as teller:
+        if target is not None:
+            teller.begin(want, target, dry_run)
+            done = restore_into_directory(want, context.repositories, target, verify=verify, dry_run=dry_run, observer=teller)
+        else:
+            if not dry_run and not yes:
+                _confirm(want, cluster)
+            teller.begin(want, cluster.address, dry_run)
+            done = restore_into_cluster(
+                want, context.repositories, cluster, _filler(cluster, helper_image), dry_run=dry_run, force_conflicts=force_conflicts,
+                start_without_data=start_without_data, observer=teller,
+            )  # fmt: skip
+    if report is not None:
+        _write(report, done)
+    if context.as_json:
+        context.print_json(done.to_json())
+    else:
+        _print_end(done)
+    if not done.is_complete:
+        sys.exit(IncompleteError.exit_code)
+
+
+def _find(context: Context, name: str | None, at: datetime | None, schedule: str | None) -> Backup:
+    if name not in (None, "latest"):
+        if at is not None or schedule is not None:
+            raise click.UsageError("BACKUP names one backup: leave --at and --schedule out")
+        return context.bucket.backup(str(name))
+    found = newest(context.bucket.backups(), at=at, schedule=schedule)
+    if found is None:
+        raise NotFoundError(f"{context.bucket.location} holds no backup that can be restored, or none so old or of that schedule: see `backups`")
+    return found
+
+
+def _filler(cluster: Cluster, image: str | None) -> Any:
+    def fill(volume: OpenVolume, namespace: str, claim: str, tell: Any) -> Any:
+        return cluster.fill_claim(volume, namespace, claim, progress=tell, **({"image": image} if image else {}))
+
+    return fill
+
+
+def _confirm(want: Wanted, cluster: Cluster) -> None:
+    data = sum(1 for each in want.volumes if not each.trouble and each.volume.claim is not None)
+    question = (
+        f"restore {want.backup.name} of {as_time(want.backup.time)} into {cluster.address}: {len(want.plan.objects)} objects, "
+        f"data of {data} claims"
+    )
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question}: say --yes where nobody can be asked, or --dry-run")
+    click.confirm(f"{question}?", abort=True, err=True)
+
+
+def _write(file: str, done: RestoreReport) -> None:
+    """Whole or not at all."""
+    directory = os.path.dirname(os.path.abspath(file))
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{os.path.basename(file)}.", dir=directory)
+        with open(handle, "w", encoding="utf-8") as written:
+            written.write(json.dumps(done.to_json(), indent=2) + "\n")
+        os.replace(name, file)
+    except OSError as problem:
+        raise StorageError(f"cannot write the report {file}: {problem.strerror}") from problem
+
+
+class _Teller(Observer):
+    """A line for each thing that is done, and a bar for what is under way."""
+
+    def __init__(self, *, is_silent: bool) -> None:
+        self._is_silent = is_silent
+        self._bar = ByteProgress(is_shown=not is_silent)
+
+    def __enter__(self) -> _Teller:
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        self._bar.__exit__(*failure)
+
+    def begin(self, want: Wanted, target: str, dry_run: bool) -> None:
+        self._say(f"{'dry run: ' if dry_run else ''}restoring {want.backup.name} of {as_time(want.backup.time)} into {target}")
+
+    def object_done(self, done: RestoredObject) -> None:
+        # Hundreds of files in a directory need no line each.
+        if done.outcome is not ObjectOutcome.WRITTEN:
+            self._say(f"{done.outcome.value:<13}  {printable(done.reference, 1000)}{_after(done.message)}")
+
+    def volume_begun(self, name: str, total_bytes: int) -> None:
+        self._bar.show(name, 0, total_bytes)
+
+    def volume_progress(self, name: str, bytes_done: int, total_bytes: int) -> None:
+        self._bar.show(name, bytes_done, total_bytes)
+
+    def volume_done(self, done: RestoredVolume) -> None:
+        amount = f", {as_bytes(done.bytes)} in {done.seconds:.0f} s" if done.outcome is VolumeOutcome.RESTORED and done.files else ""
+        self._say(f"{done.outcome.value:<13}  volume {done.name}{amount}{_after(done.message)}")
+
+    def _say(self, text: str) -> None:
+        if not self._is_silent:
+            click.echo(text)
+
+
+def _after(message: str) -> str:
+    return ": " + "\n               ".join(printable(line, 1000) for line in message.splitlines()) if message else ""
+
+
+def _print_end(done: RestoreReport) -> None:
+    reasons: dict[str, list[str]] = {}
+    for each in done.left_out:
+        reasons.setdefault(each.reason, []).append(each.reference)
+    if reasons:
+        click.echo("\nleft out:")
+    for reason, references in list(reasons.items())[:_REASONS_SHOWN]:
+        more = f" and {len(references) - 3} more" if len(references) > 3 else ""
+        click.echo(f"  {printable(', '.join(references[:3]), 1000)}{more}: {printable(reason, 1000)}")
+    if done.problems:
+        click.echo("\nproblems of the backup itself:")
+    for problem in done.problems:
+        click.echo(f"  {printable(problem, 1000)}")
+    click.echo(f"\n{done.summary}")
+    if done.failed_objects or done.failed_volumes:
+        click.echo(f"{len(done.failed_objects)} objects and {len(done.failed_volumes)} volumes are not there: see above, mend it, and run this again")
+
+
+__all__ = ["restore"]
