@@ -47,6 +47,7 @@ _REASONS_SHOWN = 30
 @click.option("--dry-run", is_flag=True, help="Say what would be done. The cluster is asked what it would say; nothing is kept.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before a cluster is changed.")
 @click.option("--force-conflicts", is_flag=True, help="Take over fields of objects that another program manages in the cluster.")
+@click.option("--older-data", is_flag=True, help="Take volumes that this backup failed to store from the newest one before it that has them.")
 @click.option("--start-without-data", is_flag=True, help="Also start what works on a volume whose data could not be restored.")
 @click.option("--helper-image", metavar="IMAGE", help="Of the pods that fill the volumes: it needs sh and tar.  [default: busybox]")
 @click.option("--report", metavar="FILE", help="Write what was done as JSON, also if the restore is incomplete.")
@@ -54,7 +55,7 @@ _REASONS_SHOWN = 30
 @click.pass_obj
 def restore(
     context: Context, /, backup: str | None, at: datetime | None, schedule: str | None, target: str | None, verify: bool, dry_run: bool, yes: bool,
-    force_conflicts: bool, start_without_data: bool, helper_image: str | None, report: str | None,
+    force_conflicts: bool, older_data: bool, start_without_data: bool, helper_image: str | None, report: str | None,
     kubeconfig: str | None, context_name: str | None, namespace: str | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Restore a whole backup: the newest one that can be, or BACKUP.
@@ -71,7 +72,7 @@ def restore(
     if target is None:
         context.connection.choose(kubeconfig=kubeconfig, context=context_name, namespace=namespace)
         cluster = context.connection.cluster
-    want = wanted(context.bucket, found, context.repositories, selection, changes)
+    want = wanted(context.bucket, found, context.repositories, selection, changes, older_data=older_data)
     for name in want.plan.unmatched:
         click.echo(f"warning: the backup has no {printable(name)}", err=True)
     with _Teller(is_silent=context.as_json) as teller:
@@ -167,7 +168,7 @@ class _Teller(Observer):
 
     def volume_done(self, done: RestoredVolume) -> None:
         amount = f", {as_bytes(done.bytes)} in {done.seconds:.0f} s" if done.outcome is VolumeOutcome.RESTORED and done.files else ""
-        self._say(f"{done.outcome.value:<13}  volume {done.name}{amount}{_after(done.message)}")
+        self._say(f"{done.outcome.value:<13}  volume {done.name}{amount}{_after(done.message or done.note)}")
 
     def _say(self, text: str) -> None:
         if not self._is_silent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Protocol
 
@@ -150,7 +151,7 @@ class _IntoCluster:
     def _restore(self, wanted: WantedVolume) -> None:
         begin = time.monotonic()
         done = self._restored(wanted)
-        done = RestoredVolume(**{**vars(done), "seconds": time.monotonic() - begin})
+        done = replace(done, seconds=time.monotonic() - begin)
         if done.outcome is VolumeOutcome.FAILED and wanted.volume.claim is not None:
             self._empty[wanted.namespace, wanted.volume.claim] = done.message
         self._volumes.append(done)
@@ -172,7 +173,7 @@ class _IntoCluster:
             opened = open_volume(self._repositories, volume)
             if self._is_dry_run:
                 return RestoredVolume(volume.name, VolumeOutcome.WOULD_BE, target, volume.snapshot, bytes=volume.size)
-            return self._filled(opened, wanted.namespace, volume.claim, target)
+            return replace(self._filled(opened, wanted.namespace, volume.claim, target), note=wanted.note)
         except Error as problem:
             return RestoredVolume(volume.name, VolumeOutcome.FAILED, target, volume.snapshot, message=str(problem))
 

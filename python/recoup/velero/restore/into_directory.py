@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -185,7 +186,7 @@ class _IntoDirectory:
     def _restore(self, wanted: WantedVolume, state: _State) -> RestoredVolume:
         begin = time.monotonic()
         done = self._restored(wanted, state)
-        done = RestoredVolume(**{**vars(done), "seconds": time.monotonic() - begin})
+        done = replace(done, seconds=time.monotonic() - begin)
         self._observer.volume_done(done)
         return done
 
@@ -203,7 +204,7 @@ class _IntoDirectory:
             if self._is_dry_run:
                 return RestoredVolume(volume.name, VolumeOutcome.WOULD_BE, target, snapshot, bytes=volume.size)
             self._observer.volume_begun(volume.name, volume.size)
-            return self._fill(opened, target, snapshot, state)
+            return replace(self._fill(opened, target, snapshot, state), note=wanted.note)
         except Error as problem:
             return RestoredVolume(volume.name, VolumeOutcome.FAILED, target, volume.snapshot, message=str(problem))
 

@@ -58,6 +58,8 @@ class RestoredVolume:
     bytes: int = 0
     seconds: float = 0.0
     message: str = ""
+    note: str = ""
+    """Where the data is from, if not from this backup."""
 
 
 @dataclass(frozen=True)

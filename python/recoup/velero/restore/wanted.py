@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ..._engine import Error
 from ..bucket import Backup, VeleroBucket
-from ..manifests import Changes, Plan, Selection, is_wanted_namespace, plan_restore
+from ..manifests import Plan, Selection, is_wanted_namespace, plan_restore
 from ..repositories import Repositories
+from ..search import find_volume
+from ..stripping import Changes
 from ..volumes import Volume, VolumeState, read_volumes, why_not_restorable
 
 # Names of Kubernetes. What is in the bucket may hold anything, and becomes a name of a directory, or part of a URL.
@@ -22,6 +25,8 @@ class WantedVolume:
     """Where it goes: mapped."""
     trouble: str
     """Why it has no data, or cannot be restored; "" if nothing is known to be in its way."""
+    note: str = ""
+    """Where its data comes from, if not from this backup."""
 
     @property
     def name(self) -> str:
@@ -47,9 +52,20 @@ class Wanted:
 
 
 def wanted(
-    bucket: VeleroBucket, backup: Backup, repositories: Repositories, selection: Selection, changes: Changes
+    bucket: VeleroBucket,
+    backup: Backup,
+    repositories: Repositories,
+    selection: Selection | None = None,
+    changes: Changes | None = None,
+    *,
+    older_data: bool = False,
 ) -> Wanted:
-    """Reads the manifests and the lists of volumes. Raises NotFoundError if there are no manifests, InvalidArgumentError."""
+    """Reads the manifests and the lists of volumes. With `older_data`, a volume that Velero failed to store in this backup is
+    taken from the newest one before it that has a copy.
+
+    Raises NotFoundError if there are no manifests, InvalidArgumentError.
+    """
+    selection, changes = selection or Selection(), changes or Changes()
     plan = plan_restore(backup, selection, changes)
     read = read_volumes(bucket, backup, repositories)
     why = why_not_restorable(backup)
@@ -64,8 +80,24 @@ def wanted(
         # Where the manifests are damaged, the data of what they do not name is still to be had.
         is_planned = (resource, each.namespace, name) in there
         if is_planned or (has_all_kinds and plan.problems and is_wanted_namespace(selection, each.namespace)):
-            volumes.append(WantedVolume(each, changes.namespaces.get(each.namespace, each.namespace), _trouble(each)))
+            mapped = changes.namespaces.get(each.namespace, each.namespace)
+            volumes.append(_with_older(bucket, backup, repositories, WantedVolume(each, mapped, _trouble(each)), older_data))
     return Wanted(backup, plan, tuple(volumes), tuple(dict.fromkeys(problems)))
+
+
+def _with_older(
+    bucket: VeleroBucket, backup: Backup, repositories: Repositories, found: WantedVolume, older_data: bool
+) -> WantedVolume:
+    """A volume that failed: what an older backup has of it, or at least which does."""
+    if found.volume.state is not VolumeState.FAILED:
+        return found
+    try:
+        older = find_volume(bucket, found.name, at=backup.time, repositories=repositories).volume
+    except Error:
+        return found
+    if older_data:
+        return replace(found, volume=older, trouble=_trouble(older), note=f"from backup {older.backup}, as {backup.name} has no copy: {found.trouble}")
+    return replace(found, trouble=f"{found.trouble}. Backup {older.backup} has a copy: --older-data restores that")
 
 
 def _trouble(volume: Volume) -> str:
