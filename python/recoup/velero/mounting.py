@@ -75,7 +75,7 @@ def mount(volume: OpenVolume, directory: Path, *, on_ready: Callable[[], object]
                 **_threads(fuse),
             )
         except RuntimeError as problem:
-            code = problem.args[0] if problem.args else None
+            code = problem.args[0] if problem.args else 0
             if code == _ENDED_EARLY:
                 return
             raise UnsupportedError(
@@ -139,7 +139,7 @@ def _is_within(path: str, folder: str) -> bool:
 
 def _threads(fuse: Any) -> dict[str, int]:
     """libfuse 3.14 complains about its own default."""
-    return {"max_threads": 10} if (fuse.fuse_version_major, fuse.fuse_version_minor) >= (3, 12) else {}
+    return {"max_idle_threads": 10} if (fuse.fuse_version_major, fuse.fuse_version_minor) >= (3, 12) else {}
 
 
 @contextmanager
@@ -297,7 +297,7 @@ def _operations(fuse: Any, tree: _Tree, on_ready: Callable[[], object] | None) -
             with _as_os_error(path):
                 if tree.volume.snapshot is None:
                     raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-                file = _OpenFile(tree.volume.snapshot.open(path, buffering=0))
+                file = _OpenFile(tree.volume.snapshot.open(path, "rb", 0))
             with self._lock:
                 handle, self._next = self._next, self._next + 1
                 self._files[handle] = file

@@ -8,12 +8,15 @@ import sys
 import click
 
 from ..._engine import Error
+from ..fields import printable
 from .cluster import create, delete_schedule, pause, unpause, watch
 from .cluster import run as run_backup
 from .connection import Choice, Connection, connection_options
 from .context import Context
 from .passwords import Passwords, password_options
+from .restore_pvc import restore_pvc
 from .show import backups, describe, logs, schedules
+from .volumes import dump, ls, mount, volumes
 
 
 @click.group(name="recoup velero", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -42,7 +45,7 @@ def main(
     click_context.obj = Context(bucket, as_json, options, connection, Passwords(password_files, password_command))
 
 
-for _command in (backups, describe, logs, schedules, create, pause, unpause, delete_schedule, run_backup, watch):
+for _command in (backups, describe, logs, volumes, restore_pvc, ls, dump, mount, schedules, create, pause, unpause, delete_schedule, run_backup, watch):
     main.add_command(_command)
 
 
@@ -65,5 +68,7 @@ def run() -> None:
         sys.stderr.close()
         sys.exit(0)
     except Error as problem:
-        click.echo(f"recoup velero: {problem}", err=True)
+        # What a stranger called a file or a backup does not steer the terminal.
+        said = "\n".join(printable(line, 10_000) for line in str(problem).split("\n"))
+        click.echo(f"recoup velero: {said}", err=True)
         sys.exit(problem.exit_code)
