@@ -63,7 +63,7 @@ def _row(volume: dict[str, Any]) -> list[str]:
     pod = f"{volume['pod'] or ''}:{volume['volume']}" if volume["volume"] else "-"
     why = "; ".join(each for each in (volume["reason"], volume["message"]) if each)
     return [
-        volume["name"], volume["state"], as_bytes(volume["size"]) if volume["snapshot"] else "-", volume["uploader"] or "-",
+        volume["name"], volume["state"], as_bytes(volume["size"]) if volume["size"] else "-", volume["uploader"] or "-",
         printable(volume["snapshot"] or "-")[:8], printable(pod), printable(why, _WHOLE),
     ]  # fmt: skip
 
