@@ -389,7 +389,7 @@ def test_hostile_names_steer_nothing(tmp_path):
     made.finish("b", failureReason=HOSTILE)
     for arguments in (("volumes",), ("volumes", "--all"), ("ls", "db/evil\x1b[2J"), ("ls", "db/evil\x1b[2J", "-l"),
                       ("restore-pvc", "db/evil\x1b[2J", "--dry-run", "-t", tmp_path / "t\x1bt"), ("restore-pvc", "db/no\x1b[2J", "-t", "x"),
-                      ("dump", "db/evil\x1b[2J", "/no\x1b[2J"), ("--json", "volumes"), ("--json", "ls", "db/evil\x1b[2J")):  # fmt: skip
+                      ("dump", "db/evil\x1b[2J", "/evil\x1b[2J"), ("--json", "volumes"), ("--json", "ls", "db/evil\x1b[2J")):  # fmt: skip
         done = run(*arguments, bucket=made.path)
         said = done.raw.decode() + done.errors
         assert "evil" in said and not {"\x1b", "\x9b"} & set(said), arguments
