@@ -272,7 +272,8 @@ def _operations(fuse: Any, tree: _Tree, on_ready: Callable[[], object] | None) -
 
         def init(self, path: str) -> None:
             if on_ready is not None:
-                on_ready()
+                # Until this returns, whoever looks into the directory waits: on_ready may, so it must not be waited for.
+                threading.Thread(target=on_ready, daemon=True).start()
 
         def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
             with _as_os_error(path):

@@ -37,15 +37,14 @@ def mounted(tmp_path):
         where.mkdir()
         process = start(*(["--json"] if as_json else []), "mount", *arguments, where, bucket=bucket)
         started.append((where, process))
-        said = ""
-        while not said.endswith("}\n" if as_json else "ends it\n"):
+        said = b""
+        while not said.endswith(b"}\n" if as_json else b"ends it\n"):
             ready, _, _ = select.select([process.stdout], [], [], 60)
-            line = process.stdout.readline().decode() if ready else ""
-            assert line, (said, process.poll(), process.stderr.read() if process.poll() is not None else "still running")
-            said += line
-            if as_json and said.count("\n") > 1 and line == "}\n":
-                break
-        return where, process, json.loads(said) if as_json else said
+            assert ready, (said, "nothing came for a minute")
+            more = os.read(process.stdout.fileno(), 1 << 16)
+            assert more, (said, process.wait(60), process.stderr.read())
+            said += more
+        return where, process, json.loads(said) if as_json else said.decode()
 
     yield mount
     for where, process in started:
