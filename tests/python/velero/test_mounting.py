@@ -192,9 +192,12 @@ def test_it_ends_by_a_signal_and_when_it_is_unmounted(quick, mounted, end):
     if end == "umount":
         subprocess.run(["umount", where], check=True)
     elif end == "busy":
-        with open(where / "pgdata/PG_VERSION", "rb"):
-            process.terminate()
-            assert process.wait(30) == 0
+        used = os.open(where / "pgdata/PG_VERSION", os.O_RDONLY)
+        process.terminate()
+        assert process.wait(30) == 0
+        with pytest.raises(OSError) as problem:
+            os.close(used)
+        assert problem.value.errno == errno.ENOTCONN  # whoever uses it still is told, and keeps nobody waiting
     else:
         process.send_signal(end)
     assert process.wait(30) == 0
