@@ -126,7 +126,7 @@ def _restored(context: Context, target: DirectoryTarget, volume: OpenVolume) -> 
     except (KeyboardInterrupt, SystemExit):
         if not target.settings.dry_run:
             click.echo(
-                f"stopped: {printable(str(target), 4000)} holds only part of {name}. The same command with --overwrite if-changed goes on "
+                f"stopped: {printable(str(target), 4000)} may hold only part of {name}. The same command with --overwrite if-changed goes on "
                 "from there",
                 err=True,
             )
