@@ -90,3 +90,10 @@ def restore_all(bucket: os.PathLike[str] | str, expected: dict[str, Any], home: 
             assert said["files_restored"] == len(wanted)
             count += 1
     return count
+
+
+def volume_of(genuine: Any, backup: str, claim_name: str) -> dict[str, Any]:
+    """What expected.json says of it."""
+    found = next(each for each in genuine.expected["backups"] if each["name"] == backup)
+    volume: dict[str, Any] = next(each for each in found["volumes"] if each["pvc"] == claim_name)
+    return volume
