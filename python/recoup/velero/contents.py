@@ -139,7 +139,7 @@ class OpenVolume:
         The other arguments are those of `Repository.restore`; `delete` needs `overwrite`. What cannot be restored is in
         the result's `errors`.
         """
-        _check_target(target, overwrite, delete)
+        check_target(target, overwrite, delete)
         where = os.fsdecode(target)
         if self.snapshot is None:
             if not dry_run:
@@ -226,7 +226,7 @@ def restore_volume(
     progress: OnRestoreProgress | None = None,
 ) -> VolumeRestore:
     """Opens a volume and restores it: `open_volume` and `OpenVolume.restore`."""
-    _check_target(target, overwrite, delete)  # before half a minute of reading
+    check_target(target, overwrite, delete)  # before half a minute of reading
     return open_volume(repositories, volume).restore(
         target,
         include=include,
@@ -302,7 +302,8 @@ def _is_same_volume(stored: StoredSnapshot, volume: Volume) -> bool:
     return (stored.pod, stored.volume) == (volume.pod, volume.volume)
 
 
-def _check_target(target: Path, overwrite: Overwrite | None, delete: bool) -> None:
+def check_target(target: Path, overwrite: Overwrite | None, delete: bool) -> None:
+    """Raises InvalidArgumentError for a directory into which nothing would be restored."""
     if delete and overwrite is None:
         raise InvalidArgumentError(
             "delete is for directories with something in them: say with overwrite what happens to files there"

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from typing import Any
 
 import click
 
 from ..._engine import Error
+from ..fields import printable
 from .cluster import create, delete_schedule, pause, unpause, watch
 from .cluster import run as run_backup
 from .connection import Choice, Connection, connection_options
 from .context import Context
 from .passwords import Passwords, password_options
+from .restore_pvc import restore_pvc
 from .show import backups, describe, logs, schedules
+from .volumes import dump, ls, mount, volumes
 
 
-@click.group(name="recoup velero", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+class _ReaderGone(Exception):
+    """Whoever reads our output has seen enough. click would end with 1."""
+
+
+class _Commands(click.Group):
+    def invoke(self, click_context: click.Context) -> Any:
+        try:
+            return super().invoke(click_context)
+        except BrokenPipeError as problem:
+            raise _ReaderGone from problem
+
+
+@click.group(name="recoup velero", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--bucket", "-b", metavar="LOCATION", envvar="RECOUP_VELERO_BUCKET",
               help="Velero's bucket: s3:http://host:9000/velero-backups[/prefix], or a directory with a copy of it.  [env: RECOUP_VELERO_BUCKET]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
@@ -42,7 +59,7 @@ def main(
     click_context.obj = Context(bucket, as_json, options, connection, Passwords(password_files, password_command))
 
 
-for _command in (backups, describe, logs, schedules, create, pause, unpause, delete_schedule, run_backup, watch):
+for _command in (backups, describe, logs, volumes, restore_pvc, ls, dump, mount, schedules, create, pause, unpause, delete_schedule, run_backup, watch):
     main.add_command(_command)
 
 
@@ -60,10 +77,12 @@ def run() -> None:
         sys.exit(problem.exit_code)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
-    except BrokenPipeError:
-        # Whoever reads our output has seen enough. Python would complain once more when it closes standard output.
-        sys.stderr.close()
+    except _ReaderGone:
+        # Python would fail once more when it writes what is left in its buffer.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Error as problem:
-        click.echo(f"recoup velero: {problem}", err=True)
+        # What a stranger called a file or a backup does not steer the terminal.
+        said = "\n".join(printable(line, 10_000) for line in str(problem).split("\n"))
+        click.echo(f"recoup velero: {said}", err=True)
         sys.exit(problem.exit_code)

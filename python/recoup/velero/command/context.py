@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -20,6 +21,8 @@ from ..bucket import VeleroBucket
 from ..repositories import Repositories
 from .connection import Connection
 from .passwords import Passwords
+
+_UNPRINTED = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Context:
         return console if console.is_terminal else Console(highlight=False, markup=False, emoji=False, width=100_000)
 
     def print_json(self, document: Any) -> None:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=_as_json))
+        click.echo(as_json_text(document, indent=2))
 
     def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Columns whose heading begins with ">" are aligned to the right."""
@@ -103,6 +106,13 @@ class Context:
             click.echo(f"{name + ':':<{width + 2}}{first}")
             for line in more:
                 click.echo(f"{'':<{width + 2}}{line}")
+
+
+def as_json_text(document: Any, indent: int | None = None) -> str:
+    """Names of files that are not UTF-8 have surrogates for it, which no output takes, and some characters steer a terminal. JSON
+    has words for them: \\udce9, \\u009b."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False, default=_as_json)
+    return _UNPRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _as_json(value: Any) -> Any:
