@@ -1,0 +1,287 @@
+"""A volume of a backup as a tar archive, made as it is read: nothing is unpacked on this machine.
+
+Python's tarfile is of no use: it has times as floating-point numbers, takes only text for attributes, and puts long names where BusyBox
+does not look for them. So headers are made here, of what GNU tar, BusyBox and bsdtar all read:
+
+    names of more than 100 bytes   GNU's entries "L" and "K": BusyBox skips PAX headers
+    numbers that are too large     GNU's, base 256
+    fractions of seconds           PAX: mtime. BusyBox leaves them out
+    extended attributes            PAX: SCHILY.xattr.NAME. BusyBox leaves them out
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .._engine import DamagedError, Node
+from .contents import OpenVolume
+from .fields import printable
+
+_BLOCK = 512
+# As tar does: whole records, of 20 blocks.
+_RECORD = 20 * _BLOCK
+_NAME = 100
+_PIECE = 1 << 20
+
+_KINDS = {"file": b"0", "symlink": b"2", "chardev": b"3", "dev": b"4", "dir": b"5", "fifo": b"6"}
+_HARD_LINK = b"1"
+
+
+@dataclass(frozen=True)
+class VolumeTotals:
+    """What an archive of the volume holds."""
+
+    files: int = 0
+    """Names of files, so that each hard link counts."""
+    directories: int = 0
+    """Without the volume's root, of which Velero stores nothing."""
+    symlinks: int = 0
+    others: int = 0
+    """Devices and pipes."""
+    content: int = 0
+    """Bytes of all files, each hard link's as well: what the sizes of all names come to."""
+    with_attributes: int = 0
+    """Names that have extended attributes."""
+    size: int = 0
+    """Bytes of the archive."""
+    left_out: tuple[str, ...] = field(default=(), repr=False)
+    """Paths of sockets and of what has no known type."""
+
+    @property
+    def entries(self) -> int:
+        return self.files + self.directories + self.symlinks + self.others
+
+
+class VolumeTar:
+    """The archive of a volume. Made anew, and the same, each time that it is asked for."""
+
+    def __init__(self, volume: OpenVolume) -> None:
+        self._volume = volume
+        self._totals: VolumeTotals | None = None
+
+    def totals(self) -> VolumeTotals:
+        """Reads directories only, once. Raises DamagedError, StorageError."""
+        if self._totals is None:
+            self._totals = self._count()
+        return self._totals
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The archive, in pieces of at most 1 MiB and a little. Raises DamagedError, StorageError."""
+        written = 0
+        for entry in _entries(self._volume):
+            written += len(entry.header)
+            yield entry.header
+            if entry.content:
+                for piece in self._content(entry):
+                    written += len(piece)
+                    yield piece
+                written += -entry.content % _BLOCK
+                yield bytes(-entry.content % _BLOCK)
+        yield bytes(_end_of(written))
+
+    def _content(self, entry: _Entry) -> Iterator[bytes]:
+        left = entry.content
+        with self._volume.open_node(entry.path, entry.node) as source:
+            while left:
+                piece = source.read(min(left, _PIECE))
+                if not piece:
+                    # The header has said how much comes.
+                    raise DamagedError(f"{printable(entry.path)} is {left} bytes shorter than its {entry.content} bytes in {self._volume.volume.name}")
+                left -= len(piece)
+                yield piece
+
+    def _count(self) -> VolumeTotals:
+        counts = {"file": 0, "dir": 0, "symlink": 0}
+        others = content = with_attributes = size = 0
+        left_out: list[str] = []
+        for entry in _entries(self._volume, left_out):
+            size += len(entry.header) + entry.content + -entry.content % _BLOCK
+            if entry.is_again:
+                continue
+            kind = entry.node.type
+            counts[kind] = counts.get(kind, 0) + 1
+            content += entry.node.size if kind == "file" else 0
+            with_attributes += bool(entry.node.extended_attributes)
+        others = sum(count for kind, count in counts.items() if kind not in ("file", "dir", "symlink"))
+        size += _end_of(size)
+        return VolumeTotals(counts["file"], counts["dir"], counts["symlink"], others, content, with_attributes, size, tuple(left_out))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    path: str
+    node: Node
+    header: bytes
+    content: int
+    is_again: bool = False
+
+
+def _entries(volume: OpenVolume, left_out: list[str] | None = None) -> Iterator[_Entry]:
+    """Each directory comes before what is in it, and once more behind that: what is written into it changes its time, and not every
+    tar sets that at the end."""
+    # First names of files that have several; there may be many of these, but far fewer than files.
+    first_of: dict[tuple[int, int], bytes] = {}
+    open_directories: list[tuple[str, Node, bytes]] = []
+    for path, node in volume.walk():
+        while open_directories and not path.startswith(open_directories[-1][0] + "/"):
+            yield _again(*open_directories.pop()[:2])
+        name = os.fsencode(node.name)
+        _check_name(name, path, volume)
+        _check_order(name, open_directories, volume)
+        if node.type not in _KINDS:
+            if left_out is not None:
+                left_out.append(path)
+            continue
+        target: bytes | None = None
+        if node.type not in ("dir", "symlink") and node.links > 1:
+            # Devices of other file systems may have the same numbers.
+            target = first_of.setdefault((node.device_id, node.inode), _member(path))
+        if target is not None and target != _member(path):
+            yield _Entry(path, node, _header(_member(path), node, link=target), 0)
+        else:
+            yield _Entry(path, node, _header(_member(path), node), node.size if node.type == "file" else 0)
+        if node.type == "dir":
+            open_directories.append((path, node, b""))
+    while open_directories:
+        yield _again(*open_directories.pop()[:2])
+
+
+def _again(path: str, node: Node) -> _Entry:
+    return _Entry(path, node, _header(_member(path), node), 0, is_again=True)
+
+
+def _member(path: str) -> bytes:
+    # With "./" none begins with "-" or is empty.
+    return b"." + os.fsencode(path)
+
+
+def _check_name(name: bytes, path: str, volume: OpenVolume) -> None:
+    """A forged tree could have names that lead out of the volume."""
+    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
+        raise DamagedError(
+            f"{volume.volume.name} in backup {volume.volume.backup} has a name that no file can have ({printable(path)}): a damaged or "
+            f"malicious snapshot"
+        )
+
+
+def _check_order(name: bytes, open_directories: list[tuple[str, Node, bytes]], volume: OpenVolume) -> None:
+    """restic writes a directory's names in order, each once. A second one could be a symlink through which the next is written."""
+    if not open_directories:
+        return
+    path, node, before = open_directories[-1]
+    if name <= before:
+        raise DamagedError(
+            f"{printable(path)} in {volume.volume.name} of backup {volume.volume.backup} has names twice or in no order: a damaged or malicious "
+            f"snapshot"
+        )
+    open_directories[-1] = (path, node, name)
+
+
+# ---- headers -------------------------------------------------------------------------------------------------------------
+
+
+def _header(name: bytes, node: Node, *, link: bytes | None = None) -> bytes:
+    if node.type == "dir":
+        name += b"/"
+    kind = _KINDS[node.type]
+    target = b""
+    if link is not None:
+        kind, target = _HARD_LINK, link
+    elif node.type == "symlink":
+        target = os.fsencode(node.link_target)
+    size = node.size if node.type == "file" and link is None else 0
+    seconds, fraction = divmod(node.mtime_ns, 1_000_000_000)
+    parts = []
+    if records := _records(node, seconds, fraction):
+        parts += [_block(b"./PaxHeaders/recoup", b"x", size=len(records)), _padded(records)]
+    for special, text in ((b"K", target), (b"L", name)):
+        if len(text) > _NAME:
+            parts += [_block(b"././@LongLink", special, size=len(text) + 1), _padded(text + b"\0")]
+    device = node.device if node.type in ("dev", "chardev") else 0
+    parts.append(
+        _block(
+            name[:_NAME],
+            kind,
+            size=size,
+            mode=stat.S_IMODE(node.mode),
+            owner=(node.uid, node.gid),
+            seconds=seconds,
+            target=target[:_NAME],
+            device=(os.major(device), os.minor(device)),
+        )
+    )
+    return b"".join(parts)
+
+
+def _records(node: Node, seconds: int, fraction: int) -> bytes:
+    records = []
+    if fraction:
+        # Seconds are those before: 1.25 s before 1970 are -2 and 0.75, and written -1.25.
+        whole = node.mtime_ns if node.mtime_ns >= 0 else -node.mtime_ns
+        sign = "-" if node.mtime_ns < 0 else ""
+        records.append(_record(b"mtime", f"{sign}{whole // 1_000_000_000}.{whole % 1_000_000_000:09d}".encode()))
+    for name, value in sorted(node.extended_attributes.items()):
+        # As GNU tar has it: a keyword ends with "=".
+        keyword = os.fsencode(name).replace(b"%", b"%25").replace(b"=", b"%3D")
+        records.append(_record(b"SCHILY.xattr." + keyword, value or b""))
+    return b"".join(records)
+
+
+def _record(keyword: bytes, value: bytes) -> bytes:
+    """Its length comes first, and counts its own digits."""
+    rest = b" " + keyword + b"=" + value + b"\n"
+    size = len(rest) + len(str(len(rest)))
+    size = len(rest) + len(str(size))
+    return str(size).encode() + rest
+
+
+def _block(
+    name: bytes,
+    kind: bytes,
+    *,
+    size: int = 0,
+    mode: int = 0o644,
+    owner: tuple[int, int] = (0, 0),
+    seconds: int = 0,
+    target: bytes = b"",
+    device: tuple[int, int] = (0, 0),
+) -> bytes:
+    fields = [
+        name.ljust(100, b"\0"),
+        _number(mode, 8),
+        _number(owner[0], 8),
+        _number(owner[1], 8),
+        _number(size, 12),
+        _number(seconds, 12),
+        b" " * 8,
+        kind,
+        target.ljust(100, b"\0"),
+        b"ustar\x0000",
+        bytes(64),  # owners by number only: names mean others elsewhere
+        _number(device[0], 8),
+        _number(device[1], 8),
+        bytes(167),
+    ]
+    header = b"".join(fields)
+    return header[:148] + b"%06o\0 " % sum(header) + header[156:]
+
+
+def _number(value: int, width: int) -> bytes:
+    if 0 <= value < 8 ** (width - 1):
+        return b"%0*o\0" % (width - 1, value)
+    # GNU's: two's complement, of which the first bit says that it is that.
+    whole = bytearray(value.to_bytes(width, "big", signed=True))
+    whole[0] |= 0x80
+    return bytes(whole)
+
+
+def _padded(content: bytes) -> bytes:
+    return content + bytes(-len(content) % _BLOCK)
+
+
+def _end_of(written: int) -> int:
+    """Bytes of zeros: two blocks at least."""
+    return 2 * _BLOCK + -(written + 2 * _BLOCK) % _RECORD
