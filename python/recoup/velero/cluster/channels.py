@@ -161,9 +161,8 @@ class Channels:
                 return
             if frame.opcode == abnf.OPCODE_PING:
                 self._waiting = memoryview(bytes(self._waiting) + self._frame(frame.data, abnf.OPCODE_PONG))
-            elif frame.opcode in (abnf.OPCODE_BINARY, abnf.OPCODE_TEXT, abnf.OPCODE_CONT) and frame.data:
-                if frame.data[0] != _CLOSE:
-                    yield frame.data[0], bytes(frame.data[1:])
+            elif frame.opcode in (abnf.OPCODE_BINARY, abnf.OPCODE_TEXT, abnf.OPCODE_CONT) and frame.data and frame.data[0] != _CLOSE:
+                yield frame.data[0], bytes(frame.data[1:])
 
 
 def connect(url: str, headers: Sequence[str], protocols: Sequence[str], context: ssl.SSLContext | None, server_name: str = "", **options: Any) -> Channels:

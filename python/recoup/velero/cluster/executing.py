@@ -1,8 +1,14 @@
-"""Commands in containers, through the Kubernetes API (pods/exec): with standard input of any length, in bounded memory."""
+"""Commands in containers, through the Kubernetes API (pods/exec): with standard input of any length, in bounded memory.
+
+An API server that loses the connection to the node tells the client that the command has ended well (seen of 1.36: what its
+client of the kubelet takes an error stream without a word for). So every command is run by a shell, which says at the end that it was
+reached.
+"""
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +25,8 @@ PATIENCE_SECONDS = 300.0
 # Of what a command says, so much is kept: what is wrong stands at the beginning.
 _KEPT = 64 << 10
 _TOLD = 1000
-_NO_PROGRAM = ("executable file not found", "no such file or directory")
+_NO_PROGRAM = ("executable file not found", "no such file or directory", "not found")
+_SCRIPT = '"$@"; code=$?; printf "%s:%s\\n" "$0" "$code"; exit "$code"'
 
 
 class NoSuchProgram(UnsupportedError):
@@ -41,7 +48,7 @@ class Ended:
     @property
     def words(self) -> str:
         """For messages: what it said, or its exit code."""
-        text = printable(self.errors.strip()[:_TOLD])
+        text = printable(self.errors.strip(), _TOLD)
         return f"exit code {self.code}: {text}" if text else f"exit code {self.code}, and it said nothing"
 
 
@@ -79,10 +86,11 @@ class Container:
         server refuses pods/exec; InvalidArgumentError where the container does not run; StorageError where the connection breaks, or
         nothing moves for so long. What `source` raises goes through.
         """
-        words = _Words(output)
+        token = f"recoup-{secrets.token_hex(8)}"
+        words = _Words(output, token.encode())
         doing = f"run {command[0]} in {self}"
         query = [("container", self.name), ("stdout", "true"), ("stderr", "true"), ("stdin", "true" if source is not None else "false")]
-        query += [("command", each) for each in command]
+        query += [("command", each) for each in ("sh", "-c", _SCRIPT, token, *command)]
         try:
             channels = self.api.channels(f"{self.path}/exec", query, checked_protocols(self.protocols))
         except Refused as problem:
@@ -91,6 +99,8 @@ class Container:
             raise StorageError(f"cannot {doing}: the Kubernetes API server {self.api} cannot be reached: {problem}") from problem
         try:
             channels.run(iter(source or ()), words.take, self.patience if patience is None else patience)
+            if words.status()[0] == 0 and not words.end():
+                raise Cut("the connection between the API server and the node broke")
         except Cut as problem:
             raise self._cut(problem, doing, words) from problem
         finally:
@@ -99,14 +109,17 @@ class Container:
 
     def _ended(self, words: _Words, program: str, doing: str, has_end_of_input: bool) -> Ended:
         code, message = words.status()
+        words.end()
         errors = bytes(words.errors).decode(errors="replace")
         if code is None or code in (126, 127, 255):
             # Container runtimes say it in their own words, and not all by the same way.
             said = message if code is None else errors
-            if any(each in said for each in _NO_PROGRAM) and program in said:
-                raise NoSuchProgram(f"cannot {doing}: there is no program {program} in its image")
+            missing = next((each for each in ("sh", program) if f"{each}:" in said or f'"{each}"' in said), None)
+            if missing and any(each in said for each in _NO_PROGRAM):
+                missing = program if code == 127 else missing
+                raise NoSuchProgram(f"cannot {doing}: there is no program {missing} in its image")
         if code is None:
-            raise StorageError(f"cannot {doing}: {printable(message[:_TOLD])}. Does the node's kubelet run, and the container?")
+            raise StorageError(f"cannot {doing}: {printable(message, _TOLD)}. Does the node's kubelet run, and the container?")
         return Ended(code, bytes(words.output), errors, has_end_of_input)
 
     def _refused(self, problem: Refused, doing: str) -> Error:
@@ -118,7 +131,7 @@ class Container:
 
     def _cut(self, problem: Cut, doing: str, words: _Words) -> Error:
         """With what can be said of the pod: a connection breaks as well where that is deleted or evicted."""
-        said = printable(bytes(words.errors).decode(errors="replace").strip()[:_TOLD])
+        said = printable(bytes(words.errors).decode(errors="replace").strip(), _TOLD)
         text = f"cannot {doing} to its end: {problem}"
         if said:
             text += f". Until then it said: {said}"
@@ -145,8 +158,13 @@ class Container:
 class _Words:
     """What comes of a command."""
 
-    def __init__(self, output: Callable[[bytes], None] | None) -> None:
+    def __init__(self, output: Callable[[bytes], None] | None, token: bytes) -> None:
         self._given = output
+        self._token = token
+        self._longest_end = len(token) + len(b":255\n")
+        # Not given away before it is known that it is not the end.
+        self._held = b""
+        self._has_end: bool | None = None
         self.output = bytearray()
         self.errors = bytearray()
         self._status = b""
@@ -156,10 +174,26 @@ class _Words:
             self._status += content
         elif channel == STDERR:
             self.errors += content[: max(0, _KEPT - len(self.errors))]
-        elif channel == STDOUT and self._given is not None:
-            self._given(content)
         elif channel == STDOUT:
+            whole = self._held + content
+            split = max(0, len(whole) - self._longest_end)
+            self._held = whole[split:]
+            self._give(whole[:split])
+
+    def end(self) -> bool:
+        """Gives away what is left. Whether the shell has said that the command ended."""
+        if self._has_end is None:
+            rest, token, _ = self._held.rpartition(self._token + b":")
+            self._has_end = bool(token)
+            self._give(rest if token else self._held)
+            self._held = b""
+        return self._has_end
+
+    def _give(self, content: bytes) -> None:
+        if self._given is None:
             self.output += content[: max(0, _KEPT - len(self.output))]
+        elif content:
+            self._given(content)
 
     def status(self) -> tuple[int | None, str]:
         """The exit code, None where the command was not run or its end is not known; then why."""

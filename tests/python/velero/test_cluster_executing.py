@@ -1,0 +1,142 @@
+"""Commands in containers: through a real API server, to processes of this machine (kubelet.py)."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+
+import pytest
+import recoup
+from kubelet import NO_TAR, pod_in
+from recoup.velero.cluster import Cluster
+from recoup.velero.cluster.executing import Container, NoSuchProgram
+
+pytest_plugins = ["kubernetes_server", "kubelet"]
+V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"
+
+
+@pytest.fixture
+def container(server, namespace, kubelet, cluster):
+    pod_in(server, namespace, "box", {})
+    return Container(cluster._api, namespace, "box", "main", patience=30)
+
+
+def noise(count):
+    block = bytes(range(256)) * 1024
+    return itertools.repeat(block, count)
+
+
+def test_output_errors_and_exit_code(container):
+    ended = container.run(["sh", "-c", "echo out; echo err >&2; exit 3"])
+    assert (ended.code, ended.output, ended.errors, ended.has_end_of_input) == (3, b"out\n", "err\n", True)
+    assert ended.words == "exit code 3: err"
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 65537, 40 << 20])
+def test_input_comes_whole_and_ends(container, size):
+    content = (bytes(range(251)) * (size // 251 + 1))[:size]
+    pieces = [content[at : at + 300_000] for at in range(0, size, 300_000)]
+    ended = container.run(["sha256sum"], iter(pieces))
+    assert ended.output.decode().split()[0] == hashlib.sha256(content).hexdigest()
+
+
+def test_in_the_older_protocol_input_has_no_end_but_comes_whole(server, namespace, kubelet, cluster, container):
+    old = Container(cluster._api, namespace, "box", "main", patience=3, protocols=(V4,))
+    content = bytes(range(256)) * 40_000
+    ended = old.run(["sh", "-c", f"head -c {len(content)} | sha256sum"], iter([content]))
+    assert ended.output.decode().split()[0] == hashlib.sha256(content).hexdigest() and not ended.has_end_of_input
+    with pytest.raises(recoup.StorageError, match="nothing moved for 3 s"):
+        old.run(["sha256sum"], iter([content]))
+
+
+def test_what_comes_back_is_read_while_input_goes(container):
+    """A command that says as much as it is told: with either left unread, both would wait for ever."""
+    digest, length = hashlib.sha256(), 0
+
+    def take(content):
+        nonlocal length
+        digest.update(content)
+        length += len(content)
+
+    ended = container.run(["tee", "/dev/stderr"], noise(80), output=take)
+    assert ended.code == 0 and length == 80 << 18
+    assert digest.digest() == hashlib.sha256(b"".join(noise(80))).digest()
+    assert len(ended.errors) == 64 << 10
+
+
+def test_input_that_is_not_wanted_is_not_waited_for(container):
+    ended = container.run(["sh", "-c", "exit 7"], noise(1_000_000))
+    assert ended.code == 7
+
+
+def test_input_is_made_no_faster_than_it_is_taken(container):
+    made = 0
+
+    def source():
+        nonlocal made
+        for block in noise(1000):
+            made += len(block)
+            yield block
+
+    container.run(["sh", "-c", "sleep 3; exit 0"], source())
+    assert made < 64 << 20  # of 256 MiB: what is on the way is in buffers of the system and of the server
+
+
+def test_what_the_source_raises_goes_through(container):
+    def source():
+        yield b"x"
+        raise recoup.DamagedError("a pack is missing")
+
+    with pytest.raises(recoup.DamagedError, match="a pack is missing"):
+        container.run(["cat"], source())
+
+
+def test_no_such_program(server, namespace, kubelet, cluster):
+    pod_in(server, namespace, "bare", {}, image=NO_TAR)
+    with pytest.raises(NoSuchProgram, match=f"run tar in container main of pod {namespace}/bare: there is no program tar"):
+        Container(cluster._api, namespace, "bare", "main").run(["tar", "--version"])
+
+
+def test_no_such_pod_or_container(container, cluster, namespace):
+    with pytest.raises(recoup.NotFoundError, match="nobody.*not found.*Was the pod deleted"):
+        Container(cluster._api, namespace, "nobody", "main").run(["true"])
+    with pytest.raises(recoup.InvalidArgumentError, match="container other is not valid"):
+        Container(cluster._api, namespace, "box", "other").run(["true"])
+
+
+def test_who_may_not_is_told_what_is_missing(server, namespace, container):
+    kubeconfig = server.user(f"reader-{namespace}", {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]})
+    with Cluster.connect(kubeconfig, namespace=namespace) as cluster:
+        with pytest.raises(recoup.AccessDeniedError, match="pods/exec.*A Role or ClusterRole has to allow"):
+            Container(cluster._api, namespace, "box", "main").run(["true"])
+
+
+def test_a_node_that_dies_in_the_middle(server, namespace, kubelet, cluster):
+    kubelet.more = {"cut_after": 3_000_000}
+    pod_in(server, namespace, "box", {})
+    with pytest.raises(recoup.StorageError, match=f"cannot run cat in container main of pod {namespace}/box"):
+        Container(cluster._api, namespace, "box", "main", patience=30).run(["cat"], noise(100), output=lambda content: None)
+
+
+def test_what_takes_no_more_does_not_hang_for_ever(server, namespace, kubelet, cluster):
+    kubelet.more = {"stall_after": 3_000_000}
+    pod_in(server, namespace, "box", {})
+    began = time.monotonic()
+    with pytest.raises(recoup.StorageError, match="nothing moved for 2 s.*The pod still runs"):
+        Container(cluster._api, namespace, "box", "main", patience=2).run(["cat"], noise(1000), output=lambda content: None)
+    assert time.monotonic() - began < 20
+
+
+def test_a_pod_that_is_deleted_in_the_middle(server, namespace, kubelet, cluster):
+    kubelet.more = {"cut_after": 3_000_000}
+    pod = pod_in(server, namespace, "box", {})
+
+    def source():
+        yield from noise(8)
+        server.delete(pod)
+        time.sleep(1)
+        yield from noise(100)
+
+    with pytest.raises(recoup.NotFoundError, match="The pod is gone"):
+        Container(cluster._api, namespace, "box", "main", patience=30).run(["cat"], source(), output=lambda content: None)
