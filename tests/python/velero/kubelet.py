@@ -103,13 +103,16 @@ class Kubelet:
         for each in ("bin", "sbin", "lib", "lib64"):
             if os.path.lexists(f"/{each}"):
                 (home / "gnu" / each).symlink_to(f"usr/{each}")
-        for name in ("busybox", "no-tar"):
-            (home / name / "bin").mkdir()
-            shutil.copy("/usr/bin/busybox", home / name / "bin/busybox")
-            applets = subprocess.run(["/usr/bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout.split()
-            for applet in applets:
-                if applet != "busybox" and (name == "busybox" or applet != "tar"):
-                    (home / name / "bin" / applet).symlink_to("busybox")
+        (home / "busybox/bin").mkdir()
+        shutil.copy("/usr/bin/busybox", home / "busybox/bin/busybox")
+        applets = subprocess.run(["/usr/bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout.split()
+        for applet in set(applets) - {"busybox"}:
+            (home / "busybox/bin" / applet).symlink_to("busybox")
+        # A shell and nothing else: BusyBox's own one has all its programs in it.
+        linked = subprocess.run(["ldd", "/bin/sh"], capture_output=True, text=True, check=True).stdout.split()
+        for file in ["/bin/sh", *(each for each in linked if each.startswith("/"))]:
+            (home / "no-tar" / file.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, home / "no-tar" / file.lstrip("/"))
         devices = [{"source": each, "target": each} for each in ("/dev", "/proc")]
         return {
             GNU: (home / "gnu", [*devices, {"source": "/usr", "target": "/usr"}]),
