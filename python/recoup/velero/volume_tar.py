@@ -11,9 +11,10 @@ does not look for them. So headers are made here, of what GNU tar, BusyBox and b
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from .._engine import DamagedError, Node
@@ -68,18 +69,38 @@ class VolumeTar:
             self._totals = self._count()
         return self._totals
 
+    @property
+    def name(self) -> str:
+        """For messages: "db/data-postgres-0 of backup daily-20260101"."""
+        return f"{self._volume.volume.name} of backup {self._volume.volume.backup}"
+
+    @property
+    def has_lost_and_found(self) -> bool:
+        """Whether the file system that was backed up had one."""
+        return any(node.name == "lost+found" for node in self._volume.scandir())
+
     def __iter__(self) -> Iterator[bytes]:
         """The archive, in pieces of at most 1 MiB and a little. Raises DamagedError, StorageError."""
+        return self.pieces()
+
+    def pieces(self, on_file: Callable[[bytes, str], None] | None = None) -> Iterator[bytes]:
+        """The same. `on_file` is told each file's name, "./a/b", and SHA-256 when it has passed; of hard links only the first name."""
         written = 0
         for entry in _entries(self._volume):
             written += len(entry.header)
             yield entry.header
-            if entry.content:
-                for piece in self._content(entry):
-                    written += len(piece)
-                    yield piece
-                written += -entry.content % _BLOCK
-                yield bytes(-entry.content % _BLOCK)
+            if not entry.has_content:
+                continue
+            digest = hashlib.sha256()
+            for piece in self._content(entry):
+                if on_file is not None:
+                    digest.update(piece)
+                written += len(piece)
+                yield piece
+            written += -entry.content % _BLOCK
+            yield bytes(-entry.content % _BLOCK)
+            if on_file is not None:
+                on_file(_member(entry.path), digest.hexdigest())
         yield bytes(_end_of(written))
 
     def _content(self, entry: _Entry) -> Iterator[bytes]:
@@ -89,7 +110,7 @@ class VolumeTar:
                 piece = source.read(min(left, _PIECE))
                 if not piece:
                     # The header has said how much comes.
-                    raise DamagedError(f"{printable(entry.path)} is {left} bytes shorter than its {entry.content} bytes in {self._volume.volume.name}")
+                    raise DamagedError(f"{printable(entry.path)} in {self.name} ends {left} bytes before its size of {entry.content} bytes: a damaged snapshot")
                 left -= len(piece)
                 yield piece
 
@@ -115,7 +136,8 @@ class _Entry:
     path: str
     node: Node
     header: bytes
-    content: int
+    content: int  # bytes behind the header
+    has_content: bool = False
     is_again: bool = False
 
 
@@ -142,7 +164,8 @@ def _entries(volume: OpenVolume, left_out: list[str] | None = None) -> Iterator[
         if target is not None and target != _member(path):
             yield _Entry(path, node, _header(_member(path), node, link=target), 0)
         else:
-            yield _Entry(path, node, _header(_member(path), node), node.size if node.type == "file" else 0)
+            is_file = node.type == "file"
+            yield _Entry(path, node, _header(_member(path), node), node.size if is_file else 0, has_content=is_file)
         if node.type == "dir":
             open_directories.append((path, node, b""))
     while open_directories:
