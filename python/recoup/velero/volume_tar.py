@@ -141,39 +141,47 @@ class _Entry:
     is_again: bool = False
 
 
+@dataclass
+class _Directory:
+    """One on the way to where the walk is. The volume's root has no node."""
+
+    path: str
+    node: Node | None
+    last: bytes = b""
+
+
 def _entries(volume: OpenVolume, left_out: list[str] | None = None) -> Iterator[_Entry]:
     """Each directory comes before what is in it, and once more behind that: what is written into it changes its time, and not every
     tar sets that at the end."""
     # First names of files that have several; there may be many of these, but far fewer than files.
     first_of: dict[tuple[int, int], bytes] = {}
-    open_directories: list[tuple[str, Node, bytes]] = []
+    way = [_Directory("", None)]
     for path, node in volume.walk():
-        while open_directories and not path.startswith(open_directories[-1][0] + "/"):
-            yield _again(*open_directories.pop()[:2])
-        name = os.fsencode(node.name)
-        _check_name(name, path, volume)
-        _check_order(name, open_directories, volume)
+        while not path.startswith(way[-1].path + "/"):
+            yield from _again(way.pop())
+        _check_name(os.fsencode(node.name), path, way[-1], volume)
         if node.type not in _KINDS:
             if left_out is not None:
                 left_out.append(path)
             continue
-        target: bytes | None = None
+        name, target = _member(path), None
         if node.type not in ("dir", "symlink") and node.links > 1:
-            # Devices of other file systems may have the same numbers.
-            target = first_of.setdefault((node.device_id, node.inode), _member(path))
-        if target is not None and target != _member(path):
-            yield _Entry(path, node, _header(_member(path), node, link=target), 0)
+            # Other file systems have the same numbers.
+            target = first_of.setdefault((node.device_id, node.inode), name)
+        if target is not None and target != name:
+            yield _Entry(path, node, _header(name, node, link=target), 0)
         else:
             is_file = node.type == "file"
-            yield _Entry(path, node, _header(_member(path), node), node.size if is_file else 0, has_content=is_file)
+            yield _Entry(path, node, _header(name, node), node.size if is_file else 0, has_content=is_file)
         if node.type == "dir":
-            open_directories.append((path, node, b""))
-    while open_directories:
-        yield _again(*open_directories.pop()[:2])
+            way.append(_Directory(path, node))
+    while way:
+        yield from _again(way.pop())
 
 
-def _again(path: str, node: Node) -> _Entry:
-    return _Entry(path, node, _header(_member(path), node), 0, is_again=True)
+def _again(directory: _Directory) -> Iterator[_Entry]:
+    if directory.node is not None:
+        yield _Entry(directory.path, directory.node, _header(_member(directory.path), directory.node), 0, is_again=True)
 
 
 def _member(path: str) -> bytes:
@@ -181,26 +189,17 @@ def _member(path: str) -> bytes:
     return b"." + os.fsencode(path)
 
 
-def _check_name(name: bytes, path: str, volume: OpenVolume) -> None:
-    """A forged tree could have names that lead out of the volume."""
+def _check_name(name: bytes, path: str, directory: _Directory, volume: OpenVolume) -> None:
+    """A forged tree could have names that lead out of the volume, or one twice: a symlink, and what is then written through it. restic
+    writes a directory's names in order, each once."""
+    wrong = ""
     if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
-        raise DamagedError(
-            f"{volume.volume.name} in backup {volume.volume.backup} has a name that no file can have ({printable(path)}): a damaged or "
-            f"malicious snapshot"
-        )
-
-
-def _check_order(name: bytes, open_directories: list[tuple[str, Node, bytes]], volume: OpenVolume) -> None:
-    """restic writes a directory's names in order, each once. A second one could be a symlink through which the next is written."""
-    if not open_directories:
-        return
-    path, node, before = open_directories[-1]
-    if name <= before:
-        raise DamagedError(
-            f"{printable(path)} in {volume.volume.name} of backup {volume.volume.backup} has names twice or in no order: a damaged or malicious "
-            f"snapshot"
-        )
-    open_directories[-1] = (path, node, name)
+        wrong = f"a name that no file can have ({printable(path)})"
+    elif name <= directory.last:
+        wrong = f"a directory in which names stand twice, or in no order ({printable(path)})"
+    if wrong:
+        raise DamagedError(f"{volume.volume.name} in backup {volume.volume.backup} has {wrong}: a damaged or malicious snapshot")
+    directory.last = name
 
 
 # ---- headers -------------------------------------------------------------------------------------------------------------
