@@ -107,9 +107,9 @@ def test_no_such_pod_or_container(container, cluster, namespace):
 
 def test_who_may_not_is_told_what_is_missing(server, namespace, container):
     kubeconfig = server.user(f"reader-{namespace}", {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]})
-    with Cluster.connect(kubeconfig, namespace=namespace) as cluster:
-        with pytest.raises(recoup.AccessDeniedError, match="pods/exec.*A Role or ClusterRole has to allow"):
-            Container(cluster._api, namespace, "box", "main").run(["true"])
+    denied = pytest.raises(recoup.AccessDeniedError, match="pods/exec.*A Role or ClusterRole has to allow")
+    with Cluster.connect(kubeconfig, namespace=namespace) as cluster, denied:
+        Container(cluster._api, namespace, "box", "main").run(["true"])
 
 
 def test_a_node_that_dies_in_the_middle(server, namespace, kubelet, cluster):
@@ -140,3 +140,65 @@ def test_a_pod_that_is_deleted_in_the_middle(server, namespace, kubelet, cluster
 
     with pytest.raises(recoup.NotFoundError, match="The pod is gone"):
         Container(cluster._api, namespace, "box", "main", patience=30).run(["cat"], source(), output=lambda content: None)
+
+
+def test_a_token_in_place_of_a_certificate(server, namespace, kubelet, container):
+    """As a pod's service account comes: with a token and no certificate."""
+    import yaml
+
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "filler", "namespace": namespace}}
+    server.create(account)
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/filler/token"
+    token = server.request("POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})["status"]["token"]
+    rules = [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create", "get"]}, {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "filler", "namespace": namespace}, "rules": rules}
+    server.create(role)
+    server.create({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "filler", "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "filler"},
+        "subjects": [{"kind": "ServiceAccount", "name": "filler", "namespace": namespace}],
+    })  # fmt: skip
+    config = yaml.safe_load(server.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": token}
+    file = server.directory / f"token-{namespace}.kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    with Cluster.connect(file, namespace=namespace) as cluster:
+        assert Container(cluster._api, namespace, "box", "main").run(["echo", "x"]).output == b"x\n"
+    config["users"][0]["user"] = {"token": token + "x"}
+    file.write_text(yaml.safe_dump(config))
+    from recoup.velero.cluster.api import KubernetesApi
+
+    with pytest.raises(recoup.AccessDeniedError, match="does not know who asks"):
+        Container(KubernetesApi.connect(file), namespace, "box", "main").run(["true"])
+
+
+def test_a_certificate_of_another_authority_is_not_trusted(server, namespace, container, tmp_path):
+    from kubernetes_server import Authority
+    from recoup.velero.cluster.api import KubernetesApi
+
+    Authority(tmp_path)
+    file = server.write_kubeconfig("admin", file=f"other-{namespace}.kubeconfig", authority=str(tmp_path / "ca.crt"))
+    with pytest.raises(recoup.StorageError, match="is not trusted"):
+        Container(KubernetesApi.connect(file), namespace, "box", "main").run(["true"])
+
+
+def test_an_api_server_that_dies_in_the_middle(server, namespace, kubelet, container):
+    def source():
+        yield from noise(20)
+        server.kill()
+        yield from noise(100)
+
+    try:
+        with pytest.raises(recoup.StorageError, match=r"cannot run cat in .* to its end: .*"):
+            container.run(["cat"], source(), output=lambda content: None)
+    finally:
+        server.start()
+        server.wait_until_ready()
+    end = time.monotonic() + 30
+    while True:  # the node's own view of things comes back a moment later
+        try:
+            assert container.run(["echo", "x"]).output == b"x\n"
+            return
+        except recoup.Error:
+            assert time.monotonic() < end
+            time.sleep(0.5)

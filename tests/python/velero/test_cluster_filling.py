@@ -251,9 +251,9 @@ def test_a_pod_that_does_not_run_says_why(server, namespace, kubelet, cluster, o
 def test_who_may_not_make_pods_is_told(server, namespace, kubelet, opened):
     claim_in(server, namespace, "data")
     rule = {"apiGroups": [""], "resources": ["pods", "persistentvolumeclaims"], "verbs": ["get", "list"]}
-    with Cluster.connect(server.user(f"viewer-{namespace}", rule), namespace=namespace) as cluster:
-        with pytest.raises(recoup.AccessDeniedError, match="create the helper pod .*A Role or ClusterRole has to allow create on pods"):
-            cluster.fill_claim(opened, namespace, "data")
+    denied = pytest.raises(recoup.AccessDeniedError, match="create the helper pod .*A Role or ClusterRole has to allow create on pods")
+    with Cluster.connect(server.user(f"viewer-{namespace}", rule), namespace=namespace) as cluster, denied:
+        cluster.fill_claim(opened, namespace, "data")
 
 
 def test_long_names_of_claims_make_names_of_pods():
