@@ -11,10 +11,13 @@ does not look for them. So headers are made here, of what GNU tar, BusyBox and b
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from .._engine import DamagedError, Node
@@ -26,6 +29,10 @@ _BLOCK = 512
 _RECORD = 20 * _BLOCK
 _NAME = 100
 _PIECE = 1 << 20
+# How much is read before its turn: of small files, and entries.
+_READERS = 8
+_AHEAD = 16 << 20
+_MOST_AHEAD = 256
 
 _KINDS = {"file": b"0", "symlink": b"2", "chardev": b"3", "dev": b"4", "dir": b"5", "fifo": b"6"}
 _HARD_LINK = b"1"
@@ -86,22 +93,51 @@ class VolumeTar:
     def pieces(self, on_file: Callable[[bytes, str], None] | None = None) -> Iterator[bytes]:
         """The same. `on_file` is told each file's name, "./a/b", and SHA-256 when it has passed; of hard links only the first name."""
         written = 0
-        for entry in _entries(self._volume):
-            written += len(entry.header)
-            yield entry.header
-            if not entry.has_content:
-                continue
-            digest = hashlib.sha256()
-            for piece in self._content(entry):
+        with contextlib.closing(self._read_ahead()) as entries:
+            for entry, content in entries:
+                written += len(entry.header)
+                yield entry.header
+                if not entry.has_content:
+                    continue
+                digest = hashlib.sha256()
+                for piece in content:
+                    if on_file is not None:
+                        digest.update(piece)
+                    written += len(piece)
+                    yield piece
+                written += -entry.content % _BLOCK
+                yield bytes(-entry.content % _BLOCK)
                 if on_file is not None:
-                    digest.update(piece)
-                written += len(piece)
-                yield piece
-            written += -entry.content % _BLOCK
-            yield bytes(-entry.content % _BLOCK)
-            if on_file is not None:
-                on_file(_member(entry.path), digest.hexdigest())
+                    on_file(_member(entry.path), digest.hexdigest())
         yield bytes(_end_of(written))
+
+    def _read_ahead(self) -> Generator[tuple[_Entry, Iterable[bytes]], None, None]:
+        """Entries with their content. Small files are read before their turn, several at once: each may cost a request to the storage, and
+        one after the other these would take most of the time."""
+        entries = _entries(self._volume)
+        queue: deque[tuple[_Entry, Future[list[bytes]] | None]] = deque()
+        held, is_over = 0, False
+        with ThreadPoolExecutor(_READERS, "recoup-tar") as readers:
+            try:
+                while queue or not is_over:
+                    while not is_over and held < _AHEAD and len(queue) < _MOST_AHEAD:
+                        entry = next(entries, None)
+                        is_over = entry is None
+                        if entry is not None:
+                            is_small = entry.has_content and 0 < entry.content <= _PIECE
+                            held += entry.content if is_small else 0
+                            queue.append((entry, readers.submit(self._whole, entry) if is_small else None))
+                    if queue:
+                        entry, reading = queue.popleft()
+                        yield entry, (self._content(entry) if reading is None else reading.result())
+                        held -= 0 if reading is None else entry.content
+            finally:
+                for _, reading in queue:
+                    if reading is not None:
+                        reading.cancel()
+
+    def _whole(self, entry: _Entry) -> list[bytes]:
+        return list(self._content(entry))
 
     def _content(self, entry: _Entry) -> Iterator[bytes]:
         left = entry.content

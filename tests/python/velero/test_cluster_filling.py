@@ -67,7 +67,7 @@ def test_every_stored_volume_is_filled_as_it_was(server, namespace, kubelet, clu
         claim = claim_in(server, namespace, to)
         told = []
         opened = open_volume(repositories, volume)
-        done = cluster.fill_claim(opened, namespace, to, verify=True, progress=lambda sent, size: told.append((sent, size)))
+        done = cluster.fill_claim(opened, namespace, to, verify=True, progress=lambda *how_far, told=told: told.append(how_far))
         assert on_disk(kubelet.volume(namespace, to)) == expected_of(genuine, opened), volume.name
         assert done.is_new and done.where == f"claim {namespace}/{to}"
         if not volume.is_empty:
