@@ -5,7 +5,7 @@ set -euo pipefail
 
 group_build="build-essential cmake ninja-build pkg-config libsodium-dev libssl-dev libzstd-dev zlib1g-dev
              libsimdjson-dev libexpat1-dev libcurl4-openssl-dev libfuse3-dev libcli11-dev libgtest-dev"
-group_test="ccache attr acl fuse3 rsync tzdata systemd groff-base python3 python3-dev python3-venv"
+group_test="ccache attr acl busybox-static fuse3 rsync tzdata systemd groff-base python3 python3-dev python3-venv"
 group_fuzz="clang"
 group_aarch64="g++-aarch64-linux-gnu qemu-user"
 group_bench="libbenchmark-dev"

@@ -210,6 +210,10 @@ class Snapshot:
             return binary
         return io.TextIOWrapper(binary, encoding or "utf-8", errors, newline)
 
+    def open_node(self, path: Path, node: Node) -> SnapshotFile:
+        """A file whose node `walk` or `scandir` has brought, without looking for it once more. `path` is for messages."""
+        return SnapshotFile(self._engine.open_node(node), _absolute(path))
+
     def read_bytes(self, path: Path) -> bytes:
         """The whole content of a file."""
         with self.open(path) as file:

@@ -21,7 +21,7 @@ from .._engine import (
 from ..arguments import Overwrite, Path, Paths, paths
 from ..repository import OnRestoreProgress
 from ..results import RestoreResult
-from ..snapshot import Snapshot
+from ..snapshot import Snapshot, SnapshotFile
 from .bucket import Backup
 from .model import Uploader
 from .repositories import OpenRepository, Password, Repositories, StoredSnapshot
@@ -108,6 +108,11 @@ class OpenVolume:
         if node.type == "dir":
             raise InvalidArgumentError(f"{_absolute(path)} is a directory: restore it, or name a file in it")
         return self._opened(path).open(path)
+
+    def open_node(self, path: str, node: Node) -> SnapshotFile:
+        """A file that `walk` or `scandir` has brought, without looking for it once more: that reads every directory on the
+        way."""
+        return self._opened(path).open_node(path, node)
 
     def dump(self, path: Path, into: IO[bytes]) -> int:
         """Writes a file's content into a binary file; returns how many bytes. Errors are those of `open`, and of

@@ -18,14 +18,18 @@ from types import TracebackType
 from typing import Any, final
 
 from ..._engine import IncompleteError, InvalidArgumentError, NotFoundError
+from ..contents import OpenVolume
 from .answers import Refused
 from .api import KubernetesApi
 from .apply import Applied, Applier, Outcome
 from .differences import Change
+from .filling import Filled, fill_claim, fill_pod
+from .helper_pod import HelperSettings
 from .place import BucketPlace, Credentials, find_place
 from .requests import VeleroRequests
 from .resources import Resources
 from .states import State, state_of
+from .unpacking import OnSent
 from .watching import GRACE, KINDS, Event, Watch, is_of_backup, is_running
 
 
@@ -105,6 +109,56 @@ class Cluster:
             patience=patience,
         )
         return applier.apply(documents)
+
+    # ---- volumes ---------------------------------------------------------------------------------------------------------
+
+    def fill_pod(
+        self,
+        volume: OpenVolume,
+        namespace: str,
+        pod: str,
+        container: str | None = None,
+        path: str | None = None,
+        *,
+        overwrite: bool = False,
+        verify: bool = False,
+        patience: float | None = None,
+        progress: OnSent | None = None,
+    ) -> Filled:
+        """Writes a volume of a backup into a directory of a running container, through pods/exec: by default into the main container, and
+        there where it mounts the claim that was backed up, or a volume of the same name. It needs sh and tar; what else it has not is in
+        the notes. Counts afterwards what is there; with `verify` all is read again and compared by SHA-256.
+
+        Where there is anything it is refused, unless with `overwrite`. Nothing is deleted. `progress` is told bytes sent, of how many.
+        For `patience` seconds (300) nothing may move.
+
+        Raises NotFoundError, InvalidArgumentError, AccessDeniedError, UnsupportedError where the container has no sh or tar, StorageError
+        where the connection breaks or hangs, IncompleteError where tar could not write all or not all is there.
+        """
+        return fill_pod(
+            self._api, volume, namespace, pod, container, path, overwrite=overwrite, verify=verify, patience=patience, progress=progress
+        )
+
+    def fill_claim(
+        self,
+        volume: OpenVolume,
+        namespace: str,
+        claim: str,
+        *,
+        settings: HelperSettings | None = None,
+        overwrite: bool = False,
+        verify: bool = False,
+        patience: float | None = None,
+        progress: OnSent | None = None,
+    ) -> Filled:
+        """The same into a claim that no pod uses, by means of a helper pod, which is deleted whatever happens. A claim that an earlier run has
+        filled whole with this snapshot is left alone (Filled.is_new); what an interrupted one has left in it is written over.
+
+        Besides the errors of fill_pod: StorageError where the pod does not run, with what the scheduler, the kubelet and the provisioner say.
+        """
+        return fill_claim(
+            self._api, volume, namespace, claim, settings=settings, overwrite=overwrite, verify=verify, patience=patience, progress=progress
+        )
 
     # ---- Velero ----------------------------------------------------------------------------------------------------------
 
@@ -225,4 +279,4 @@ def _nothing_runs(documents: Sequence[Mapping[str, Any]]) -> bool:
     return not any(is_running(each) for each in documents)
 
 
-__all__ = ["KINDS", "Applied", "BucketPlace", "Change", "Cluster", "Credentials", "Event", "Outcome", "State", "Watch"]
+__all__ = ["KINDS", "Applied", "BucketPlace", "Change", "Cluster", "Credentials", "Event", "Filled", "HelperSettings", "Outcome", "State", "Watch"]

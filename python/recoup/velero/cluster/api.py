@@ -13,9 +13,10 @@ import logging
 import os
 import random
 import re
+import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from urllib.parse import urlencode
 from ..._engine import AccessDeniedError, InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
 from .answers import Answer, Refused
 from .certificates import expiry_of
+from .channels import Channels, Cut, connect
 
 _log = logging.getLogger("recoup")
 
@@ -155,19 +157,62 @@ class KubernetesApi:
         self._was_reached = True
         return Stream(response)
 
+    def channels(self, path: str, query: Sequence[tuple[str, str]], protocols: Sequence[str]) -> Channels:
+        """The channels of a command. One attempt. Raises Refused, Unreachable, recoup's errors."""
+        headers = [f"{key}: {value}" for key, value in {"User-Agent": "recoup", **self._credentials()}.items()]
+        # http becomes ws, https wss.
+        url = "ws" + self.address.rstrip("/")[len("http") :] + path + "?" + urlencode(query)
+        options: dict[str, Any] = {"http_no_proxy": ["*"]}
+        if self._certificate_name():
+            options["server_name"] = self._certificate_name()
+        proxy = getattr(self._client.rest_client.pool_manager, "proxy", None)
+        if proxy is not None:
+            options.update(http_no_proxy=None, http_proxy_host=proxy.host, http_proxy_port=proxy.port or 80)
+            if proxy.auth:
+                options["http_proxy_auth"] = tuple(proxy.auth.split(":", 1))
+        try:
+            return connect(url, headers, protocols, self._tls() if url.startswith("wss") else None, **options)
+        except ssl.SSLError as problem:
+            raise self._tls_problem(str(problem)) from problem
+        except Cut as problem:
+            raise Unreachable(str(problem), was_sent=False) from problem
+        except Refused as problem:
+            if problem.status == 401:
+                raise self._unauthorised(problem.message) from problem
+            raise
+
+    def _certificate_name(self) -> str:
+        """The name in the server's certificate, where the kubeconfig gives another one than the address has."""
+        return str(getattr(self._configuration, "tls_server_name", None) or "")
+
+    def _tls(self) -> ssl.SSLContext:
+        """As the client's own connections have it."""
+        found = self._configuration
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = bool(found.verify_ssl) and found.assert_hostname is not False
+        context.verify_mode = ssl.CERT_REQUIRED if found.verify_ssl else ssl.CERT_NONE
+        if found.ssl_ca_cert:
+            context.load_verify_locations(found.ssl_ca_cert)
+        else:
+            context.load_default_certs()
+        if found.cert_file:
+            context.load_cert_chain(found.cert_file, found.key_file or None)
+        return context
+
+    def _credentials(self) -> dict[str, str]:
+        try:
+            settings = self._configuration.auth_settings().values()
+            # In a pod and with credential plugins this fetches a new token where the old one runs out.
+            return {each["key"]: each["value"] for each in settings if each["in"] == "header" and each.get("value")}
+        except _module("config").ConfigException as problem:
+            raise AccessDeniedError(f"no credentials for the Kubernetes API server {self}: {problem}") from problem
+
     def _send(self, method: str, path: str, query: Query | None, body: Any, content_type: str, read_seconds: float) -> Any:
         urllib3 = importlib.import_module("urllib3")
         errors = importlib.import_module("urllib3.exceptions")
-        headers = {"Accept": "application/json", "User-Agent": "recoup"}
+        headers = {"Accept": "application/json", "User-Agent": "recoup", **self._credentials()}
         if body is not None:
             headers["Content-Type"] = content_type
-        try:
-            for setting in self._configuration.auth_settings().values():
-                # In a pod and with credential plugins this fetches a new token where the old one runs out.
-                if setting["in"] == "header" and setting.get("value"):
-                    headers[setting["key"]] = setting["value"]
-        except _module("config").ConfigException as problem:
-            raise AccessDeniedError(f"no credentials for the Kubernetes API server {self}: {problem}") from problem
         url = self.address.rstrip("/") + path + ("?" + urlencode(query) if query else "")
         try:
             return self._client.rest_client.pool_manager.request(
