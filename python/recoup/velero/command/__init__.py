@@ -8,10 +8,13 @@ import sys
 import click
 
 from ..._engine import Error
+from .audit import audit
 from .cluster import create, delete_schedule, pause, unpause, watch
 from .cluster import run as run_backup
 from .connection import Choice, Connection, connection_options
 from .context import Context
+from .drill import drill
+from .manifests import manifests
 from .passwords import Passwords, password_options
 from .show import backups, describe, logs, schedules
 
@@ -42,7 +45,7 @@ def main(
     click_context.obj = Context(bucket, as_json, options, connection, Passwords(password_files, password_command))
 
 
-for _command in (backups, describe, logs, schedules, create, pause, unpause, delete_schedule, run_backup, watch):
+for _command in (backups, describe, logs, schedules, manifests, audit, drill, create, pause, unpause, delete_schedule, run_backup, watch):
     main.add_command(_command)
 
 
