@@ -114,10 +114,9 @@ def _print(context: Context, backup: Backup, plan: Plan, problems: list[str], as
         )
     else:
         # Whatever the terminal's encoding is: YAML is UTF-8.
-        output = click.get_binary_stream("stdout")
         for text in stream(plan.objects):
-            output.write(text.encode())
-        output.flush()
+            sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
     _tell(backup, plan, problems)
 
 
