@@ -190,7 +190,7 @@ def test_nothing_is_written_into_the_bucket(made, command):
 
 
 def test_what_strangers_wrote_does_not_steer_the_terminal(made, command):
-    made.record("b", "db", "p", "v", claim="\x1b[2Jx", snapshot="12345678", phase="Failed", message="\x1b]0;x\x07\nnext")
+    made.record("b", "db", "p", "v", claim="\x1b[2Jx", snapshot="12345678", status={"phase": "Failed", "message": "\x1b]0;x\x07\nnext"})
     made.finish("b", objects=[claim("data-postgres-0"), claim("www", "web")])
     said = command("-b", made.path, "drill")
     assert said.code == 1 and "\x1b" not in said.output + said.errors and "\x07" not in said.output and "\\x1b]0;x" in said.output

@@ -130,12 +130,12 @@ def _lines(text: str) -> str:
 
 def write_file(path: str, content: str) -> None:
     """Whole or not at all: whoever reads it beside us sees the old one or the new one. Raises StorageError."""
-    target = os.path.realpath(path)
     try:
-        if os.path.exists(target) and not os.path.isfile(target):
-            with open(target, "w", encoding="utf-8") as device:  # as /dev/stdout and pipes are
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8") as device:  # as /dev/stdout and pipes are
                 device.write(content)
             return
+        target = os.path.realpath(path)
         directory, name = os.path.split(target)
         made = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(8)}")
         try:
