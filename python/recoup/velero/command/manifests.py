@@ -45,8 +45,9 @@ def manifests(
       recoup velero manifests --include deployments,services --map-namespace db=db-copy --apply --dry-run
 
     What is left out, and why, is told on standard error. The exit code is 3 where the backup's files are damaged, so that objects may
-    be missing, or where the API server has refused some, and 1 where nothing is selected. Without Velero's namespace in a cluster,
-    --namespace here is that of the objects.
+    be missing, or where the API server has refused some, and 1 where nothing is selected.
+
+    --namespace is the objects'. Velero's own, where the cluster says which bucket it is, stands before: recoup velero -n velero manifests.
     """
     if sum((as_list, out is not None, apply)) > 1:
         raise click.UsageError("--list, --out and --apply exclude each other")
