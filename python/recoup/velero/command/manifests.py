@@ -17,7 +17,7 @@ from ..volumes import why_not_restorable
 from .cluster import apply_and_report
 from .connection import cluster_options
 from .context import Context
-from .selecting import chosen_backup, selected, selection_options
+from .selecting import chosen_backup, make_selection, selection_options
 
 _NAMES_SHOWN = 3
 _MOST = 2000
@@ -25,7 +25,7 @@ _MOST = 2000
 
 @click.command()
 @click.argument("backup", default="latest", metavar="[BACKUP|latest]")
-@selection_options
+@selection_options()
 @click.option("--list", "as_list", is_flag=True, help="Show a table of the objects in place of them.")
 @click.option("--out", metavar="DIR", type=click.Path(file_okay=False), help="Write a file for each object, in the order of the restore.")
 @click.option("--replace", is_flag=True, help="With --out: in place of the files that an earlier run has written there.")
@@ -55,7 +55,7 @@ def manifests(
         raise click.UsageError("--replace is for --out")
     if (dry_run or force_conflicts) and not apply:
         raise click.UsageError("--dry-run and --force-conflicts are for --apply")
-    selection, changes = selected(**chosen)
+    selection, changes = make_selection(chosen)
     found = chosen_backup(context.bucket, backup)
     plan = plan_restore(found, selection, changes)
     problems = _problems(found, plan)

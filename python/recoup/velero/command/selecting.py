@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -16,57 +16,50 @@ from ..stripping import Changes
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def selection_options(command: _Command) -> _Command:
-    """Their values are keyword arguments, which `selected` takes as they are."""
-    for option in (
-        click.option("--keep-node-ports", is_flag=True, help="Services keep the ports of the nodes that the old cluster gave them."),
-        click.option("--map-storage-class", "mapped_storage_classes", multiple=True, metavar="OLD=NEW",
-                     help="Claims of the storage class OLD get NEW. May be given several times."),
-        click.option("--map-namespace", "mapped_namespaces", multiple=True, metavar="OLD=NEW",
-                     help="What was in the namespace OLD comes into NEW. May be given several times."),
-        click.option("--cluster-resources/--no-cluster-resources", default=None,
-                     help="Whether objects without a namespace come along.  [default: all, but with --namespace those that objects there need]"),
-        click.option("--secrets", is_flag=True, help="Secrets as well: without this they are left out, unless --include names them."),
-        click.option("--selector", "-l", "selectors", multiple=True, metavar="LABELS",
-                     help="As for kubectl: app=web,tier!=cache. Of several, one has to fit. What pods need (claims, volumes) comes along."),
-        click.option("--exclude-namespace", "exclude_namespaces", multiple=True, metavar="NAME,…"),
-        click.option("--namespace", "--include-namespace", "namespaces", multiple=True, metavar="NAME,…",
-                     help="Only what was in this namespace of the backup, with * and ?. May be given several times."),
-        click.option("--exclude", multiple=True, metavar="KIND,…"),
-        click.option("--include", multiple=True, metavar="KIND,…",
-                     help="Only objects of this kind: deployments, deploy, Deployment, deployments.apps, '*.velero.io'. May be given several times."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+def selection_options(*, secrets: bool = False) -> Callable[[_Command], _Command]:
+    """Their values are keyword arguments, which `make_selection` takes as they are. `secrets`: whether Secrets come along where
+    nobody says anything about them."""
+
+    def add(command: _Command) -> _Command:
+        for option in (
+            click.option("--keep-node-ports", is_flag=True, help="Services keep the ports of the nodes that the old cluster gave them."),
+            click.option("--map-storage-class", "mapped_storage_classes", multiple=True, metavar="OLD=NEW",
+                         help="Claims of the storage class OLD get NEW. May be given several times."),
+            click.option("--map-namespace", "mapped_namespaces", multiple=True, metavar="OLD=NEW",
+                         help="What was in the namespace OLD comes into NEW. May be given several times."),
+            click.option("--cluster-resources/--no-cluster-resources", default=None,
+                         help="Whether objects without a namespace come along.  [default: all, but with --namespace those that objects there need]"),
+            click.option("--secrets/--no-secrets", default=secrets, show_default=True, help="Whether Secrets come along that --include does not name."),
+            click.option("--selector", "-l", "selectors", multiple=True, metavar="LABELS",
+                         help="As for kubectl: app=web,tier!=cache. Of several, one has to fit. What pods need (claims, volumes) comes along."),
+            click.option("--exclude-namespace", "exclude_namespaces", multiple=True, metavar="NAME,…"),
+            click.option("--namespace", "--include-namespace", "namespaces", multiple=True, metavar="NAME,…",
+                         help="Only what was in this namespace of the backup, with * and ?. May be given several times."),
+            click.option("--exclude", multiple=True, metavar="KIND,…"),
+            click.option("--include", multiple=True, metavar="KIND,…",
+                         help="Only objects of this kind: deployments, deploy, Deployment, deployments.apps, '*.velero.io'. May be given several times."),
+        ):  # fmt: skip
+            command = option(command)
+        return command
+
+    return add
 
 
-def selected(
-    *,
-    include: Iterable[str],
-    exclude: Iterable[str],
-    namespaces: Iterable[str],
-    exclude_namespaces: Iterable[str],
-    selectors: Iterable[str],
-    secrets: bool,
-    cluster_resources: bool | None,
-    mapped_namespaces: Iterable[str],
-    mapped_storage_classes: Iterable[str],
-    keep_node_ports: bool,
-) -> tuple[Selection, Changes]:
+def make_selection(chosen: Mapping[str, Any]) -> tuple[Selection, Changes]:
     """What the options of `selection_options` say. Raises InvalidArgumentError, click.UsageError."""
     selection = Selection(
-        include=tuple(_listed(include, "--include")),
-        exclude=tuple(_listed(exclude, "--exclude")),
-        namespaces=tuple(_listed(namespaces, "--namespace")),
-        exclude_namespaces=tuple(_listed(exclude_namespaces, "--exclude-namespace")),
-        selectors=tuple(LabelSelector.parse(each) for each in selectors),
-        cluster_resources=cluster_resources,
-        secrets=secrets,
+        include=tuple(_listed(chosen["include"], "--include")),
+        exclude=tuple(_listed(chosen["exclude"], "--exclude")),
+        namespaces=tuple(_listed(chosen["namespaces"], "--namespace")),
+        exclude_namespaces=tuple(_listed(chosen["exclude_namespaces"], "--exclude-namespace")),
+        selectors=tuple(LabelSelector.parse(each) for each in chosen["selectors"]),
+        cluster_resources=chosen["cluster_resources"],
+        secrets=chosen["secrets"],
     )
     changes = Changes(
-        namespaces=parse_mapping(mapped_namespaces, "--map-namespace"),
-        storage_classes=parse_mapping(mapped_storage_classes, "--map-storage-class"),
-        keep_node_ports=keep_node_ports,
+        namespaces=parse_mapping(chosen["mapped_namespaces"], "--map-namespace"),
+        storage_classes=parse_mapping(chosen["mapped_storage_classes"], "--map-storage-class"),
+        keep_node_ports=chosen["keep_node_ports"],
     )
     return selection, changes
 
