@@ -11,39 +11,54 @@ Nothing here writes into the bucket or takes a lock there. The command is `recou
 """
 
 from .archive import Archive, ArchiveProblem, ManifestObject
+from .audit import AuditReport, Finding, Retention, Severity, audit
 from .bucket import Backup, BackupState, RepositoryPlace, VeleroBucket, newest
 from .comparison import Comparison, compare
 from .contents import OpenVolume, VolumeRestore, open_volume, restore_volume
 from .drill import DrillPlan, DrillProgress, drill
 from .drill_report import Check, DrillReport, Outcome, VolumeDrill
+from .manifest_files import to_yaml, write_directory
+from .manifests import LeftOut, Plan, PlannedObject, Selection, plan_restore
 from .model import BackupRecord, PodVolumeBackup, Results, Uploader, VolumeInfo
 from .repositories import OpenRepository, Password, Repositories, StoredSnapshot
 from .search import FoundVolume, LostBackup, find_volume, lost_backups
+from .selectors import LabelSelector
+from .stripping import Changes
 from .volumes import BackupVolumes, Volume, VolumeState, read_volumes, volumes_of
 
 __all__ = [
     "Archive",
     "ArchiveProblem",
+    "AuditReport",
     "Backup",
     "BackupRecord",
     "BackupState",
     "BackupVolumes",
+    "Changes",
     "Check",
     "Comparison",
     "DrillPlan",
     "DrillProgress",
     "DrillReport",
+    "Finding",
     "FoundVolume",
+    "LabelSelector",
+    "LeftOut",
     "LostBackup",
     "ManifestObject",
     "OpenRepository",
     "OpenVolume",
     "Outcome",
     "Password",
+    "Plan",
+    "PlannedObject",
     "PodVolumeBackup",
     "Repositories",
     "RepositoryPlace",
     "Results",
+    "Retention",
+    "Selection",
+    "Severity",
     "StoredSnapshot",
     "Uploader",
     "VeleroBucket",
@@ -52,13 +67,17 @@ __all__ = [
     "VolumeInfo",
     "VolumeRestore",
     "VolumeState",
+    "audit",
     "compare",
     "drill",
     "find_volume",
     "lost_backups",
     "newest",
     "open_volume",
+    "plan_restore",
     "read_volumes",
     "restore_volume",
+    "to_yaml",
     "volumes_of",
+    "write_directory",
 ]

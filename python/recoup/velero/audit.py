@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .bucket import VeleroBucket
+from .repositories import Repositories
 
 
 class Severity(enum.Enum):
@@ -97,10 +98,9 @@ def as_json(value: Any) -> Any:
     return value
 
 
-def audit(bucket: VeleroBucket, passwords: Iterable[str | bytes] = (), now: datetime | None = None) -> AuditReport:
+def audit(bucket: VeleroBucket, *, repositories: Repositories | None = None, now: datetime | None = None) -> AuditReport:
     """Looks through the whole bucket: the backups' lists, the newest manifests, and the snapshots of restic's repositories,
-    for which it tries `passwords`, those that Velero has stored in its own backups, and Velero's default one. Volumes' data is
-    not read; see `drill` for that. Nothing is written, and no lock is taken.
+    which `repositories` opens. Volumes' data is not read; see `drill` for that. Nothing is written, and no lock is taken.
 
     What cannot be read is in the report's `unexamined`. Raises NotFoundError if there is no such bucket, StorageError…
     """
@@ -108,9 +108,10 @@ def audit(bucket: VeleroBucket, passwords: Iterable[str | bytes] = (), now: date
 
     at = now or datetime.now(timezone.utc)
     at = at.astimezone() if at.tzinfo is None else at
-    seen = audit_backups.look_through(bucket)
+    repositories = repositories or Repositories(bucket)
+    seen = audit_backups.look_through(bucket, repositories)
     found: list[Finding] = [*audit_backups.findings(bucket, seen, at), *audit_schedules.findings(seen, at)]
-    found += audit_repositories.findings(bucket, seen, passwords, at)
+    found += audit_repositories.findings(bucket, seen, repositories, at)
     rank = {severity: number for number, severity in enumerate(Severity)}
     found.sort(key=lambda each: (rank[each.severity], each.id, each.where))
     return AuditReport(

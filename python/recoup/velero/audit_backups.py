@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from .._engine import DamagedError, NotFoundError
+from .._engine import DamagedError, Error, NotFoundError, StorageError
 from .audit import Finding, Severity, counted, listed
 from .bucket import Backup, BackupState, VeleroBucket
-from .model import PodVolumeBackup, Uploader, VolumeInfo
+from .model import PodVolumeBackup, Uploader
+from .repositories import PASSWORD_SECRETS, Password, Repositories
+from .volumes import Volume, VolumeState, read_volumes
 
-# What Velero sets where nobody has chosen a password (V:pkg/repository/keys/keys.go), and where it keeps it: today, up to 1.9,
-# and when it was called Ark.
-DEFAULT_PASSWORD = b"static-passw0rd"
-_PASSWORD_SECRETS = ("velero-repo-credentials", "velero-restic-credentials", "ark-restic-credentials")
-_PASSWORD_KEY = "repository-password"
 _CLOUD_SECRETS = ("cloud-credentials",)
 _REQUESTS_AT_ONCE = 32
 # Velero looks for expired backups once an hour.
@@ -29,7 +24,7 @@ _GRACE = timedelta(hours=2)
 class VolumeHistory:
     """What became of one volume in the backups, oldest first."""
 
-    name: str  # "db/data", or "db/pod postgres-0: cache" of one without claim
+    name: str  # "db/data", or "db/postgres-0:cache" of one without claim
     entries: tuple[tuple[Backup, str, str], ...]  # backup; "stored", "skipped" or "failed"; why
 
     def since(self) -> Backup:
@@ -52,10 +47,11 @@ class Seen:
 
     backups: list[Backup]
     stored: dict[str, list[PodVolumeBackup]] = field(default_factory=dict)  # by backup; absent where the list is
-    infos: dict[str, list[VolumeInfo]] = field(default_factory=dict)
+    volumes: dict[str, tuple[Volume, ...]] = field(default_factory=dict)  # by backup; absent where no list tells
     secrets: dict[str, list[str]] = field(default_factory=dict)  # "velero/cloud-credentials" in each backup
     claims: dict[str, list[str]] = field(default_factory=dict)
-    password: bytes | None = None  # of the repositories, as the newest backup that has it says
+    password: Password | None = None  # of the repositories, as the newest backup that has it says
+    password_from: Backup | None = None
     unexamined: list[str] = field(default_factory=list)
 
     @property
@@ -63,7 +59,7 @@ class Seen:
         return [each for each in self.backups if each.is_restorable]
 
 
-def look_through(bucket: VeleroBucket) -> Seen:
+def look_through(bucket: VeleroBucket, repositories: Repositories) -> Seen:
     """A listing, and four small files of each backup."""
     seen = Seen(bucket.backups())
     pool = ThreadPoolExecutor(_REQUESTS_AT_ONCE, thread_name_prefix="audit")
@@ -72,7 +68,10 @@ def look_through(bucket: VeleroBucket) -> Seen:
             seen.unexamined += problems
     finally:
         pool.shutdown(cancel_futures=True)
-    seen.password = _password(seen)
+    _find_password(seen, repositories)
+    for backup in seen.restorable:
+        if backup.name in seen.volumes:
+            _join_lists(bucket, backup, seen, repositories)
     return seen
 
 
@@ -82,8 +81,11 @@ def _look_at(backup: Backup, seen: Seen) -> list[str]:
     def keep_stored() -> None:
         seen.stored[backup.name] = backup.pod_volume_backups()
 
+        seen.volumes[backup.name] = ()
+
     def keep_infos() -> None:
-        seen.infos[backup.name] = backup.volumes()
+        backup.volumes()
+        seen.volumes[backup.name] = ()
 
     def keep_names() -> None:
         resources = backup.resources()
@@ -101,25 +103,31 @@ def _look_at(backup: Backup, seen: Seen) -> list[str]:
     return problems
 
 
-def _password(seen: Seen) -> bytes | None:
+def _join_lists(bucket: VeleroBucket, backup: Backup, seen: Seen, repositories: Repositories) -> None:
+    """Of both lists, which have been read and are remembered; what is wrong with them has been told."""
+    try:
+        seen.volumes[backup.name] = read_volumes(bucket, backup, repositories, manifests=False).volumes
+    except StorageError:
+        raise
+    except Error as problem:
+        del seen.volumes[backup.name]
+        seen.unexamined.append(str(problem))
+
+
+def _find_password(seen: Seen, repositories: Repositories) -> None:
     for backup in reversed(seen.restorable):
-        name = next((each for each in seen.secrets.get(backup.name, ()) if each.rpartition("/")[2] in _PASSWORD_SECRETS), None)
-        if name is None:
+        names = [each for each in seen.secrets.get(backup.name, ()) if _is_password(each)]
+        if not names:
             continue
-        namespace, _, secret = name.rpartition("/")
-        try:
-            found = backup.manifests().find("secrets", namespace, secret)
-        except (NotFoundError, DamagedError) as problem:
-            seen.unexamined.append(str(problem))
-            continue
-        data = found.document.get("data") if found else None
-        text = data.get(_PASSWORD_KEY) if isinstance(data, Mapping) else None
-        try:
-            if isinstance(text, str):
-                return base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
-            continue
-    return None
+        found = repositories.passwords_in(backup)
+        if found:
+            seen.password, seen.password_from = found[0], backup
+            return
+        seen.unexamined.append(f"{backup.name}: its manifests should hold the Secret {names[0]}, but no password could be read in them")
+
+
+def _is_password(secret: str) -> bool:
+    return secret.rpartition("/")[2] in PASSWORD_SECRETS
 
 
 def histories(seen: Seen) -> list[VolumeHistory]:
@@ -127,31 +135,21 @@ def histories(seen: Seen) -> list[VolumeHistory]:
     found: dict[str, list[tuple[Backup, str, str]]] = {}
     for backup in seen.restorable:
         states: dict[str, tuple[str, str]] = {}
-        for info in seen.infos.get(backup.name, ()):
-            states[_name_of(info)] = _state_of(info)
-        for each in seen.stored.get(backup.name, ()):
-            name = f"{each.namespace}/{each.claim}" if each.claim else f"{each.namespace}/pod {each.pod}: {each.volume}"
-            # Its message says more than the information does.
-            states[name] = ("stored", "") if each.phase == "Completed" else ("failed", each.message or f"its phase is {each.phase}")
+        for each in seen.volumes.get(backup.name, ()):
+            # A claim that several pods mount is stored once.
+            if states.get(each.name, ("",))[0] != "stored":
+                states[each.name] = _state_of(each)
         for name, (state, why) in states.items():
             found.setdefault(name, []).append((backup, state, why))
     return [VolumeHistory(name, tuple(found[name])) for name in sorted(found)]
 
 
-def _name_of(info: VolumeInfo) -> str:
-    if info.claim:
-        return f"{info.claim_namespace}/{info.claim}"
-    if info.pod:
-        return f"{info.pod_namespace}/pod {info.pod}: {info.volume}"
-    return f"volume {info.persistent_volume}"
-
-
-def _state_of(info: VolumeInfo) -> tuple[str, str]:
-    if info.is_skipped:
-        return "skipped", info.skipped_reason
-    if info.result == "failed":
-        return "failed", "Velero says that it failed"
-    return "stored", ""
+def _state_of(volume: Volume) -> tuple[str, str]:
+    if volume.has_copy or volume.state is VolumeState.ELSEWHERE:
+        return "stored", ""
+    if volume.is_skipped:
+        return "skipped", volume.reason
+    return "failed", volume.message or volume.reason or "Velero says that it failed"
 
 
 def findings(bucket: VeleroBucket, seen: Seen, now: datetime) -> Iterator[Finding]:
@@ -219,11 +217,11 @@ def _volumes(seen: Seen) -> Iterator[Finding]:
 def _without_data(seen: Seen) -> Iterator[Finding]:
     empty: list[str] = []
     for backup in seen.restorable:
-        infos, stored = seen.infos.get(backup.name), seen.stored.get(backup.name)
-        if infos is None and stored is None:
+        volumes = seen.volumes.get(backup.name)
+        if volumes is None:
             continue
-        has_claims = bool(seen.claims.get(backup.name)) or any(each.claim for each in infos or ())
-        has_data = any(_state_of(each)[0] == "stored" for each in infos or ()) or any(each.phase == "Completed" for each in stored or ())
+        has_claims = bool(seen.claims.get(backup.name)) or any(each.claim for each in volumes)
+        has_data = any(_state_of(each)[0] == "stored" for each in volumes)
         if has_claims and not has_data:
             empty.append(backup.name)
     if empty:
@@ -260,7 +258,7 @@ def _secrets(seen: Seen) -> Iterator[Finding]:
         return
     names = seen.secrets[newest.name]
     where = f"{newest.name}.tar.gz"
-    passwords = [each for each in names if each.rpartition("/")[2] in _PASSWORD_SECRETS]
+    passwords = [each for each in names if _is_password(each)]
     clouds = [each for each in names if each.rpartition("/")[2] in _CLOUD_SECRETS]
     others = [each for each in names if each not in passwords and each not in clouds]
     why = "manifests are not encrypted: whoever can read the bucket can read them"
@@ -282,8 +280,8 @@ def _secrets(seen: Seen) -> Iterator[Finding]:
             "secrets-readable", Severity.NOTICE, f"{counted(len(others), 'other Secret')} {'is' if len(others) == 1 else 'are'} readable in the manifests",
             where, why, "encrypt the bucket on the server, and let few read it", {"count": len(others), "secrets": others},
         )  # fmt: skip
-    if seen.password == DEFAULT_PASSWORD:
-        yield default_password("the Secret in " + where)
+    if seen.password is not None and seen.password.is_default:
+        yield default_password(seen.password.origin)
 
 
 def default_password(where: str) -> Finding:
@@ -298,8 +296,7 @@ def _kopia(seen: Seen) -> Iterator[Finding]:
     newest = seen.restorable[-1] if seen.restorable else None
     if newest is None:
         return
-    names = [f"{each.namespace}/{each.claim or each.volume}" for each in seen.stored.get(newest.name, ()) if each.uploader is Uploader.KOPIA]
-    names += [_name_of(each) for each in seen.infos.get(newest.name, ()) if each.is_moved and each.uploader in ("", "kopia")]
+    names = [each.name for each in seen.volumes.get(newest.name, ()) if each.uploader is Uploader.KOPIA]
     if names:
         yield Finding(
             "kopia-volumes", Severity.NOTICE, f"{counted(len(names), 'volume')} of the newest backup {'is' if len(names) == 1 else 'are'} stored by kopia",

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from .._engine import (
-    DamagedError,
-    Error,
-    NotFoundError,
-    StorageError,
-    WrongPasswordError,
-)
-from ..repository import open as open_repository
+from .._engine import DamagedError, Error, NotFoundError, RepositoryMissingError, StorageError
 from .audit import Finding, Severity, counted, listed
-from .audit_backups import DEFAULT_PASSWORD, Seen, default_password
-from .bucket import RepositoryPlace, VeleroBucket
+from .audit_backups import Seen, default_password
+from .bucket import Backup, RepositoryPlace, VeleroBucket
 from .model import Uploader
+from .repositories import Repositories, StoredSnapshot
+from .search import KnownBackups
+from .volumes import Volume
 
 # restic renews a lock every five minutes, and calls one stale that is half an hour old.
 _STALE = timedelta(minutes=30)
@@ -25,57 +20,61 @@ _STALE = timedelta(minutes=30)
 _PERHAPS_RUNNING = timedelta(hours=6)
 _SHORT_ID = 8
 
-
-@dataclass(frozen=True)
-class SeenSnapshot:
-    id: str
-    time: datetime
-    tags: dict[str, str]  # "backup", "backup-uid", "ns", "pod", "volume", "pvc-uid"
+_Copies = list[tuple[Backup, Volume]]
 
 
-def findings(bucket: VeleroBucket, seen: Seen, passwords: Iterable[str | bytes], now: datetime) -> Iterator[Finding]:
-    tried = _in_order(seen, passwords)
-    has_default = seen.password == DEFAULT_PASSWORD
-    for place in bucket.repositories():
-        if place.uploader is not Uploader.RESTIC:
-            continue
+def findings(bucket: VeleroBucket, seen: Seen, repositories: Repositories, now: datetime) -> Iterator[Finding]:
+    copies = _copies(seen, repositories)
+    places = {**{each.prefix: each for each in repositories.all()}, **{place.prefix: place for place, _ in copies.values()}}
+    has_default = seen.password is not None and seen.password.is_default
+    for prefix, place in sorted(places.items()):
         yield from _locks(bucket, place, now)
+        expected = copies[prefix][1] if prefix in copies else []
         try:
-            password, snapshots = look_into(bucket, place, tried)
+            opened = repositories.open(place, seen.password_from)
+            snapshots = opened.snapshots()
         except StorageError:
             raise
         except Error as problem:
-            seen.unexamined.append(f"{place.prefix}: {problem}")
+            if isinstance(problem, RepositoryMissingError) and expected:
+                yield _no_repository(place, expected, problem)
+            else:
+                seen.unexamined.append(f"{prefix}: {problem}")
             continue
         # Where the Secret says so already, once is enough.
-        if password == DEFAULT_PASSWORD and not has_default:
-            yield default_password(place.prefix)
+        if opened.password.is_default and not has_default:
+            yield default_password(prefix)
         yield from _orphans(seen, place, snapshots, now)
-        yield from _missing(seen, place, snapshots)
+        yield from _missing(place, expected, snapshots)
 
 
-def _in_order(seen: Seen, passwords: Iterable[str | bytes]) -> list[bytes]:
-    given = [each.encode() if isinstance(each, str) else each for each in passwords]
-    return list(dict.fromkeys([*given, *([seen.password] if seen.password else []), DEFAULT_PASSWORD]))
+def _copies(seen: Seen, repositories: Repositories) -> dict[str, tuple[RepositoryPlace, _Copies]]:
+    """What there should be in each repository of restic, by its prefix."""
+    found: dict[str, tuple[RepositoryPlace, _Copies]] = {}
+    for backup in seen.restorable:
+        for volume in seen.volumes.get(backup.name, ()):
+            if volume.uploader is not Uploader.RESTIC or not volume.has_copy or not volume.snapshot:
+                continue
+            try:
+                place = repositories.place(volume.identifier, volume.namespace)
+            except DamagedError as problem:
+                seen.unexamined.append(f"{backup.name}: {volume.name}: {problem}")
+                continue
+            found.setdefault(place.prefix, (place, []))[1].append((backup, volume))
+    return found
 
 
-def look_into(bucket: VeleroBucket, place: RepositoryPlace, passwords: Iterable[bytes]) -> tuple[bytes, list[SeenSnapshot]]:
-    """The password that fits, and the snapshots. Takes no lock and keeps nothing. Raises WrongPasswordError if none fits."""
-    location = bucket.store.repository_location(place.prefix)
-    for password in passwords:
-        try:
-            repository = open_repository(location, password, no_lock=True, cache=False)
-        except WrongPasswordError:
-            continue
-        found = [SeenSnapshot(each.id, each.time, _tags(each.tags)) for each in repository.snapshots()]
-        return password, found
-    raise WrongPasswordError(
-        "neither the passwords given, nor those in the backups, nor Velero's default one opens it: its snapshots were not looked at"
-    )
+def _no_repository(place: RepositoryPlace, expected: _Copies, problem: Error) -> Finding:
+    names = _names(expected)
+    return Finding(
+        "missing-repository", Severity.CRITICAL, f"the repository is not there, and {counted(len(names), 'volume')} of the backups should be in it: "
+        f"{listed(names)}", place.prefix, f"the backups say Completed, and these volumes cannot be restored ({problem})",
+        "see whether a copy of the bucket still has it, or whether Velero keeps its repositories elsewhere (resticRepoPrefix)", {"volumes": names},
+    )  # fmt: skip
 
 
-def _tags(tags: Iterable[str]) -> dict[str, str]:
-    return {key: value for key, _, value in (each.partition("=") for each in tags)}
+def _names(copies: Iterable[tuple[Backup, Volume]]) -> list[str]:
+    return [f"{backup.name}: {volume.name}" for backup, volume in copies]
 
 
 def _locks(bucket: VeleroBucket, place: RepositoryPlace, now: datetime) -> Iterator[Finding]:
@@ -91,25 +90,17 @@ def _locks(bucket: VeleroBucket, place: RepositoryPlace, now: datetime) -> Itera
         )  # fmt: skip
 
 
-def _orphans(seen: Seen, place: RepositoryPlace, snapshots: list[SeenSnapshot], now: datetime) -> Iterator[Finding]:
+def _orphans(seen: Seen, place: RepositoryPlace, snapshots: Iterable[StoredSnapshot], now: datetime) -> Iterator[Finding]:
     """Of a backup that is not in the bucket; or of one that is, but which does not list them: what restic stored and Velero
     called failed."""
-    uids: set[str] = set()
-    unreadable: set[str] = set()
-    for backup in seen.backups:
-        try:
-            uids.add(backup.record.uid)
-        except (NotFoundError, DamagedError):
-            unreadable.add(backup.name)
-        if backup.name not in seen.stored:
-            unreadable.add(backup.name)
-    listed_ids = {each.snapshot for stored in seen.stored.values() for each in stored if each.snapshot}
-    lost: list[SeenSnapshot] = []
-    unlisted: list[SeenSnapshot] = []
+    known = KnownBackups(seen.backups)
+    unreadable = {each.name for each in seen.backups if each.name not in seen.stored or not _has_record(each)}
+    listed_ids = {each.snapshot[:_SHORT_ID] for stored in seen.stored.values() for each in stored if each.snapshot}
+    lost: list[StoredSnapshot] = []
+    unlisted: list[StoredSnapshot] = []
     for each in snapshots:
-        if each.id[:_SHORT_ID] in listed_ids or each.tags.get("backup") in unreadable:
-            continue
-        (unlisted if each.tags.get("backup-uid") in uids else lost).append(each)
+        if each.id[:_SHORT_ID] not in listed_ids and each.backup not in unreadable:
+            (unlisted if known.has(each.backup, each.backup_uid) else lost).append(each)
     if not lost and not unlisted:
         return
     young = sum(1 for each in lost if now - each.time < _PERHAPS_RUNNING)
@@ -122,19 +113,27 @@ def _orphans(seen: Seen, place: RepositoryPlace, snapshots: list[SeenSnapshot], 
         "orphaned-snapshots", Severity.WARNING, why, place.prefix,
         "Velero never deletes them: they keep their space. But they hold data, which may be the only copy after a crash",
         "see what is in them with recoup velero restore-pvc, then delete them: recoup forget ID --prune, while Velero does not run",
-        {"snapshots": [{"id": each.id, "time": each.time, **each.tags} for each in [*lost, *unlisted]],
-         "backups": sorted({each.tags.get("backup", "") for each in lost} - {""})},
+        {"snapshots": [_as_details(each) for each in [*lost, *unlisted]], "backups": sorted({each.backup for each in lost})},
     )  # fmt: skip
 
 
-def _missing(seen: Seen, place: RepositoryPlace, snapshots: list[SeenSnapshot]) -> Iterator[Finding]:
+def _has_record(backup: Backup) -> bool:
+    try:
+        return bool(backup.record)
+    except (NotFoundError, DamagedError):
+        return False
+
+
+def _as_details(each: StoredSnapshot) -> dict[str, object]:
+    return {
+        "id": each.id, "time": each.time, "backup": each.backup, "backup_uid": each.backup_uid, "namespace": each.namespace, "pod": each.pod,
+        "volume": each.volume, "claim_uid": each.claim_uid,
+    }  # fmt: skip
+
+
+def _missing(place: RepositoryPlace, expected: _Copies, snapshots: Iterable[StoredSnapshot]) -> Iterator[Finding]:
     there = {each.id[:_SHORT_ID] for each in snapshots}
-    missing: list[str] = []
-    for backup in seen.restorable:
-        for each in seen.stored.get(backup.name, ()):
-            is_here = each.uploader is Uploader.RESTIC and each.namespace == place.namespace
-            if is_here and each.phase == "Completed" and each.snapshot and each.snapshot[:_SHORT_ID] not in there:
-                missing.append(f"{backup.name}: {each.namespace}/{each.claim or each.volume}")
+    missing = _names(each for each in expected if each[1].snapshot[:_SHORT_ID] not in there)
     if missing:
         yield Finding(
             "missing-snapshots", Severity.CRITICAL, f"{counted(len(missing), 'volume')} whose snapshot is not in the repository: {listed(missing)}",

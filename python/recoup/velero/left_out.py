@@ -25,7 +25,20 @@ _ORDERS = {
     "deletebackuprequests.velero.io", "downloadrequests.velero.io", "serverstatusrequests.velero.io", "podvolumebackups.velero.io",
     "podvolumerestores.velero.io", "datauploads.velero.io", "datadownloads.velero.io",
 }  # fmt: skip
+# Every cluster has these from the beginning. Velero finds them there and leaves them; to apply them is refused, as they are others'.
+_OF_EVERY_CLUSTER = {
+    ("configmaps", "kube-system", "extension-apiserver-authentication"),
+    ("configmaps", "kube-system", "kube-apiserver-legacy-service-account-token-tracking"),
+    ("endpoints", "default", "kubernetes"), ("endpointslices.discovery.k8s.io", "default", "kubernetes"), ("services", "default", "kubernetes"),
+    ("servicecidrs.networking.k8s.io", None, "kubernetes"),
+}  # fmt: skip
 _TOKEN = "kubernetes.io/service-account-token"
+# What the API server makes and takes away as it needs it, by the label that says so.
+_MADE_BY_SERVER = {
+    "apiservices.apiregistration.k8s.io": "kube-aggregator.kubernetes.io/automanaged",
+    "ipaddresses.networking.k8s.io": "ipaddress.kubernetes.io/managed-by",
+    "leases.coordination.k8s.io": "apiserver.kubernetes.io/identity",
+}
 
 
 class Fates:
@@ -65,6 +78,7 @@ class Fates:
         return ""
 
 
+_BY_SERVER = "the API server makes it itself"
 _DATA_IN_BACKUP = "its data is in the backup: the claim gets a new volume to be filled"
 
 
@@ -80,6 +94,8 @@ def why_skipped(
 ) -> str:
     """Why this object is not restored; "" if it is. `accounts` are the service accounts as (namespace, name)."""
     document = each.document
+    if (each.resource, each.namespace, each.name) in _OF_EVERY_CLUSTER:
+        return _BY_SERVER
     if each.resource == "pods":
         phase = _part(document, "status").get("phase")
         if phase in ("Succeeded", "Failed"):
@@ -88,9 +104,9 @@ def why_skipped(
             return "a mirror pod: the node's own files make it"
     elif each.resource == "jobs.batch" and _part(document, "status").get("completionTime"):
         return "the job is done"
-    elif each.resource == "apiservices.apiregistration.k8s.io":
-        if "kube-aggregator.kubernetes.io/automanaged" in _part(document, "metadata", "labels"):
-            return "the API server makes it itself"
+    elif each.resource in _MADE_BY_SERVER:
+        if _MADE_BY_SERVER[each.resource] in _part(document, "metadata", "labels"):
+            return _BY_SERVER
     elif each.resource == "persistentvolumes":
         return fates.of_volume(each)
     elif each.resource == "secrets":

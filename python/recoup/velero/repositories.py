@@ -31,7 +31,7 @@ from .model import Uploader
 # What Velero puts into its Secret unless somebody made one before (V:pkg/repository/keys/keys.go).
 DEFAULT_PASSWORD = b"static-passw0rd"
 # Of Velero since 1.10, of Velero before, and of Ark.
-_SECRETS = ("velero-repo-credentials", "velero-restic-credentials", "ark-restic-credentials")
+PASSWORD_SECRETS = ("velero-repo-credentials", "velero-restic-credentials", "ark-restic-credentials")
 _SECRET_KEY = "repository-password"
 # Each is a tarball to read, and half a second to try what is in it.
 _BACKUPS_LOOKED_INTO = 10
@@ -207,7 +207,7 @@ class Repositories:
             origins.append("no Secret, as the manifests hold none")
         return (
             f"no known password opens {self.bucket.location}: {place.prefix}. Tried: {'; '.join(origins)}. Give "
-            f"the one that the Secret {_SECRETS[0]} in Velero's namespace held (key {_SECRET_KEY}) when the first "
+            f"the one that the Secret {PASSWORD_SECRETS[0]} in Velero's namespace held (key {_SECRET_KEY}) when the first "
             f"volume of namespace {place.namespace} was backed up"
         )
 
@@ -216,15 +216,16 @@ class Repositories:
         # Velero has one for all, so what opened one repository is likely to open the next.
         yield from (each.password for each in self._opened.values())
         if asking is not None:
-            yield from self._in_manifests(asking)
+            yield from self.passwords_in(asking)
         yield Password(DEFAULT_PASSWORD, "Velero's default")
         others = [each for each in self.bucket.backups() if each.has_manifests and _may_hold_secret(each)]
         # What opens a repository is what the Secret held in the beginning, so the oldest count as much as the newest.
         half = _BACKUPS_LOOKED_INTO // 2
         for backup in [*reversed(others[-half:]), *others[: max(0, min(half, len(others) - half))]]:
-            yield from self._in_manifests(backup)
+            yield from self.passwords_in(backup)
 
-    def _in_manifests(self, backup: Backup) -> list[Password]:
+    def passwords_in(self, backup: Backup) -> list[Password]:
+        """What the Secrets in a backup's manifests hold: read once."""
         if backup.name not in self._secrets:
             self._secrets[backup.name] = passwords_in(backup)
         return self._secrets[backup.name]
@@ -236,11 +237,11 @@ def passwords_in(backup: Backup) -> list[Password]:
     found: dict[tuple[bool, int, str], Password] = {}
     try:
         for each in backup.manifests().objects():
-            if each.resource != "secrets" or each.name not in _SECRETS:
+            if each.resource != "secrets" or each.name not in PASSWORD_SECRETS:
                 continue
             value = _secret_value(each.document)
             if value:
-                rank = (each.namespace != velero, _SECRETS.index(each.name), each.namespace or "")
+                rank = (each.namespace != velero, PASSWORD_SECRETS.index(each.name), each.namespace or "")
                 found[rank] = Password(value, f"the Secret {each.namespace}/{each.name} in backup {backup.name}")
                 if rank[:2] == (False, 0):
                     break
@@ -272,7 +273,7 @@ def _may_hold_secret(backup: Backup) -> bool:
         names = backup.resources().get("v1/Secret", [])
     except (NotFoundError, DamagedError, ValueError, TypeError):
         return True
-    return any(name.rpartition("/")[2] in _SECRETS for name in names)
+    return any(name.rpartition("/")[2] in PASSWORD_SECRETS for name in names)
 
 
 def place_candidates(identifier: str, namespace: str) -> list[str]:
@@ -297,6 +298,7 @@ def _is_key_part(text: str) -> bool:
 
 __all__ = [
     "DEFAULT_PASSWORD",
+    "PASSWORD_SECRETS",
     "OpenRepository",
     "Password",
     "Repositories",

@@ -103,7 +103,7 @@ def lost_backups(
     """Backups that are not in the bucket any more, but whose volumes are, the newest last. `backups` are those in the
     bucket, for whoever has listed them already. A repository that cannot be
     opened is told to `on_problem` and passed over; without that its error is raised."""
-    known = _known_backups(bucket.backups() if backups is None else backups)
+    known = KnownBackups(bucket.backups() if backups is None else backups)
     repositories = repositories or Repositories(bucket)
     found: dict[tuple[str, str], list[Volume]] = {}
     for place in repositories.all():
@@ -116,8 +116,7 @@ def lost_backups(
             on_problem(str(problem))
             continue
         for volume in volumes:
-            # A backup whose description cannot be read has no UID that could differ.
-            if known.get(volume.backup, "") not in ("", volume.backup_uid) or volume.backup not in known:
+            if not known.has(volume.backup, volume.backup_uid):
                 found.setdefault((volume.backup, volume.backup_uid), []).append(volume)
     lost = [
         LostBackup(name, uid, min(each.time for each in volumes if each.time), tuple(volumes))
@@ -126,15 +125,20 @@ def lost_backups(
     return sorted(lost, key=lambda each: (each.time, each.name))
 
 
-def _known_backups(backups: Iterable[Backup]) -> dict[str, str]:
-    """Names, and UIDs where they are known."""
-    known = {}
-    for each in backups:
-        try:
-            known[each.name] = each.record.uid
-        except (NotFoundError, DamagedError):
-            known[each.name] = ""
-    return known
+class KnownBackups:
+    """Which snapshots are of a backup that is in the bucket."""
+
+    def __init__(self, backups: Iterable[Backup]) -> None:
+        self._uids: dict[str, str] = {}
+        for each in backups:
+            try:
+                self._uids[each.name] = each.record.uid
+            except (NotFoundError, DamagedError):
+                self._uids[each.name] = ""
+
+    def has(self, name: str, uid: str) -> bool:
+        # A backup whose description cannot be read has no UID that could differ.
+        return self._uids.get(name) in ("", uid)
 
 
 class _Search:

@@ -6,12 +6,14 @@ import base64
 import gzip
 import json
 import os
+import shutil
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from recoup.velero import VeleroBucket
-from recoup.velero.audit import AuditReport, Severity, audit
+import recoup
+from recoup.velero import AuditReport, Repositories, Severity, VeleroBucket, audit
 from velero_archives import MemoryStore, backup_document, manifest, packed, pair
+from velero_volumes import format
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -130,8 +132,48 @@ def test_snapshots_that_are_missing(spoilt):
 def test_a_repository_that_does_not_open(spoilt):
     for key in (spoilt.path / "restic/db/keys").iterdir():
         key.unlink()
-    report = audit(spoilt.bucket, ["wrong"], now=NOW)
+    bucket = spoilt.bucket
+    report = audit(bucket, repositories=Repositories(bucket, passwords=["wrong"]), now=NOW)
     assert [each.partition(":")[0] for each in report.unexamined] == ["restic/db"]
+
+
+def test_repositories_with_a_password_of_their_own(spoilt):
+    """With the one that is given they open, and they have no default password; without, nobody knows."""
+    for repository in (spoilt.path / "restic").iterdir():
+        format.Repo(repository, "static-passw0rd").replace_keys("of-our-own")
+    bucket = spoilt.bucket
+    report = audit(bucket, repositories=Repositories(bucket, passwords=["wrong", "of-our-own"]), now=NOW)
+    assert report.unexamined == ()
+    # What the Secret in the backups says is still Velero's default.
+    assert [each.where for each in report.of("default-password")] == ["the Secret velero/velero-repo-credentials in backup backup-20260103-000000"]
+    without = audit(spoilt.bucket, now=NOW)
+    assert [each.partition(":")[0] for each in without.unexamined] == ["restic/db", "restic/media"]
+    assert not without.of("orphaned-snapshots") and not without.of("missing-snapshots")
+
+
+def test_a_repository_that_is_gone(spoilt):
+    shutil.rmtree(spoilt.path / "restic/media")
+    report = audit(spoilt.bucket, now=NOW)
+    (found,) = report.of("missing-repository")
+    assert found.where == "restic/media" and found.severity is Severity.CRITICAL and report.unexamined == ()
+    assert found.details["volumes"] == ["backup-20260101-000000: media/plex-config", "backup-20260102-000000: media/plex-config"]
+
+
+def test_what_the_manifests_should_hold_and_do_not(spoilt):
+    archive = folder(spoilt, 3) / "backup-20260103-000000.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:100])
+    report = audit(spoilt.bucket, now=NOW)
+    (missing,) = (each for each in report.unexamined if "velero/velero-repo-credentials" in each)
+    assert missing.startswith("backup-20260103-000000: ")
+    # An older backup has it as well.
+    assert [each.where for each in report.of("default-password")] == ["the Secret velero/velero-repo-credentials in backup backup-20260102-000000"]
+
+
+def test_snapshots_of_others_are_no_orphans_of_velero(spoilt):
+    mine = recoup.open(spoilt.path / "restic/db", "static-passw0rd", cache=False)
+    (spoilt.path.parent / "file").write_text("mine")
+    mine.backup([spoilt.path.parent / "file"])
+    assert not audit(spoilt.bucket, now=NOW).of("orphaned-snapshots")
 
 
 def test_stale_locks(spoilt):

@@ -83,7 +83,11 @@ def test_the_whole_of_a_genuine_backup(first_genuine):
     reasons = {}
     for each in found.left_out:
         reasons.setdefault(each.reason.partition(":")[0].partition(",")[0], []).append(each.reference)
-    assert len(reasons["the API server makes it itself"]) == 23
+    made = {each.partition(" ")[0] for each in reasons["the API server makes it itself"]}
+    assert len(reasons["the API server makes it itself"]) == 31 and made == {
+        "apiservices.apiregistration.k8s.io", "configmaps", "ipaddresses.networking.k8s.io", "leases.coordination.k8s.io",
+        "servicecidrs.networking.k8s.io", "services",
+    }  # fmt: skip
     assert len(reasons["an order to the old cluster's Velero"]) == 8
     assert len(reasons["Secrets are restored only when asked for"]) == 3
     assert reasons["nodes join a cluster themselves"] == ["nodes n1"]
@@ -205,6 +209,13 @@ def test_secrets_only_when_asked_for():
         ("jobs.batch", manifest("Job", "x", "db", status={"completionTime": "2026-01-01T00:00:00Z"}), "is done"),
         ("apiservices.apiregistration.k8s.io",
          manifest("APIService", "x", metadata={"labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}}), "itself"),
+        ("ipaddresses.networking.k8s.io",
+         manifest("IPAddress", "10.96.0.1", metadata={"labels": {"ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"}}), "itself"),
+        ("leases.coordination.k8s.io",
+         manifest("Lease", "apiserver-x", "kube-system", metadata={"labels": {"apiserver.kubernetes.io/identity": "kube-apiserver"}}), "itself"),
+        ("services", manifest("Service", "kubernetes", "default"), "itself"),
+        ("servicecidrs.networking.k8s.io", manifest("ServiceCIDR", "kubernetes"), "itself"),
+        ("configmaps", manifest("ConfigMap", "extension-apiserver-authentication", "kube-system"), "itself"),
         ("secrets", manifest("Secret", "default-token-x", "db", type="kubernetes.io/service-account-token"), "makes a new one"),
         ("secrets", manifest("Secret", "app-token-x", "db", type="kubernetes.io/service-account-token"), "makes a new one"),
         *((kind, manifest("X", "x", "velero"), "") for kind in (
@@ -224,7 +235,9 @@ def test_what_is_not_restored(resource, document, reason):
 @pytest.mark.parametrize(
     "resource, document",
     [("pods", manifest("Pod", "x", "db", status={"phase": "Running"})), ("jobs.batch", manifest("Job", "x", "db", status={"failed": 3})),
-     ("apiservices.apiregistration.k8s.io", manifest("APIService", "x")),
+     ("apiservices.apiregistration.k8s.io", manifest("APIService", "x")), ("ipaddresses.networking.k8s.io", manifest("IPAddress", "10.0.0.1")),
+     ("leases.coordination.k8s.io", manifest("Lease", "x", "db")), ("services", manifest("Service", "kubernetes", "db")),
+     ("servicecidrs.networking.k8s.io", manifest("ServiceCIDR", "more")),
      ("secrets", manifest("Secret", "own-token", "db", type="kubernetes.io/service-account-token")),
      ("secrets", manifest("Secret", "default-token-x", "db", type="Opaque")), ("schedules.velero.io", manifest("Schedule", "x", "velero")),
      ("backupstoragelocations.velero.io", manifest("BackupStorageLocation", "x", "velero"))],

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-_RUN = "from recoup.velero.command import run; run()"
+PROGRAM = "from recoup.velero.command import run; run()"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def start(*arguments: object, bucket: os.PathLike[str] | str | None = None, **more: Any) -> subprocess.Popen[bytes]:
     """`env` is what is added to the environment."""
-    command = [sys.executable, "-c", _RUN, *(["--bucket", os.fspath(bucket)] if bucket else [])]
+    command = [sys.executable, "-c", PROGRAM, *(["--bucket", os.fspath(bucket)] if bucket else [])]
     command += [each if isinstance(each, bytes) else str(each) for each in arguments]  # type: ignore[misc]
     return subprocess.Popen(
         command,

@@ -11,11 +11,15 @@ import click
 
 from ..._engine import Error
 from ..fields import printable
+from .audit import audit
 from .cluster import create, delete_schedule, pause, unpause, watch
 from .cluster import run as run_backup
 from .connection import Choice, Connection, connection_options
 from .context import Context
+from .drill import drill
+from .manifests import manifests
 from .passwords import Passwords, password_options
+from .restore import restore
 from .restore_pvc import restore_pvc
 from .show import backups, describe, logs, schedules
 from .volumes import dump, ls, mount, volumes
@@ -59,7 +63,12 @@ def main(
     click_context.obj = Context(bucket, as_json, options, connection, Passwords(password_files, password_command))
 
 
-for _command in (backups, describe, logs, volumes, restore_pvc, ls, dump, mount, schedules, create, pause, unpause, delete_schedule, run_backup, watch):
+for _command in (
+    backups, describe, logs, volumes, schedules,
+    restore_pvc, ls, dump, mount, manifests, restore,
+    audit, drill,
+    create, pause, unpause, delete_schedule, run_backup, watch,
+):  # fmt: skip
     main.add_command(_command)
 
 

@@ -14,11 +14,13 @@ import yaml
 
 from ..._engine import IncompleteError, InvalidArgumentError
 from ..cluster import KINDS, Applied, Cluster, Event, Outcome, State, Watch
-from ..fields import parse_duration
+from ..fields import parse_duration, printable
 from .connection import connection_options
 from .context import Context, as_time
 
 _PAIR = "KEY=VALUE"
+# Of one line that is printed.
+_MOST = 4000
 _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
@@ -272,9 +274,18 @@ def _report(context: Context, done: list[dict[str, Any]], kind: str) -> None:
 
 
 def apply_and_report(
-    context: Context, cluster: Cluster, documents: Iterable[Mapping[str, Any]], *, dry_run: bool = False, force_conflicts: bool = False
+    context: Context,
+    cluster: Cluster,
+    documents: Iterable[Mapping[str, Any]],
+    *,
+    dry_run: bool = False,
+    force_conflicts: bool = False,
+    also: Mapping[str, Any] | None = None,
 ) -> None:
-    """Applies the objects and prints a line for each, with what changes in a dry run. Exits with 3 where some were refused."""
+    """Applies the objects and prints a line for each, with what changes in a dry run. Exits with 3 where some were refused.
+
+    `also` is what else the JSON document says.
+    """
     counts = dict.fromkeys(Outcome, 0)
     told: list[dict[str, Any]] = []
     began = datetime.now(timezone.utc)
@@ -286,7 +297,7 @@ def apply_and_report(
             _print_applied(each)
     if context.as_json:
         summary = {outcome.value: count for outcome, count in counts.items()}
-        context.print_json({"dry_run": dry_run, "cluster": cluster.address, "summary": summary, "objects": told})
+        context.print_json({**(also or {}), "dry_run": dry_run, "cluster": cluster.address, "summary": summary, "objects": told})
     else:
         said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count) or "nothing to apply"
         seconds = (datetime.now(timezone.utc) - began).total_seconds()
@@ -296,12 +307,13 @@ def apply_and_report(
 
 
 def _print_applied(each: Applied) -> None:
-    click.echo(f"{each.outcome.value:<9}  {each.reference}{f': {each.message}' if each.message else ''}")
+    said = f"{each.reference}: {each.message}" if each.message else each.reference
+    click.echo(f"{each.outcome.value:<9}  {printable(said, _MOST)}")
     for warning in each.warnings:
-        click.echo(f"           warning: {warning}")
+        click.echo(f"           warning: {printable(warning, _MOST)}")
     if each.is_dry_run:
         for change in each.changes:
-            click.echo(f"           {change}")
+            click.echo(f"           {printable(str(change), _MOST)}")
 
 
 def _applied_as_json(each: Applied) -> dict[str, Any]:

@@ -50,9 +50,14 @@ class Connection:
 
 
 def connection_options(command: _Command) -> _Command:
-    """For the group, and for each subcommand that needs a cluster."""
+    """For the group, and for each subcommand that needs a cluster with Velero."""
+    velero = click.option("--namespace", "-n", metavar="NAME", envvar="VELERO_NAMESPACE", help="Velero's namespace.  [default: velero]")
+    return cluster_options(velero(command))
+
+
+def cluster_options(command: _Command) -> _Command:
+    """For subcommands to which only the cluster matters."""
     for option in (
-        click.option("--namespace", "-n", metavar="NAME", envvar="VELERO_NAMESPACE", help="Velero's namespace.  [default: velero]"),
         click.option("--context", "context_name", metavar="NAME", help="Of the kubeconfig, in place of its current one."),
         click.option("--kubeconfig", metavar="FILE", help="In place of KUBECONFIG and ~/.kube/config."),
     ):
