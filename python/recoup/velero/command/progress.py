@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class ByteProgress:
@@ -31,7 +35,7 @@ class ByteProgress:
         self._task = self._bars.add_task("", total=None)
         self._description = ""
 
-    def __enter__(self) -> ByteProgress:
+    def __enter__(self) -> Self:
         self._bars.start()
         return self
 

@@ -7,14 +7,13 @@ import os
 import sys
 import tempfile
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..._engine import IncompleteError, NotFoundError, StorageError
 from ..bucket import Backup, newest
-from ..cluster import Cluster
-from ..contents import OpenVolume
+from ..cluster import Cluster, HelperSettings
 from ..fields import printable
 from ..restore import (
     ObjectOutcome,
@@ -28,35 +27,39 @@ from ..restore import (
     restore_into_directory,
     wanted,
 )
-from .choosing import point_in_time
-from .connection import connection_options
+from .connection import cluster_options
 from .context import Context, as_bytes, as_time
+from .helper_options import helper_options
 from .progress import ByteProgress
-from .selecting import make_selection, selection_options
+from .selecting import chosen_backup, make_selection, selection_options
+from .times import when
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _REASONS_SHOWN = 30
 
 
 @click.command()
 @click.argument("backup", required=False)
-@click.option("--at", type=point_in_time, metavar="TIME", help="The newest backup that is not later: 2026-11-20, '2026-11-20 14:00', 2d (ago).")
+@click.option("--at", type=when, metavar="TIME", help="The newest backup that is not later: 2026-11-20, '2026-11-20 14:00', 2d (ago).")
 @click.option("--schedule", metavar="NAME", help="The newest backup of this schedule.")
 @click.option("--target", metavar="DIR", help="No cluster: manifests and volumes into this directory.")
-@click.option("--verify", is_flag=True, help="With --target: read every volume again, and compare it with what was backed up.")
+@click.option("--verify", is_flag=True, help="Read every volume again, and compare it with what was backed up.")
 @selection_options(secrets=True)
 @click.option("--dry-run", is_flag=True, help="Say what would be done. The cluster is asked what it would say; nothing is kept.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before a cluster is changed.")
 @click.option("--force-conflicts", is_flag=True, help="Take over fields of objects that another program manages in the cluster.")
 @click.option("--older-data", is_flag=True, help="Take volumes that this backup failed to store from the newest one before it that has them.")
 @click.option("--start-without-data", is_flag=True, help="Also start what works on a volume whose data could not be restored.")
-@click.option("--helper-image", metavar="IMAGE", help="Of the pods that fill the volumes: it needs sh and tar.  [default: busybox]")
 @click.option("--report", metavar="FILE", help="Write what was done as JSON, also if the restore is incomplete.")
-@connection_options
+@helper_options
+@cluster_options
 @click.pass_obj
 def restore(
     context: Context, /, backup: str | None, at: datetime | None, schedule: str | None, target: str | None, verify: bool, dry_run: bool, yes: bool,
-    force_conflicts: bool, older_data: bool, start_without_data: bool, helper_image: str | None, report: str | None,
-    kubeconfig: str | None, context_name: str | None, namespace: str | None, **chosen: Any,
+    force_conflicts: bool, older_data: bool, start_without_data: bool, report: str | None,
+    helper: HelperSettings, kubeconfig: str | None, context_name: str | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Restore a whole backup: the newest one that can be, or BACKUP.
 
@@ -70,7 +73,7 @@ def restore(
     selection, changes = make_selection(chosen)
     found = _find(context, backup, at, schedule)
     if target is None:
-        context.connection.choose(kubeconfig=kubeconfig, context=context_name, namespace=namespace)
+        context.connection.choose(kubeconfig=kubeconfig, context=context_name)
         cluster = context.connection.cluster
     want = wanted(context.bucket, found, context.repositories, selection, changes, older_data=older_data)
     for name in want.plan.unmatched:
@@ -84,7 +87,7 @@ def restore(
                 _confirm(want, cluster)
             teller.begin(want, cluster.address, dry_run)
             done = restore_into_cluster(
-                want, context.repositories, cluster, _filler(cluster, helper_image), dry_run=dry_run, force_conflicts=force_conflicts,
+                want, context.repositories, cluster, helper=helper, verify=verify, dry_run=dry_run, force_conflicts=force_conflicts,
                 start_without_data=start_without_data, observer=teller,
             )  # fmt: skip
     if report is not None:
@@ -98,21 +101,14 @@ def restore(
 
 
 def _find(context: Context, name: str | None, at: datetime | None, schedule: str | None) -> Backup:
+    if at is None and schedule is None:
+        return chosen_backup(context.bucket, name or "latest")
     if name not in (None, "latest"):
-        if at is not None or schedule is not None:
-            raise click.UsageError("BACKUP names one backup: leave --at and --schedule out")
-        return context.bucket.backup(str(name))
+        raise click.UsageError("BACKUP names one backup: leave --at and --schedule out")
     found = newest(context.bucket.backups(), at=at, schedule=schedule)
     if found is None:
-        raise NotFoundError(f"{context.bucket.location} holds no backup that can be restored, or none so old or of that schedule: see `backups`")
+        raise NotFoundError(f"{context.bucket.location} holds no backup that can be restored and is so old, or of that schedule: see `backups`")
     return found
-
-
-def _filler(cluster: Cluster, image: str | None) -> Any:
-    def fill(volume: OpenVolume, namespace: str, claim: str, tell: Any) -> Any:
-        return cluster.fill_claim(volume, namespace, claim, progress=tell, **({"image": image} if image else {}))
-
-    return fill
 
 
 def _confirm(want: Wanted, cluster: Cluster) -> None:
@@ -145,12 +141,12 @@ class _Teller(Observer):
         self._is_silent = is_silent
         self._bar = ByteProgress(is_shown=not is_silent)
 
-    def __enter__(self) -> _Teller:
+    def __enter__(self) -> Self:
         self._bar.__enter__()
         return self
 
-    def __exit__(self, *failure: Any) -> None:
-        self._bar.__exit__(*failure)
+    def __exit__(self, *_: object) -> None:
+        self._bar.__exit__(None, None, None)
 
     def begin(self, want: Wanted, target: str, dry_run: bool) -> None:
         self._say(f"{'dry run: ' if dry_run else ''}restoring {want.backup.name} of {as_time(want.backup.time)} into {target}")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import Any
 
 from ..._engine import Error
-from ..cluster import Applied, Cluster
+from ..cluster import Applied, Cluster, HelperSettings
 from ..cluster import Outcome as Answer
 from ..contents import OpenVolume, open_volume
 from ..manifests import PlannedObject
 from ..repositories import Repositories
+from ..volumes import Volume
 from .report import ObjectOutcome, Observer, RestoredObject, RestoredVolume, RestoreReport, SilentObserver, VolumeOutcome
 from .wanted import Wanted, WantedVolume
 from .workloads import ClaimUsers, is_before_data
@@ -27,32 +28,13 @@ _OUTCOMES = {
 }
 
 
-class Filled(Protocol):
-    """What filling a claim did."""
-
-    @property
-    def was_filled_before(self) -> bool: ...
-
-    @property
-    def files(self) -> int: ...
-
-    @property
-    def bytes(self) -> int: ...
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-
-#: Fills a claim of a namespace from a volume, telling how many bytes are there.
-Fill = Callable[[OpenVolume, str, str, Callable[[int], None]], Filled]
-
-
 def restore_into_cluster(
     wanted: Wanted,
     repositories: Repositories,
     cluster: Cluster,
-    fill: Fill,
     *,
+    helper: HelperSettings | None = None,
+    verify: bool = False,
     dry_run: bool = False,
     force_conflicts: bool = False,
     start_without_data: bool = False,
@@ -63,33 +45,30 @@ def restore_into_cluster(
     brought back is held back, unless `start_without_data`: an application that finds nothing begins anew.
 
     What is refused or fails does not stop the rest. When it is stopped, the same call goes on: objects that are as they
-    should be are left alone, and claims that are filled stay so.
+    should be are left alone, and claims that are filled stay so. With `verify` the data is read again and compared.
 
     Raises StorageError, AccessDeniedError where the server is gone or says no to everything.
     """
-    return _IntoCluster(wanted, repositories, cluster, fill, dry_run, force_conflicts, start_without_data, observer).run()
+    settings = _Settings(helper or HelperSettings(), verify, dry_run, force_conflicts, start_without_data)
+    return _IntoCluster(wanted, repositories, cluster, settings, observer or SilentObserver()).run()
+
+
+@dataclass(frozen=True)
+class _Settings:
+    helper: HelperSettings
+    verify: bool
+    is_dry_run: bool
+    force_conflicts: bool
+    start_without_data: bool
 
 
 class _IntoCluster:
-    def __init__(
-        self,
-        wanted: Wanted,
-        repositories: Repositories,
-        cluster: Cluster,
-        fill: Fill,
-        dry_run: bool,
-        force_conflicts: bool,
-        start_without_data: bool,
-        observer: Observer | None,
-    ) -> None:
+    def __init__(self, wanted: Wanted, repositories: Repositories, cluster: Cluster, settings: _Settings, observer: Observer) -> None:
         self._wanted = wanted
         self._repositories = repositories
         self._cluster = cluster
-        self._fill = fill
-        self._is_dry_run = dry_run
-        self._force_conflicts = force_conflicts
-        self._start_without_data = start_without_data
-        self._observer: Observer = observer or SilentObserver()
+        self._settings = settings
+        self._observer = observer
         self._started = datetime.now(timezone.utc)
         self._clock = time.monotonic()
         self._objects: list[RestoredObject] = []
@@ -103,7 +82,7 @@ class _IntoCluster:
             self._add(each)
         for volume in self._wanted.volumes:
             self._restore(volume)
-        users = ClaimUsers({} if self._start_without_data else self._empty)
+        users = ClaimUsers({} if self._settings.start_without_data else self._empty)
         for each in self._apply(self._not_held_back([each for each in planned if not is_before_data(each)], users)):
             self._add(each)
         backup = self._wanted.backup
@@ -114,7 +93,7 @@ class _IntoCluster:
             target=self._cluster.address,
             started=self._started,
             seconds=time.monotonic() - self._clock,
-            is_dry_run=self._is_dry_run,
+            is_dry_run=self._settings.is_dry_run,
             objects=tuple(self._objects),
             volumes=tuple(self._volumes),
             left_out=self._wanted.plan.left_out,
@@ -125,7 +104,7 @@ class _IntoCluster:
 
     def _apply(self, planned: Iterable[PlannedObject]) -> Iterator[Applied]:
         return self._cluster.apply(
-            (each.document for each in planned), dry_run=self._is_dry_run, force_conflicts=self._force_conflicts
+            (each.document for each in planned), dry_run=self._settings.is_dry_run, force_conflicts=self._settings.force_conflicts
         )
 
     def _add(self, applied: Applied) -> None:
@@ -171,7 +150,7 @@ class _IntoCluster:
             return RestoredVolume(volume.name, VolumeOutcome.FAILED, target, volume.snapshot, message=refused)
         try:
             opened = open_volume(self._repositories, volume)
-            if self._is_dry_run:
+            if self._settings.is_dry_run:
                 return RestoredVolume(volume.name, VolumeOutcome.WOULD_BE, target, volume.snapshot, bytes=volume.size)
             return replace(self._filled(opened, wanted.namespace, volume.claim, target), note=wanted.note)
         except Error as problem:
@@ -180,13 +159,46 @@ class _IntoCluster:
     def _filled(self, opened: OpenVolume, namespace: str, claim: str, target: str) -> RestoredVolume:
         volume = opened.volume
         snapshot = opened.snapshot.id if opened.snapshot else ""
-        if opened.snapshot is None:
-            return RestoredVolume(volume.name, VolumeOutcome.RESTORED, target, message="it was empty when it was backed up")
         self._observer.volume_begun(volume.name, volume.size)
 
-        def tell(bytes_done: int) -> None:
-            self._observer.volume_progress(volume.name, bytes_done, volume.size)
+        def tell(sent: int, size: int) -> None:
+            self._observer.volume_progress(volume.name, sent, size)
 
-        filled = self._fill(opened, namespace, claim, tell)
-        outcome = VolumeOutcome.ALREADY if filled.was_filled_before else VolumeOutcome.RESTORED
-        return RestoredVolume(volume.name, outcome, target, snapshot, filled.files, filled.bytes, message="\n".join(filled.notes))
+        filled = self._cluster.fill_claim(
+            opened, namespace, claim, settings=self._helper_beside(volume), verify=self._settings.verify, progress=tell
+        )
+        outcome = VolumeOutcome.RESTORED if filled.is_new else VolumeOutcome.ALREADY
+        totals = filled.totals
+        files = totals.files + totals.directories + totals.symlinks + totals.others
+        notes = filled.notes if filled.is_new else ()
+        return RestoredVolume(volume.name, outcome, target, snapshot, files, totals.content, message="\n".join(notes))
+
+    def _helper_beside(self, volume: Volume) -> HelperSettings:
+        """Where the volume's own pod would go: a claim may be bound for ever to the node where it is first used."""
+        pod = next(
+            (
+                each
+                for each in self._wanted.plan.objects
+                if (each.resource, each.source_namespace, each.name) == ("pods", volume.namespace, volume.pod)
+            ),
+            None,
+        )
+        spec = pod.document.get("spec") if pod else None
+        if not isinstance(spec, Mapping):
+            return self._settings.helper
+        helper, nodes = self._settings.helper, _mapping(_mapping(spec.get("affinity")).get("nodeAffinity"))
+        return replace(
+            helper,
+            tolerations=helper.tolerations or _list(spec.get("tolerations")),
+            node_selector=helper.node_selector or _mapping(spec.get("nodeSelector")),
+            # Not podAffinity: the pods that it speaks of are not there yet.
+            affinity=helper.affinity or ({"nodeAffinity": nodes} if nodes else None),
+        )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> Sequence[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []

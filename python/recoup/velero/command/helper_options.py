@@ -1,0 +1,57 @@
+"""How the pods are made through which claims in a cluster are filled."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from ..cluster import HelperSettings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def helper_options(command: _Command) -> _Command:
+    """The command gets them as `helper`."""
+
+    @functools.wraps(command)
+    def chosen(*arguments: Any, image: str | None, node_selector: tuple[str, ...], toleration: tuple[str, ...], **others: Any) -> Any:
+        settings = HelperSettings(node_selector=_labels(node_selector), tolerations=[_toleration(each) for each in toleration])
+        if image:
+            settings = HelperSettings(image=image, node_selector=settings.node_selector, tolerations=settings.tolerations)
+        return command(*arguments, helper=settings, **others)
+
+    found: Any = chosen
+    for option in (
+        click.option("--toleration", multiple=True, metavar="KEY[=VALUE][:EFFECT]",
+                     help="Of the helper pod: a taint of nodes on which it may run all the same. May be given several times."),
+        click.option("--node-selector", multiple=True, metavar="KEY=VALUE", help="Of the helper pod: labels of the nodes on which it may run."),
+        click.option("--image", metavar="IMAGE", help=f"Of the helper pod: with sh and tar, GNU's if it can be.  [default: {HelperSettings().image}]"),
+    ):  # fmt: skip
+        found = option(found)
+    typed: _Command = found
+    return typed
+
+
+def _labels(texts: Iterable[str]) -> Mapping[str, str]:
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise click.UsageError(f"--node-selector {text}: it has the form KEY=VALUE")
+        found[key] = value
+    return found
+
+
+def _toleration(text: str) -> Mapping[str, str]:
+    """As kubectl taint writes a taint."""
+    rest, colon, effect = text.rpartition(":")
+    if not colon:
+        rest, effect = text, ""
+    key, equals, value = rest.partition("=")
+    if not key or effect not in ("", "NoSchedule", "PreferNoSchedule", "NoExecute"):
+        raise click.UsageError(f"--toleration {text}: it has the form KEY[=VALUE][:EFFECT], such as dedicated=storage:NoSchedule")
+    found = {"key": key, "operator": "Equal" if equals else "Exists"}
+    return {**found, **({"value": value} if equals else {}), **({"effect": effect} if effect else {})}
