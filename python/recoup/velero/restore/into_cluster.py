@@ -15,7 +15,15 @@ from ..contents import OpenVolume, open_volume
 from ..manifests import PlannedObject
 from ..repositories import Repositories
 from ..volumes import Volume
-from .report import ObjectOutcome, Observer, RestoredObject, RestoredVolume, RestoreReport, SilentObserver, VolumeOutcome
+from .report import (
+    ObjectOutcome,
+    Observer,
+    RestoredObject,
+    RestoredVolume,
+    RestoreReport,
+    SilentObserver,
+    VolumeOutcome,
+)
 from .wanted import Wanted, WantedVolume
 from .workloads import ClaimUsers, is_before_data
 
@@ -76,14 +84,12 @@ class _IntoCluster:
         self._empty: dict[tuple[str, str], str] = {}  # claims without the data that they should have
 
     def run(self) -> RestoreReport:
-        planned = self._wanted.plan.objects
-        # One after the other through one call, which remembers what was new in it and is waited for.
-        for each in self._apply([each for each in planned if is_before_data(each)]):
-            self._add(each)
-        for volume in self._wanted.volumes:
-            self._restore(volume)
-        users = ClaimUsers({} if self._settings.start_without_data else self._empty)
-        for each in self._apply(self._not_held_back([each for each in planned if not is_before_data(each)], users)):
+        # One call, which remembers the namespaces and definitions that are new in it. It takes a document only when what it has made of
+        # the one before is known.
+        applied = self._cluster.apply(
+            self._documents(), dry_run=self._settings.is_dry_run, force_conflicts=self._settings.force_conflicts
+        )
+        for each in applied:
             self._add(each)
         backup = self._wanted.backup
         return RestoreReport(
@@ -102,10 +108,14 @@ class _IntoCluster:
 
     # ---- objects
 
-    def _apply(self, planned: Iterable[PlannedObject]) -> Iterator[Applied]:
-        return self._cluster.apply(
-            (each.document for each in planned), dry_run=self._settings.is_dry_run, force_conflicts=self._settings.force_conflicts
-        )
+    def _documents(self) -> Iterator[Mapping[str, Any]]:
+        """In the order in which they are to be there; between those before the data and those after it, the data comes."""
+        planned = self._wanted.plan.objects
+        yield from (each.document for each in planned if is_before_data(each))
+        for volume in self._wanted.volumes:
+            self._restore(volume)
+        users = ClaimUsers({} if self._settings.start_without_data else self._empty)
+        yield from (each.document for each in self._not_held_back([each for each in planned if not is_before_data(each)], users))
 
     def _add(self, applied: Applied) -> None:
         message = "; ".join(each for each in (applied.message, *applied.warnings) if each)

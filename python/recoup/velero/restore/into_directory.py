@@ -24,7 +24,15 @@ from ..contents import OpenVolume, open_volume
 from ..manifest_files import write_directory
 from ..repositories import Repositories
 from ..volumes import Volume
-from .report import ObjectOutcome, Observer, RestoredObject, RestoredVolume, RestoreReport, SilentObserver, VolumeOutcome
+from .report import (
+    ObjectOutcome,
+    Observer,
+    RestoredObject,
+    RestoredVolume,
+    RestoreReport,
+    SilentObserver,
+    VolumeOutcome,
+)
 from .wanted import Wanted, WantedVolume
 
 _STATE = "restore.json"
