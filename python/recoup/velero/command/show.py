@@ -11,6 +11,7 @@ from ..._engine import DamagedError, NotFoundError
 from ..bucket import Backup, BackupState
 from ..schedules import schedules_of
 from .context import Context, as_bytes, as_duration, as_time
+from .selecting import chosen_backup
 
 
 def _describe(backup: Backup) -> dict[str, Any]:
@@ -91,11 +92,11 @@ def _file_problems(backup: Backup) -> list[str]:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", metavar="BACKUP|latest")
 @click.pass_obj
 def describe(context: Context, name: str) -> None:
     """Show what a backup says of itself: times, what it includes, errors and warnings, its files."""
-    backup = context.bucket.backup(name)
+    backup = chosen_backup(context.bucket, name)
     said = _describe(backup)
     problems = _file_problems(backup)
     try:
@@ -151,11 +152,11 @@ def _messages(messages: Any) -> str:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", metavar="BACKUP|latest")
 @click.pass_obj
 def logs(context: Context, name: str) -> None:
     """Print Velero's log of a backup."""
-    lines = context.bucket.backup(name).log()
+    lines = chosen_backup(context.bucket, name).log()
     if context.as_json:
         context.print_json(list(lines))
         return
