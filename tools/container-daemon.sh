@@ -9,6 +9,7 @@
 #   lock       a file that runs of the script take turns by
 cache=${RECOUP_TEST_CACHE:-$HOME/.cache/recoup-test}
 image=recoup-test-debian
+claims=/run/lock/recoup-test.d # what living tests use: terraform-provider/internal/guesttest/claim.go, tests/system/claim.py
 
 say() { echo "$script: $*" >&2; }
 refuse() { say "$*"; exit 1; }
@@ -91,6 +92,29 @@ PRESEED
 import_image() { # ALIAS DIRECTORY: of the cache
   "$client" image info "$1" >/dev/null 2>&1 ||
     "$client" image import "$cache/$2/metadata.tar.gz" "$cache/$2/rootfs.tar.gz" --alias "$1" >&2
+}
+
+# Whether a name is a test's, test-12345678 or begins so, and nobody holds it any more.
+left_behind() {
+  local name
+  name=$(grep -oE '^test-[0-9a-f]{8}' <<<"$1") || return 1
+  mkdir -p "$claims"
+  flock -n "$claims/$name" true && rm -f "$claims/$name"
+}
+
+# Removes what runs that were killed have left: it holds addresses and memory.
+sweep() {
+  local name project
+  for project in $("$client" project list --format csv | sed 's/[ ,].*//'); do # "default (current),YES,…"
+    for name in $("$client" list --project "$project" --format csv --columns n); do
+      if [ "$project" = default ]; then left_behind "$name"; else left_behind "$project"; fi || continue
+      "$client" delete --force --project "$project" "$name" >&2 || true
+    done
+    ! left_behind "$project" || "$client" project delete "$project" >&2 || true
+  done
+  for name in $("$client" network list --format csv | sed -n 's/^\([^,]*\),bridge,YES,.*/\1/p'); do
+    ! left_behind "$name" || "$client" network delete "$name" >&2 || true
+  done
 }
 
 stop_daemon() {

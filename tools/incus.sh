@@ -152,6 +152,7 @@ answers || start_daemon
 configure_daemon "core.https_address: '$https'"
 import_image "$image-ssh" incus-image-ssh
 trust_client
+sweep
 
 print() { printf 'RECOUP_TEST_INCUS_%s=%q\n' "$1" "$2"; }
 print SOCKET "$INCUS_DIR/unix.socket"

@@ -31,4 +31,5 @@ if ! command -v lxd >/dev/null; then
 fi
 answers || start_daemon
 configure_daemon
+sweep
 printf 'RECOUP_TEST_LXD_%s=%q\n' SOCKET "$home/unix.socket" IMAGE "$image" NETWORK "$network" SUBNET "$subnet"

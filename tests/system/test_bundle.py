@@ -169,7 +169,7 @@ def test_in_a_container_under_a_hardened_unit(bundle, minio):
     """A bare Debian of its own kernel namespaces, with the archive pushed into it; nothing else."""
     bucket = f"bundle-{uuid.uuid4().hex[:8]}"
     minio.make_bucket(bucket)
-    guest = incus.launch(f"bundle-{uuid.uuid4().hex[:8]}")
+    guest = incus.launch()
     try:
         guest.push(bundle, "/root/recoup.tar.gz")
         guest.shell("tar -C /usr/local/lib -xzf /root/recoup.tar.gz; ln -s ../lib/recoup/recoup /usr/local/bin/recoup")

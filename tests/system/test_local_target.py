@@ -8,7 +8,6 @@ import os
 import pathlib
 import re
 import secrets
-import uuid
 
 import pytest
 
@@ -72,7 +71,7 @@ class Machine:
 
     def __init__(self, cli: str, provider: pathlib.Path, bundle: pathlib.Path):
         self.password = f"pw \"$HOME\" '%n' {secrets.token_hex(8)}"
-        self.guest = incus.launch(f"local-{uuid.uuid4().hex[:8]}")
+        self.guest = incus.launch()
         for path, source in {"/opt/mirror": provider.parent / "mirror", "/usr/local/bin/program": os.environ[cli],
                              "/usr/local/bin/restic": os.environ["RESTIC"]}.items():
             incus.client("config", "device", "add", self.guest.name, pathlib.Path(path).name, "disk", f"source={source}", f"path={path}", "readonly=true")

@@ -4,52 +4,29 @@ package backuprun
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/recoup/terraform-provider-recoup/internal/guest"
-	"github.com/recoup/terraform-provider-recoup/internal/settings"
+	"github.com/recoup/terraform-provider-recoup/internal/guesttest"
 )
 
 func launch(t *testing.T) guest.Guest {
 	t.Helper()
-	if os.Getenv("TF_ACC") == "" || os.Getenv("RECOUP_TEST_INCUS_SOCKET") == "" {
-		t.Skip("needs TF_ACC and the variables of tools/incus.sh")
+	if os.Getenv("TF_ACC") == "" {
+		t.Skip("acceptance tests run where TF_ACC is set")
 	}
-	incus := func(arguments ...string) {
-		t.Helper()
-		command := exec.Command("incus", arguments...)
-		command.Env = append(os.Environ(), "INCUS_SOCKET="+os.Getenv("RECOUP_TEST_INCUS_SOCKET"), "INCUS_CONF="+os.TempDir()+"/recoup-acctest-incus")
-		if output, err := command.CombinedOutput(); err != nil {
-			t.Fatalf("incus %s: %v\n%s", strings.Join(arguments, " "), err, output)
-		}
-	}
-	random := make([]byte, 4)
-	_, _ = rand.Read(random)
-	name := "rcs-" + hex.EncodeToString(random)
-	incus("launch", os.Getenv("RECOUP_TEST_INCUS_IMAGE"), name, "--config", "security.nesting=true")
-	t.Cleanup(func() { incus("delete", "--force", name) })
-	machine, err := guest.Open(context.Background(), "incus:default/"+name, settings.Settings{Incus: settings.LXDServer{Socket: os.Getenv("RECOUP_TEST_INCUS_SOCKET")}})
+	incus := guesttest.StartIncus(t)
+	machine, err := guest.Open(context.Background(), "incus:default/"+incus.Launch(t), incus.Settings())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = machine.Close() })
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(250 * time.Millisecond) {
-		result, err := machine.Run(context.Background(), []string{"systemctl", "is-system-running"}, nil)
-		if said := strings.TrimSpace(string(result.Stdout)); err == nil && (said == "running" || said == "degraded") {
-			return machine
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("systemd does not come up: %s %v", result.Stdout, err)
-		}
-	}
+	return machine
 }
 
 func TestAccServicesOfARealSystemd(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -35,8 +34,8 @@ func start(t *testing.T) fixture {
 	return startWith(t, guesttest.StartIncus(t))
 }
 
-// startWith begins a test that may run beside others: most of one is waiting for a container. Each has a name of its own, and
-// each test that sets an address another one.
+// startWith begins a test that may run beside others: most of one is waiting for a container. Each has a name and
+// addresses of its own.
 func startWith(t *testing.T, incus guesttest.Incus) fixture {
 	t.Helper()
 	t.Parallel()
@@ -55,7 +54,7 @@ func smallBundle(t *testing.T, version string) string {
 // sharedDirectory is not below /root, where containers' users can't look.
 func sharedDirectory(t *testing.T) string {
 	t.Helper()
-	directory, err := os.MkdirTemp("/var/tmp", "rcg-")
+	directory, err := os.MkdirTemp("/var/tmp", "recoup-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,10 +92,7 @@ func (f fixture) resource(lines string) string {
 // inside checks what a program in the container prints.
 func (f fixture) inside(want string, argv ...string) resource.TestCheckFunc {
 	return func(*terraform.State) error {
-		output, err := f.incus.TryCommand(append([]string{"exec", f.name, "--"}, argv...)...)
-		if err == nil && output == "" && want != "" { // incus' own client loses output now and then on a busy machine
-			output, err = f.incus.TryCommand(append([]string{"exec", f.name, "--"}, argv...)...)
-		}
+		output, err := f.incus.TryRun(f.name, argv...)
 		if err != nil || strings.TrimSpace(output) != want {
 			return fmt.Errorf("%q printed %q (%v) instead of %q", argv, output, err, want)
 		}
@@ -135,6 +131,7 @@ func TestAccContainerLXD(t *testing.T) {
 
 func life(t *testing.T, f fixture) {
 	second := smallBundle(t, "2")
+	ip, otherIP := f.incus.Address(t), f.incus.Address(t)
 	local := filepath.Join(t.TempDir(), "local")
 	put(t, local, "from here\n", 0o600)
 	uuid := ""
@@ -147,9 +144,9 @@ func life(t *testing.T, f fixture) {
 		return nil
 	}
 	first := fmt.Sprintf(`
-  address = "%s101/24"
-  gateway = "%s1"
-  nameservers = ["%s1"]
+  address = "%s/24"
+  gateway = %q
+  nameservers = [%q]
   cpu = 1
   memory = "256MiB"
   config = { "limits.processes" = "500", "user.note" = "mine" }
@@ -158,10 +155,10 @@ func life(t *testing.T, f fixture) {
     "/etc/motd"       = { content = "hello\n", mode = "0644" }
     "/etc/deep/a/b"   = { source_path = %q, uid = 3, gid = 4 }
   }
-  engine_bundle = %q`, f.incus.Prefix, f.incus.Prefix, f.incus.Prefix, f.source, local, f.bundle)
+  engine_bundle = %q`, ip, f.incus.Gateway(), f.incus.Gateway(), f.source, local, f.bundle)
 	changed := fmt.Sprintf(`
-  address = "%s102/24"
-  gateway = "%s1"
+  address = "%s/24"
+  gateway = %q
   cpu = 2
   memory = "0.5GiB"
   autostart = false
@@ -169,7 +166,7 @@ func life(t *testing.T, f fixture) {
   mounts = { data = { source = %q, path = "/srv/other", read_only = false } }
   files = { "/etc/motd" = { content = "changed\n" } }
   restic_link = true
-  engine_bundle = %q`, f.incus.Prefix, f.incus.Prefix, f.source, second)
+  engine_bundle = %q`, otherIP, f.incus.Gateway(), f.source, second)
 	changed = strings.ReplaceAll(changed, "0.5GiB", "512MiB")
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,
@@ -181,7 +178,7 @@ func life(t *testing.T, f fixture) {
 					resource.TestCheckResourceAttr(address, "id", f.incus.Driver+":default/"+f.name),
 					resource.TestCheckResourceAttr(address, "status", "Running"),
 					resource.TestCheckResourceAttr(address, "address_method", "both"),
-					resource.TestCheckResourceAttr(address, "ipv4_address", f.incus.Prefix+"101"),
+					resource.TestCheckResourceAttr(address, "ipv4_address", ip),
 					resource.TestCheckResourceAttr(address, "autostart", "true"),
 					resource.TestCheckResourceAttr(address, "nesting", "true"),
 					f.setting("1", "limits.cpu"), f.setting("256MiB", "limits.memory"), f.setting("500", "limits.processes"), f.setting("mine", "user.note"),
@@ -192,7 +189,7 @@ func life(t *testing.T, f fixture) {
 					f.inside("from here", "cat", "/etc/deep/a/b"), f.inside("600 3 4", "stat", "-c", "%a %u %g", "/etc/deep/a/b"),
 					f.inside("recoup 1", "recoup", "version"),
 					f.inside("no", "sh", "-c", "test -e /usr/local/bin/restic || echo no"),
-					f.inside("nameserver "+f.incus.Prefix+"1", "tail", "-n1", "/etc/resolv.conf"),
+					f.inside("nameserver "+f.incus.Gateway(), "tail", "-n1", "/etc/resolv.conf"),
 				),
 			},
 			{Config: f.config(first), ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}},
@@ -204,7 +201,7 @@ func life(t *testing.T, f fixture) {
 				Config:           f.config(changed),
 				ConfigPlanChecks: inPlace(),
 				Check: resource.ComposeAggregateTestCheckFunc(same,
-					resource.TestCheckResourceAttr(address, "ipv4_address", f.incus.Prefix+"102"),
+					resource.TestCheckResourceAttr(address, "ipv4_address", otherIP),
 					f.setting("2", "limits.cpu"), f.setting("512MiB", "limits.memory"), f.setting("", "limits.processes"), f.setting("changed", "user.note"), f.setting("false", "boot.autostart"),
 					f.inside("no", "sh", "-c", "test -e /srv/data/data || echo no"),
 					f.inside("to be backed up", "cat", "/srv/other/data"),
@@ -221,24 +218,25 @@ func life(t *testing.T, f fixture) {
 // TestAccContainerDrift changes things behind Terraform's back: each is seen, and mended without making the container anew.
 func TestAccContainerDrift(t *testing.T) {
 	f := start(t)
+	ip, otherIP := f.incus.Address(t), f.incus.Address(t)
 	config := f.config(fmt.Sprintf(`
-  address = "%s103/24"
+  address = "%s/24"
   running = true
   cpu = 1
   config = { "user.note" = "mine" }
   mounts = { data = { source = %q, path = "/srv/data" } }
   files = { "/etc/motd" = { content = "hello\n" } }
-  engine_bundle = %q`, f.incus.Prefix, f.source, f.bundle))
+  engine_bundle = %q`, ip, f.source, f.bundle))
 	mended := resource.ComposeAggregateTestCheckFunc(
-		resource.TestCheckResourceAttr(address, "ipv4_address", f.incus.Prefix+"103"),
+		resource.TestCheckResourceAttr(address, "ipv4_address", ip),
 		f.setting("1", "limits.cpu"), f.setting("mine", "user.note"),
 		f.inside("hello", "cat", "/etc/motd"), f.inside("600", "stat", "-c", "%a", "/etc/motd"),
 		f.inside("to be backed up", "cat", "/srv/data/data"),
 		f.inside("recoup 1", "recoup", "version"),
-		f.inside("Address="+f.incus.Prefix+"103/24", "grep", "Address", "/etc/systemd/network/05-recoup-eth0.network"),
+		f.inside("Address="+ip+"/24", "grep", "Address", "/etc/systemd/network/05-recoup-eth0.network"),
 	)
 	incus := func(arguments ...string) func() { return func() { f.incus.Command(t, arguments...) } }
-	shell := func(text string) func() { return incus("exec", f.name, "--", "sh", "-c", text) }
+	shell := func(text string) func() { return func() { f.incus.Run(t, f.name, "sh", "-c", text) } }
 	steps := []resource.TestStep{{Config: config, Check: mended}}
 	for _, drift := range []func(){
 		shell("echo edited > /etc/motd"),
@@ -250,8 +248,8 @@ func TestAccContainerDrift(t *testing.T) {
 		incus("config", "unset", f.name, "user.note"),
 		incus("config", "device", "remove", f.name, "data"),
 		incus("config", "device", "set", f.name, "data", "readonly=false"),
-		incus("config", "device", "set", f.name, "eth0", "ipv4.address="+f.incus.Prefix+"104"),
-		shell("sed -i s/103/105/ /etc/systemd/network/05-recoup-eth0.network"),
+		incus("config", "device", "set", f.name, "eth0", "ipv4.address="+otherIP),
+		shell("sed -i s/" + ip + "/" + otherIP + "/ /etc/systemd/network/05-recoup-eth0.network"),
 		shell("rm /etc/systemd/network/05-recoup-eth0.network"),
 		shell("echo Domains=x >> /etc/systemd/network/05-recoup-eth0.network"),
 		shell("rm /usr/local/bin/recoup"),
@@ -267,13 +265,13 @@ func TestAccContainerDrift(t *testing.T) {
 		ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
 	}, resource.TestStep{
 		PreConfig: func() {
-			hwaddr = f.incus.Command(t, "exec", f.name, "--", "cat", "/sys/class/net/eth0/address")
+			hwaddr = f.incus.Run(t, f.name, "cat", "/sys/class/net/eth0/address")
 			f.incus.Command(t, "delete", "--force", f.name)
 		},
 		Config:           config,
 		ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, plancheck.ResourceActionCreate)}},
 		Check: resource.ComposeAggregateTestCheckFunc(mended, func(*terraform.State) error {
-			return f.inside(strings.TrimSpace(hwaddr), "cat", "/sys/class/net/eth0/address")(nil)
+			return f.inside(hwaddr, "cat", "/sys/class/net/eth0/address")(nil)
 		}),
 	})
 	resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: acctest.Factories, CheckDestroy: f.gone, Steps: steps})
@@ -320,16 +318,16 @@ func TestAccContainerPower(t *testing.T) {
 }
 
 func TestAccContainerAddressMethods(t *testing.T) {
-	for number, method := range []string{"networkd", "dhcp-reservation", "both"} {
+	for _, method := range []string{"networkd", "dhcp-reservation", "both"} {
 		t.Run(method, func(t *testing.T) {
 			f := start(t)
-			first, second := strconv.Itoa(106+2*number), strconv.Itoa(107+2*number)
-			lines := func(last string) string {
-				return fmt.Sprintf("  network = %q\n  address = \"%s%s/24\"\n  address_method = %q", f.incus.Network, f.incus.Prefix, last, method)
+			first, second := f.incus.Address(t), f.incus.Address(t)
+			lines := func(ip string) string {
+				return fmt.Sprintf("  network = %q\n  address = \"%s/24\"\n  address_method = %q", f.incus.Network, ip, method)
 			}
-			up := func(last string) resource.TestCheckFunc {
-				return resource.ComposeAggregateTestCheckFunc(resource.TestCheckResourceAttr(address, "ipv4_address", f.incus.Prefix+last),
-					f.inside("found", "sh", "-c", "grep -q '"+f.incus.Prefix+last+"$' /proc/net/fib_trie && echo found"))
+			up := func(ip string) resource.TestCheckFunc {
+				return resource.ComposeAggregateTestCheckFunc(resource.TestCheckResourceAttr(address, "ipv4_address", ip),
+					f.inside("found", "sh", "-c", "grep -q '"+ip+"$' /proc/net/fib_trie && echo found"))
 			}
 			resource.Test(t, resource.TestCase{
 				ProtoV6ProviderFactories: acctest.Factories,

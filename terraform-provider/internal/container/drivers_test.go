@@ -106,31 +106,31 @@ func pveProvider(pve *guesttest.Proxmox) string {
 func TestAccContainerProxmox(t *testing.T) {
 	acctest.PreCheck(t)
 	pve := guesttest.StartProxmox(t)
-	source, bundle := sharedDirectory(t), smallBundle(t, "1")
+	source, bundle, ip := sharedDirectory(t), smallBundle(t, "1"), pve.Incus.Address(t)
 	config := func(lines string) string {
 		return pveProvider(pve) + fmt.Sprintf("resource \"recoup_container\" \"this\" {\n  driver = \"proxmox\"\n  name = \"restic-backup\"\n  vmid = 105\n  image = %q\n  engine_bundle = %q\n%s\n}\n", guesttest.Template, bundle, lines)
 	}
 	behind := fixture{incus: pve.Incus, name: pve.Instance(105)}
 	first := config(fmt.Sprintf(`
-  address = "%s130/24"
-  gateway = "%s1"
+  address = "%s/24"
+  gateway = %q
   cpu = 2
   memory = "512MiB"
   disk_size = "8GiB"
   storage_pool = "local-lvm"
   config = { swap = "0" }
   mounts = { data = { source = %q, path = "/srv/data" } }
-  files = { "/etc/motd" = { content = "hello\n" } }`, pve.Incus.Prefix, pve.Incus.Prefix, source))
+  files = { "/etc/motd" = { content = "hello\n" } }`, ip, pve.Incus.Gateway(), source))
 	second := config(fmt.Sprintf(`
-  address = "%s130/24"
+  address = "%s/24"
   cpu = 1
   disk_size = "10GiB"
   storage_pool = "local-lvm"
   mounts = { other = { source = %q, path = "/srv/other", read_only = false } }
-  files = { "/etc/motd" = { content = "changed\n", mode = "0644" } }`, pve.Incus.Prefix, source))
+  files = { "/etc/motd" = { content = "changed\n", mode = "0644" } }`, ip, source))
 	made := resource.ComposeAggregateTestCheckFunc(
 		resource.TestCheckResourceAttr(address, "id", "proxmox:pve/105"),
-		resource.TestCheckResourceAttr(address, "ipv4_address", pve.Incus.Prefix+"130"),
+		resource.TestCheckResourceAttr(address, "ipv4_address", ip),
 		behind.inside("hello", "cat", "/etc/motd"), behind.inside("600", "stat", "-c", "%a", "/etc/motd"),
 		behind.inside("to be backed up", "cat", "/srv/data/data"), behind.inside("recoup 1", "recoup", "version"))
 	resource.Test(t, resource.TestCase{
@@ -144,7 +144,7 @@ func TestAccContainerProxmox(t *testing.T) {
 				behind.inside("changed", "cat", "/etc/motd"), behind.inside("to be backed up", "cat", "/srv/other/data"),
 				behind.inside("no", "sh", "-c", "test -e /srv/data/data || echo no"))},
 			{PreConfig: func() {
-				pve.Incus.Command(t, "exec", behind.name, "--", "sh", "-c", "echo x > /etc/motd; rm /usr/local/bin/recoup")
+				pve.Incus.Run(t, behind.name, "sh", "-c", "echo x > /etc/motd; rm /usr/local/bin/recoup")
 			}, Config: second,
 				ConfigPlanChecks: inPlace(), Check: resource.ComposeAggregateTestCheckFunc(behind.inside("changed", "cat", "/etc/motd"), behind.inside("recoup 1", "recoup", "version"))},
 			{PreConfig: func() { pve.Forget(t, 105) }, Config: second,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
 
 	"github.com/recoup/terraform-provider-recoup/internal/acctest"
 	"github.com/recoup/terraform-provider-recoup/internal/guesttest"
@@ -35,7 +36,7 @@ func TestAccContainerFailedCreate(t *testing.T) {
 			t.Error("no create came to its second apply")
 		}
 	})
-	for number, step := range []struct {
+	for _, step := range []struct {
 		name   string
 		broken func(*http.Request) bool
 		fault  guesttest.Fault
@@ -56,7 +57,7 @@ func TestAccContainerFailedCreate(t *testing.T) {
 		t.Run(step.name, func(t *testing.T) {
 			f := start(t)
 			faults := guesttest.StartFaults(t, f.incus.Socket)
-			ip := fmt.Sprintf("%s%d", f.incus.Prefix, 140+number)
+			ip := f.incus.Address(t)
 			broken := step.broken
 			if broken == nil {
 				pushed := false
@@ -142,6 +143,40 @@ func TestAccContainerFailedUpdate(t *testing.T) {
 	})
 }
 
+// TestAccContainerOverloaded: a daemon whose database took too long is asked again, whether it has done what was asked or not.
+func TestAccContainerOverloaded(t *testing.T) {
+	f := start(t)
+	faults := guesttest.StartFaults(t, f.incus.Socket)
+	asked := map[string]int{}
+	faults.Set(func(request *http.Request) guesttest.Fault {
+		key := request.Method + " " + request.URL.Path
+		switch asked[key]++; key {
+		case "POST /1.0/instances":
+			if asked[key] == 1 {
+				return guesttest.Overload
+			}
+		case "PUT /1.0/instances/" + f.name + "/state":
+			if asked[key] <= 2 { // to start it: once nothing is done, once it is
+				return []guesttest.Fault{guesttest.Overload, guesttest.OverloadAfter}[asked[key]-1]
+			}
+		}
+		return guesttest.Pass
+	})
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: acctest.Factories,
+		CheckDestroy:             f.gone,
+		Steps: []resource.TestStep{{
+			Config: provider(faults.Socket) + f.resource(""),
+			Check: resource.ComposeAggregateTestCheckFunc(f.inside("", "true"), func(*terraform.State) error {
+				if hits := faults.Hits(); hits != 3 {
+					return fmt.Errorf("%d requests were broken and not 3: %v", hits, asked)
+				}
+				return nil
+			}),
+		}},
+	})
+}
+
 // TestAccContainerNotMine: a create that lost its connection must not remove what somebody else made under the same name.
 func TestAccContainerNotMine(t *testing.T) {
 	f := start(t)
@@ -220,9 +255,9 @@ func TestAccContainerUnreachable(t *testing.T) {
 
 func TestAccContainerMistakes(t *testing.T) {
 	f := start(t)
-	taken := f.incus.Name(t)
+	taken, takenIP := f.incus.Name(t), f.incus.Address(t)
 	f.incus.Command(t, "init", f.incus.Image, taken)
-	f.incus.Command(t, "config", "device", "override", taken, "eth0", "ipv4.address="+f.incus.Prefix+"120")
+	f.incus.Command(t, "config", "device", "override", taken, "eth0", "ipv4.address="+takenIP)
 	with := func(lines string) string { return f.config(lines) }
 	for name, mistake := range map[string]struct{ config, says string }{
 		"socket":            {provider("/nonexistent/unix.socket") + f.resource(""), `(?s)with recoup_container.this,.*driver\s+=.*no\s+such\s+socket.*incus.socket`},
@@ -235,7 +270,7 @@ func TestAccContainerMistakes(t *testing.T) {
 		"network unmanaged": {with(`network = "lo"`), `(?s)network\s+=.*bridge`},
 		"profile":           {with(`profiles = ["nonexistent"]`), `(?s)profiles\s+=.*incus\s+profile\s+create`},
 		"address outside":   {with(`address = "192.168.77.5/24"`), `(?s)address\s+=.*is\s+not\s+in\s+` + regexp.QuoteMeta(f.incus.Prefix)},
-		"address taken":     {with(fmt.Sprintf(`address = "%s120/24"`, f.incus.Prefix)), `(?s)address\s+=.*` + regexp.QuoteMeta(f.incus.Prefix+"120")},
+		"address taken":     {with(fmt.Sprintf(`address = "%s/24"`, takenIP)), `(?s)address\s+=.*` + regexp.QuoteMeta(takenIP)},
 		"address form":      {with(`address = "10.0.0.5"`), `(?s)address\s+=.*10.10.0.25/24`},
 		"address network":   {with(`address = "10.0.0.0/24"`), `(?s)address\s+=.*network\s+itself`},
 		"gateway alone":     {with(`gateway = "10.0.0.1"`), `(?s)address.*must\s+be\s+specified`},

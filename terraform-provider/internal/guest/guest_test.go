@@ -65,9 +65,9 @@ func TestIncus(t *testing.T) {
 	name := incus.Launch(t)
 	in := open(t, "incus:default/"+name, incus.Settings())
 	behaves(t, in, "/srv/test")
-	left := incus.Command(t, "exec", name, "--", "sh", "-c", "ls /run/recoup-input* 2>/dev/null | wc -l")
-	if strings.TrimSpace(left) != "0" {
-		t.Errorf("%s inputs of programs are left in /run", strings.TrimSpace(left))
+	left := incus.Run(t, name, "sh", "-c", "ls /run/recoup-input* 2>/dev/null | wc -l")
+	if left != "0" {
+		t.Errorf("%s inputs of programs are left in /run", left)
 	}
 	logs, _ := incus.TryCommand("query", "/1.0/instances/"+name+"/logs/exec-output")
 	if strings.Contains(logs, "exec_") {

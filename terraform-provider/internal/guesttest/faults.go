@@ -18,10 +18,12 @@ type Fault int
 
 // The ways to fail.
 const (
-	Pass      Fault = iota
-	Refuse          // the server answers with an error and does nothing
-	CutBefore       // the connection breaks before the server gets the request
-	CutAfter        // the server does what was asked, and the connection breaks before its answer
+	Pass          Fault = iota
+	Refuse              // the server answers with an error and does nothing
+	CutBefore           // the connection breaks before the server gets the request
+	CutAfter            // the server does what was asked, and the connection breaks before its answer
+	Overload            // the server does nothing, as its database took too long
+	OverloadAfter       // the server does what was asked, and says the same
 )
 
 // Faults is the proxy.
@@ -52,9 +54,12 @@ func StartFaults(t *testing.T, target string) *Faults {
 	server := &http.Server{Handler: http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		switch faults.ask(request) {
 		case Refuse:
-			writer.Header().Set("Content-Type", "application/json")
-			writer.WriteHeader(http.StatusInternalServerError)
-			fmt.Fprint(writer, `{"type":"error","error":"a fault of the test","error_code":500}`)
+			refuse(writer, "a fault of the test")
+		case Overload:
+			refuse(writer, context.DeadlineExceeded.Error())
+		case OverloadAfter:
+			proxy.ServeHTTP(nowhere{http.Header{}}, request)
+			refuse(writer, context.DeadlineExceeded.Error())
 		case CutBefore:
 			panic(http.ErrAbortHandler)
 		case CutAfter:
@@ -94,6 +99,12 @@ func (f *Faults) ask(request *http.Request) Fault {
 		f.hits++
 	}
 	return fault
+}
+
+func refuse(writer http.ResponseWriter, message string) {
+	writer.Header().Set("Content-Type", "application/json")
+	writer.WriteHeader(http.StatusInternalServerError)
+	fmt.Fprintf(writer, `{"type":"error","error":%q,"error_code":500}`, message)
 }
 
 type nowhere struct{ header http.Header }

@@ -88,7 +88,10 @@ func (i Incus) Name(t *testing.T) string {
 	t.Helper()
 	random := make([]byte, 4)
 	_, _ = rand.Read(random)
-	name := "rcg-" + hex.EncodeToString(random)
+	name := "test-" + hex.EncodeToString(random)
+	if !claim(t, name) {
+		t.Fatalf("%s is another test's", name)
+	}
 	t.Cleanup(func() {
 		if output, err := i.TryCommand("delete", "--force", name); err != nil && !strings.Contains(output, "not found") {
 			t.Errorf("%s is left behind: %v %s", name, err, output)
@@ -104,7 +107,7 @@ func (i Incus) Launch(t *testing.T) string {
 	i.Command(t, "launch", i.Image, name, "--config", "security.nesting=true")
 	deadline := time.Now().Add(2 * time.Minute)
 	for {
-		state, _ := i.TryCommand("exec", name, "--", "systemctl", "is-system-running")
+		state, _ := i.TryRun(name, "systemctl", "is-system-running")
 		if strings.Contains(state, "running") || strings.Contains(state, "degraded") {
 			return name
 		}

@@ -371,7 +371,7 @@ func (p *Proxmox) setStatus(request *http.Request) (any, error) {
 }
 
 func (p *Proxmox) interfaces(request *http.Request) (any, error) {
-	output, err := p.Incus.TryCommand("exec", p.instance(request.PathValue("id")), "--", "cat", "/proc/net/fib_trie")
+	output, err := p.Incus.TryRun(p.instance(request.PathValue("id")), "cat", "/proc/net/fib_trie")
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type SSHHost struct {
 	Host    string // its address
 	KeyFile string
 	HostKey string // "ssh-ed25519 AAAA…"
-	incus   Incus
+	Incus   Incus
 }
 
 // The users of an SSHHost beside root.
@@ -47,7 +47,7 @@ func StartSSHHost(t *testing.T) *SSHHost {
 	if incus.Image = os.Getenv("RECOUP_TEST_INCUS_SSH_IMAGE"); incus.Image == "" {
 		t.Fatal("RECOUP_TEST_INCUS_SSH_IMAGE is not set: tools/incus.sh prints it")
 	}
-	host := &SSHHost{incus: incus, KeyFile: filepath.Join(t.TempDir(), "key")}
+	host := &SSHHost{Incus: incus, KeyFile: filepath.Join(t.TempDir(), "key")}
 	public := WriteKey(t, host.KeyFile)
 	host.Name = incus.Launch(t)
 	host.Run(t, makeUsers, public)
@@ -73,7 +73,7 @@ func (h *SSHHost) Settings(sudo bool) settings.SSH {
 // Run runs a shell's text in it, past SSH, and gives what it printed. The test fails where the text does.
 func (h *SSHHost) Run(t *testing.T, text string, arguments ...string) string {
 	t.Helper()
-	return strings.TrimSpace(h.incus.Command(t, append([]string{"exec", h.Name, "--", "sh", "-c", text, "sh"}, arguments...)...))
+	return h.Incus.Run(t, h.Name, append([]string{"sh", "-c", text, "sh"}, arguments...)...)
 }
 
 // Install unpacks a bundle (tools/bundle.sh) as the README has people do it.
@@ -83,6 +83,6 @@ func (h *SSHHost) Install(t *testing.T, bundle string) {
 	if said, err := exec.Command("tar", "-C", filepath.Dir(bundle), "-cf", archive, filepath.Base(bundle)).CombinedOutput(); err != nil {
 		t.Fatalf("tar: %v\n%s", err, said)
 	}
-	h.incus.Command(t, "file", "push", "--quiet", archive, h.Name+"/root/recoup.tar")
+	h.Incus.Command(t, "file", "push", "--quiet", archive, h.Name+"/root/recoup.tar")
 	h.Run(t, "tar -C /usr/local/lib --no-same-owner -xf /root/recoup.tar && ln -s ../lib/recoup/recoup /usr/local/bin/recoup && rm /root/recoup.tar")
 }

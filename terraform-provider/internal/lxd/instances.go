@@ -114,15 +114,22 @@ func (c *Client) Instance(ctx context.Context, name string) (Instance, error) {
 	return instance, err
 }
 
-// CreateInstance makes an instance and does not start it. On a machine with much else to do the daemon gives up when its own
-// database takes more than ten seconds, and says "context deadline exceeded": it is asked again when nothing is left of the attempt.
+// tries is how often the daemon is asked for something that it was too busy for.
+const tries = 4
+
+// isOverloaded: on a machine with much else to do the daemon gives up when its own database takes more than ten seconds.
+func isOverloaded(err error) bool {
+	var refusal *Error
+	return errors.As(err, &refusal) && refusal.Code == http.StatusInternalServerError &&
+		strings.Contains(refusal.Message, context.DeadlineExceeded.Error())
+}
+
+// CreateInstance makes an instance and does not start it. A daemon that was overloaded is asked again when nothing is left of the
+// attempt.
 func (c *Client) CreateInstance(ctx context.Context, instance NewInstance) error {
 	for attempt := 1; ; attempt++ {
 		_, err := c.change(ctx, http.MethodPost, "/1.0/instances", nil, "", instance)
-		var refusal *Error
-		isBusy := errors.As(err, &refusal) && refusal.Code == http.StatusInternalServerError &&
-			strings.Contains(refusal.Message, context.DeadlineExceeded.Error())
-		if !isBusy || attempt == 4 || !c.becomesAbsent(ctx, instance.Name) {
+		if !isOverloaded(err) || attempt == tries || !c.becomesAbsent(ctx, instance.Name) {
 			return err
 		}
 	}
@@ -150,10 +157,19 @@ func (c *Client) UpdateInstance(ctx context.Context, instance Instance) error {
 	return err
 }
 
-// SetState starts, stops or restarts. timeout, in seconds, is how long a guest may take for a clean stop; with force it is not asked.
+// SetState starts or stops. timeout, in seconds, is how long a guest may take for a clean stop; with force it is not asked. A daemon
+// that was overloaded is asked again, unless it has done it all the same.
 func (c *Client) SetState(ctx context.Context, name, action string, timeout int, force bool) error {
-	_, err := c.change(ctx, http.MethodPut, instancePath(name)+"/state", nil, "", map[string]any{"action": action, "timeout": timeout, "force": force})
-	return err
+	wanted := map[string]string{"start": "Running", "stop": "Stopped"}[action]
+	for attempt := 1; ; attempt++ {
+		_, err := c.change(ctx, http.MethodPut, instancePath(name)+"/state", nil, "", map[string]any{"action": action, "timeout": timeout, "force": force})
+		if !isOverloaded(err) || attempt == tries || pause(ctx, 2*time.Second) != nil {
+			return err
+		}
+		if instance, reading := c.Instance(ctx, name); reading == nil && instance.Status == wanted {
+			return nil
+		}
+	}
 }
 
 // StartProblem is what went wrong first when an instance was started last, in liblxc's words. The refusal itself names only a

@@ -22,7 +22,7 @@ import (
 
 	"github.com/recoup/terraform-provider-recoup/internal/acctest"
 	"github.com/recoup/terraform-provider-recoup/internal/guest"
-	"github.com/recoup/terraform-provider-recoup/internal/settings"
+	"github.com/recoup/terraform-provider-recoup/internal/guesttest"
 )
 
 const (
@@ -33,8 +33,8 @@ const (
 // site is one container, and what was said to it.
 type site struct {
 	*testing.T
+	incus    guesttest.Incus
 	name     string
-	socket   string
 	bundle   string // what is put into the container: see tools/bundle.sh
 	password string // of the repository
 }
@@ -43,13 +43,8 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	acctest.PreCheck(t)
 	recoup := acctest.Program(t, "RECOUP")
-	socket := os.Getenv("RECOUP_TEST_INCUS_SOCKET")
-	if socket == "" {
-		t.Skip("there is no Incus: eval \"$(tools/incus.sh)\" starts one where containers are possible")
-	}
-	s := &site{T: t, name: "rcs-" + acctest.Random(t, 4), socket: socket, bundle: bundleOf(t, recoup), password: "pw-schedule-" + acctest.Random(t, 12)}
-	t.Cleanup(s.forgetContainer)
-	return s
+	incus := guesttest.StartIncus(t)
+	return &site{T: t, incus: incus, name: incus.Name(t), bundle: bundleOf(t, recoup), password: "pw-schedule-" + acctest.Random(t, 12)}
 }
 
 func bundleOf(t *testing.T, recoup string) string {
@@ -68,7 +63,7 @@ func (s *site) target() string { return "incus:default/" + s.name }
 
 func (s *site) open() guest.Guest {
 	s.Helper()
-	machine, err := guest.Open(context.Background(), s.target(), settings.Settings{Incus: settings.LXDServer{Socket: s.socket}})
+	machine, err := guest.Open(context.Background(), s.target(), s.incus.Settings())
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -127,11 +122,6 @@ func (s *site) prepare() {
 	s.run("mkdir -p /srv/files /srv/more && echo one > /srv/files/one && echo two > /srv/more/two")
 }
 
-// forgetContainer removes what a failed test left.
-func (s *site) forgetContainer() {
-	_ = incusDelete(s.socket, s.name)
-}
-
 func (s *site) container() string {
 	return fmt.Sprintf(`
 provider "recoup" {
@@ -145,7 +135,7 @@ resource "recoup_container" "files" {
   network       = %q
   engine_bundle = %q
 }
-`, s.socket, s.name, os.Getenv("RECOUP_TEST_INCUS_IMAGE"), os.Getenv("RECOUP_TEST_INCUS_NETWORK"), s.bundle)
+`, s.incus.Socket, s.name, s.incus.Image, s.incus.Network, s.bundle)
 }
 
 // schedule is the container with a schedule.
@@ -396,11 +386,7 @@ func (s *site) loseAndRemove() []resource.TestStep {
 		s.remove(s.container()),
 		{Config: s.schedule(nil)},
 		{
-			PreConfig: func() {
-				if err := incusDelete(s.socket, s.name); err != nil {
-					s.Fatal(err)
-				}
-			},
+			PreConfig:        func() { s.incus.Command(s.T, "delete", "--force", s.name) },
 			Config:           s.schedule(nil),
 			ConfigPlanChecks: expectAction(plancheck.ResourceActionCreate),
 			Check: check(func() {

@@ -43,9 +43,9 @@ func TestAccMissedAndAfterBoot(t *testing.T) {
 				if wait <= 0 || len(s.snapshots()) != 0 {
 					t.Fatalf("the machine is too slow for this test: the time came %s ago", -wait)
 				}
-				s.incus("stop", "--force", s.name)
+				s.incus.Command(s.T, "stop", "--force", s.name)
 				time.Sleep(wait + 5*time.Second)
-				s.incus("start", s.name)
+				s.incus.Command(s.T, "start", s.name)
 				s.awaitSnapshots(1, "what was missed is not made up for")
 			}),
 		},
@@ -53,17 +53,10 @@ func TestAccMissedAndAfterBoot(t *testing.T) {
 			time.Sleep(10 * time.Second) // a timer with OnBootSec= that is started later runs at once
 			s.awaitIdle()
 			before = len(s.snapshots())
-			s.incus("restart", "--force", s.name)
+			s.incus.Command(s.T, "restart", "--force", s.name)
 			s.awaitSnapshots(before+1, "there is no backup after the boot")
 		})},
 	}})
-}
-
-func (s *site) incus(arguments ...string) {
-	s.Helper()
-	if err := incus(s.socket, arguments...); err != nil {
-		s.Fatal(err)
-	}
 }
 
 func (s *site) awaitIdle() {

@@ -4,7 +4,6 @@ package schedule_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -29,7 +28,7 @@ func newSSHSite(t *testing.T) *sshSite {
 	acctest.PreCheck(t)
 	bundle := bundleOf(t, acctest.Program(t, "RECOUP"))
 	host := guesttest.StartSSHHost(t)
-	return &sshSite{host: host, site: &site{T: t, name: host.Name, socket: os.Getenv("RECOUP_TEST_INCUS_SOCKET"), bundle: bundle,
+	return &sshSite{host: host, site: &site{T: t, incus: host.Incus, name: host.Name, bundle: bundle,
 		password: "pw-schedule-" + acctest.Random(t, 12)}}
 }
 
