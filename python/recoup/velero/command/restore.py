@@ -71,9 +71,9 @@ def restore(
     stopped, and changes nothing that is done.
     """
     selection, changes = make_selection(chosen)
+    context.connection.choose(kubeconfig=kubeconfig, context=context_name)
     found = _find(context, backup, at, schedule)
     if target is None:
-        context.connection.choose(kubeconfig=kubeconfig, context=context_name)
         cluster = context.connection.cluster
     want = wanted(context.bucket, found, context.repositories, selection, changes, older_data=older_data)
     for name in want.plan.unmatched:

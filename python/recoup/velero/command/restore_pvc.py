@@ -15,7 +15,7 @@ from ...results import RestoreProgress, RestoreResult
 from ..cluster import Cluster, Filled, HelperSettings
 from ..contents import OpenVolume, VolumeRestore, check_target
 from ..fields import printable
-from .connection import cluster_options
+from .connection import Connection, cluster_options
 from .context import Context, as_bytes
 from .helper_options import helper_options
 from .progress import ByteProgress
@@ -166,7 +166,7 @@ def _in_namespace(text: str, option: str) -> tuple[str, str]:
 
 
 def _chosen_target(
-    directory: str | None, claim: str | None, pod: str | None, settings: RestoreSettings, helper: HelperSettings, connect: Callable[[], Cluster]
+    directory: str | None, claim: str | None, pod: str | None, settings: RestoreSettings, helper: HelperSettings, connection: Connection
 ) -> Target:
     """Where it goes: here, and only here, is decided which kind of place that is."""
     if sum(bool(each) for each in (directory, claim, pod)) != 1:
@@ -175,13 +175,13 @@ def _chosen_target(
         return DirectoryTarget(directory, settings)
     if claim:
         namespace, name = _in_namespace(claim, "--claim")
-        return ClusterTarget(connect(), settings, helper, namespace, claim=name)
+        return ClusterTarget(connection.cluster, settings, helper, namespace, claim=name)
     namespace, rest = _in_namespace(str(pod), "--pod")
     name, *others = rest.split(":", 2)
     path = others.pop() if others and others[-1].startswith("/") else None
     if len(others) > 1 or not name:
         raise click.UsageError(f"--pod {pod}: it has the form NAMESPACE/POD[:CONTAINER][:PATH], and PATH begins with a slash")
-    return ClusterTarget(connect(), settings, helper, namespace, pod=name, container=others[0] if others else None, path=path)
+    return ClusterTarget(connection.cluster, settings, helper, namespace, pod=name, container=others[0] if others else None, path=path)
 
 
 @click.command("restore-pvc")
@@ -219,12 +219,8 @@ def restore_pvc(
     """
     how = cast(Optional[Overwrite], overwrite)
     settings = RestoreSettings(include, exclude, how, delete, sparse, verify, dry_run)
-
-    def connect() -> Cluster:
-        context.connection.choose(kubeconfig=kubeconfig, context=context_name)
-        return context.connection.cluster
-
-    target = _chosen_target(directory, claim, pod, settings, helper, connect)
+    context.connection.choose(kubeconfig=kubeconfig, context=context_name)
+    target = _chosen_target(directory, claim, pod, settings, helper, context.connection)
     target.check()
     chosen = choice.open(context)
     if not context.as_json:
