@@ -32,14 +32,14 @@ def test_the_command_is_installed_and_of_the_same_version():
     assert recoup.__version__ in said
 
 
-def test_wheel_holds_the_package_and_the_command_only():
+def test_wheel_holds_the_package_and_the_commands_only():
     files = {str(file) for file in importlib.metadata.files("recoup") or ()}
     package = {name for name in files if name.startswith("recoup/") and "__pycache__" not in name}
     assert "recoup/py.typed" in package
     assert "recoup/_engine.pyi" in package
-    assert all(re.fullmatch(r"recoup/(\w+\.pyi?|py\.typed|_engine\.[\w.-]+\.so)", name) for name in package), package
+    assert all(re.fullmatch(r"recoup/((velero/(\w+/)?)?\w+\.pyi?|py\.typed|_engine\.[\w.-]+\.so)", name) for name in package), package
     others = files - package
-    assert all(re.search(r"\.dist-info/|/bin/recoup$|__pycache__", name) for name in others), others
+    assert all(re.search(r"\.dist-info/|/bin/recoup(-velero)?$|__pycache__", name) for name in others), others
 
 
 def test_extension_keeps_its_libraries_to_itself():

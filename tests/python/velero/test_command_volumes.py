@@ -197,7 +197,7 @@ def test_time_back_from_now_and_schedule(made, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["restore-pvc", DB], "Give --target DIR"),
+        (["restore-pvc", DB], "Give one of --target DIR"),
         (["restore-pvc"], "Missing argument 'NAMESPACE/PVC'"),
         (["restore-pvc", "data-postgres-0", "-t", "@"], "'data-postgres-0' is no volume's name: say NAMESPACE/CLAIM"),
         (["restore-pvc", DB, "-t", "@", "--at", "yesterday"], "'yesterday' is no time such as"),
