@@ -94,6 +94,9 @@ func (c *Client) openSocket(transport *http.Transport, socket string) {
 	}
 	socket = strings.TrimPrefix(socket, "unix://")
 	c.overSocket, c.where, c.base = true, socket, "http://unix.socket"
+	// Where connections are kept, one that was dialled for a request that then got another is kept as well, and says nothing. Incus
+	// reads the first bytes of a connection on its socket before it accepts the next one, from whomever: it would stand still.
+	transport.DisableKeepAlives = true
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: 15 * time.Second}).DialContext(ctx, "unix", socket)
 	}
