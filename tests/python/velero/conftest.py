@@ -15,6 +15,8 @@ import pytest
 import recoup
 from recoup.velero import VeleroBucket
 
+pytest.register_assert_rewrite("kubelet", "kubernetes_server", "command_fixture")
+
 # How long an example takes says more about what else the machine does.
 hypothesis.settings.register_profile("recoup", deadline=None)
 hypothesis.settings.load_profile("recoup")
