@@ -17,9 +17,6 @@ import (
 
 func launch(t *testing.T) guest.Guest {
 	t.Helper()
-	if os.Getenv("TF_ACC") == "" {
-		t.Skip("acceptance tests run where TF_ACC is set")
-	}
 	incus := guesttest.StartIncus(t)
 	machine, err := guest.Open(context.Background(), "incus:default/"+incus.Launch(t), incus.Settings())
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 // claims holds a file for each name and each address that a test uses, locked for as long as its process lives: runs beside each
 // other on one machine never take the same. What has a test's name and no holder is left from a run that was killed, and is removed
-// when tools/container-daemon.sh is next asked for the server, which names this directory too, as tests/system/incus.py does.
+// when tools/container-daemon.sh is next asked for the server, which names this directory too, as tests/system/claim.py does.
 const claims = "/run/lock/recoup-test.d"
 
 var (

@@ -53,7 +53,7 @@ func (c *Client) sendFile(ctx context.Context, method, instance, name string, he
 		var refusal *Error
 		hasEnded := errors.As(err, &refusal) && refusal.Code == http.StatusInternalServerError &&
 			(method == http.MethodHead || strings.Contains(refusal.Message, "forkfile.sock"))
-		if !hasEnded || attempt == 4 || pause(ctx, time.Duration(attempt)*500*time.Millisecond) != nil {
+		if !hasEnded || attempt == tries || pause(ctx, time.Duration(attempt)*500*time.Millisecond) != nil {
 			return response, err
 		}
 	}

@@ -114,7 +114,7 @@ func (c *Client) Instance(ctx context.Context, name string) (Instance, error) {
 	return instance, err
 }
 
-// tries is how often the daemon is asked for something that it was too busy for.
+// tries is how often the daemon is asked for what it could not do just then.
 const tries = 4
 
 // isOverloaded: on a machine with much else to do the daemon gives up when its own database takes more than ten seconds.
