@@ -13,7 +13,8 @@ import random
 import shutil
 import stat
 import tarfile
-from typing import Callable, Iterator
+from collections.abc import Iterator
+from typing import Callable
 
 MIB = 1 << 20
 GB = 10**9

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Sequence
+from collections.abc import Sequence
 
 
 def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float | None:

@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 import subprocess
-from typing import Sequence
+from collections.abc import Sequence
 
 from .programs import HERE, Program
 

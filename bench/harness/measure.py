@@ -10,7 +10,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import BinaryIO, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 
 
 @dataclasses.dataclass

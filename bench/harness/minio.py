@@ -37,7 +37,7 @@ class Minio:
                                    MC_CONFIG_DIR=str(scratch / "mc"))
         self.link = None
 
-    def __enter__(self) -> "Minio":
+    def __enter__(self) -> Minio:
         self.process = subprocess.Popen(
             [self.programs["MINIO"], "server", "--quiet", "--address", f"127.0.0.1:{self.port}", str(self.data)],
             env=dict(os.environ, MINIO_ROOT_USER=self.credentials["AWS_ACCESS_KEY_ID"],

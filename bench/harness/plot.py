@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("svg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend)
+import matplotlib.pyplot as plt
 
 #: Okabe and Ito's colours, which the colour-blind can tell apart.
 COLOURS = {"recoup": "#0072B2", "restic": "#D55E00", "rustic": "#E69F00", "borg": "#009E73", "bupstash": "#CC79A7"}

@@ -12,7 +12,8 @@ import os
 import pathlib
 import shlex
 import subprocess
-from typing import BinaryIO, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Callable
 
 from .measure import Measurement, measure
 from .minio import Minio

@@ -9,7 +9,8 @@ import pathlib
 import statistics
 import subprocess
 import sys
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from .measure import Measurement
 from .programs import HERE

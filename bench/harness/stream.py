@@ -13,7 +13,8 @@ import pathlib
 import random
 import subprocess
 import sys
-from typing import BinaryIO, Iterator
+from collections.abc import Iterator
+from typing import BinaryIO
 
 REPEATS = 16
 PIECE = 1 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any, Literal, Optional, Protocol, Union
+from typing import Any, Literal, Protocol, Union
 
 from ._engine import InvalidArgumentError
 
@@ -26,7 +26,7 @@ Overwrite = Literal["always", "if-changed", "if-newer", "never"]
 class Readable(Protocol):
     """A binary file: what `open(…, "rb")` gives."""
 
-    def readinto(self, buffer: memoryview, /) -> Optional[int]: ...
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
 
 
 def paths(given: Paths) -> list[Path]:

@@ -284,7 +284,7 @@ def test_interrupted(recoup, restic, same_cuts, tmp_path):
 
 
 def test_killed_in_one_adopted_in_both(recoup, restic, same_cuts, tmp_path):
-    source = make_source(tmp_path / "source", "killed", files=2000, large=0)
+    make_source(tmp_path / "source", "killed", files=2000, large=0)
     a, b = same_cuts(2)
     for _ in range(3):
         with recoup.start("backup", "--limit-upload=8000", "--pack-size=4", "--host", HOST, "--also", b.path, "source", repo=a, cwd=tmp_path) as running:

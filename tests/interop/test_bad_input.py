@@ -13,7 +13,6 @@ from support.programs import Repository
 from support.refusals import NOBODY, exit_error
 from support.storage import place
 
-
 # ---- which repository, which password --------------------------------------------------------------------------------
 
 COMMANDS = [["snapshots"], ["backup", "."], ["restore", "latest", "--target", "out"], ["check"], ["ls", "latest"], ["stats"], ["key", "list"],

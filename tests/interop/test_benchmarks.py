@@ -12,12 +12,12 @@ import sys
 
 import pytest
 
-from support import programs, trees
+from support import programs
 from support.programs import REPOSITORY_ROOT
 
 sys.path.insert(0, str(REPOSITORY_ROOT / "bench"))
-from harness import data, growth, measure, report, stream, targets  # noqa: E402
-from harness.programs import OPERATIONS  # noqa: E402
+from harness import data, growth, measure, report, stream, targets
+from harness.programs import OPERATIONS
 
 pytestmark = [pytest.mark.local_only, pytest.mark.recoup_only]
 

@@ -14,9 +14,6 @@ from support.compare import assert_same
 from support.trees import noise
 
 
-
-
-
 def test_dump_of_a_file(recoup, restic, history, tmp_path):
     repo, ids, home = history
     for args in ([ids[0], "/tree/contents/large"], [ids[1], "/tree/contents/text"], ["latest", "dump.sql"], ["latest", "/dump.sql"], [ids[0], "tree/contents/noise-0"],

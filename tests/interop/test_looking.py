@@ -8,11 +8,7 @@ import pytest
 from support import format
 from support.commands import backup
 from support.programs import HOST
-
-
-
 from support.same import same_json, same_text, without_progress
-
 
 # ---- snapshots -------------------------------------------------------------------------------------------------------
 

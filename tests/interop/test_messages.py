@@ -4,16 +4,11 @@ import os
 import re
 import subprocess
 
-
 from support import format, trees
 from support.commands import restore
 from support.programs import HOST, stand_in, wait_until
-from support.trees import noise, write
-
-
-
 from support.same import same_json, same_text, without_times
-
+from support.trees import noise, write
 
 # ---- what backup says ------------------------------------------------------------------------------------------------
 

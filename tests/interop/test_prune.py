@@ -1,7 +1,6 @@
 """prune: the same decisions as restic's, all that is kept is whole, and both programs agree on what is left."""
 
 import os
-import pathlib
 import random
 import re
 import shutil

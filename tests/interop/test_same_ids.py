@@ -373,7 +373,7 @@ def test_ignored_changes(same, tmp_path, flag):
 
 
 def test_parent_of_other_paths_hosts_and_groups(same, tmp_path):
-    tree = trees.small_tree(tmp_path / "tree")
+    trees.small_tree(tmp_path / "tree")
     first, theirs = same("tree", cwd=tmp_path)
     moved, _ = same("tree/d0", "tree/d1", cwd=tmp_path)
     assert "parent" not in moved.snapshot

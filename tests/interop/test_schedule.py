@@ -9,11 +9,10 @@ import shutil
 import signal
 import stat
 import subprocess
-import time
 
 import pytest
 
-from support import format, storage, trees
+from support import format, trees
 from support.commands import backup, check_clean
 from support.programs import HOST, PASSWORD, Repository, wait_until
 from support.trees import noise, write

@@ -12,12 +12,8 @@ from support import format, storage
 from support.commands import backup, restore
 from support.compare import assert_same
 from support.programs import HOST, PASSWORD, Repository, wait_until
-
-
-
 from support.same import same_json, same_text
 from support.storage import place
-
 
 # ---- settings from the environment -----------------------------------------------------------------------------------
 

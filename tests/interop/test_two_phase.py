@@ -197,7 +197,7 @@ def test_backups_go_on(recoup, restic, repo, tmp_path):
     """Both programs make backups, in three trees that change, while one prune in two phases follows the other."""
     rng = random.Random(SEED)
     owners = [trees.small_tree(tmp_path / f"tree{number}", (SEED, number), files=12, bytes_each=40_000) for number in range(3)]
-    states, refused, replaced = {}, 0, 0
+    states, replaced = {}, 0
     prune = ["prune", "--two-phase", "--max-unused=0", "--retry-lock=20s"]
     for number in range(ROUNDS):
         for tree in owners:

@@ -8,11 +8,11 @@ import mmap
 
 import numpy
 import pytest
-from conftest import MIB, noise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import recoup
+from conftest import MIB, noise
 
 DATA = noise(20 * MIB, "chunks")
 

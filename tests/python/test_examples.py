@@ -7,9 +7,8 @@ import pathlib
 import subprocess
 import sys
 
-from conftest import PASSWORD
-
 import recoup
+from conftest import PASSWORD
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples/python"
 

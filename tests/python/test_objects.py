@@ -11,10 +11,10 @@ import tarfile
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from conftest import MIB, PASSWORD, noise
 from objects_places import BucketPlace, DirectoryPlace, Place, s3
 
 import recoup
+from conftest import MIB, PASSWORD, noise
 
 #: Names that every kind of place can have. None of them is a directory of another.
 ODD = [

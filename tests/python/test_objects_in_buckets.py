@@ -10,13 +10,13 @@ import threading
 import time
 
 import pytest
-from conftest import MIB, noise
 from objects_places import BucketPlace, s3
+
+import recoup
+from conftest import MIB, noise
 from support import faults
 from support.link import Link
 from support.proxy import Proxy
-
-import recoup
 
 
 @pytest.fixture

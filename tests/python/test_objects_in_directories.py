@@ -10,10 +10,10 @@ import subprocess
 import threading
 
 import pytest
-from conftest import MIB, noise
 from objects_places import DirectoryPlace
 
 import recoup
+from conftest import MIB, noise
 
 
 @pytest.fixture

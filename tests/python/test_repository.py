@@ -10,10 +10,9 @@ import stat
 import threading
 
 import pytest
-from conftest import MIB, PASSWORD, noise
 
 import recoup
-
+from conftest import MIB, PASSWORD, noise
 
 # --- init and open ---
 
@@ -333,7 +332,7 @@ def test_several_threads_share_a_repository(repository, tmp_path):
             result = repository.backup(source)
             content = repository.snapshot(result.snapshot_id).read_bytes(source / "file")
             assert content == noise(3 * MIB, number % 2)
-        except BaseException as problem:  # noqa: BLE001: shown below
+        except BaseException as problem:  # shown below
             problems.append(problem)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]

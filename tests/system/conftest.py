@@ -11,7 +11,6 @@ import pytest
 
 import incus
 import roots
-
 from support import s3, tls
 
 pytest.register_assert_rewrite("homelab")

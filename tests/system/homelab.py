@@ -21,7 +21,6 @@ import pytest
 
 import claim
 import incus
-import roots
 from support import s3
 from terraform import Terraform, leaks
 
@@ -54,7 +53,7 @@ class Lab:
 
         self.seconds_of_an_update = 20.0
 
-    def __enter__(self) -> "Lab":
+    def __enter__(self) -> Lab:
         incus.wait_for(self.made_network, 60, f"network {self.network} to be there")
         incus.client("project", "create", self.project, *(f"--config=features.{name}=false" for name in ("images", "profiles", "storage.volumes")))
         self.terraform.processes.__enter__()
@@ -257,8 +256,8 @@ def test_the_timer_fires_by_itself(lab, applied):
 
 def test_a_run_that_was_missed_is_made_up_for(lab, applied):
     """The container is off when the run is due. Nothing else starts one after boot."""
-    due = max(20, round(2 * lab.seconds_of_an_update))
-    for due in (due, 3 * due, 9 * due):
+    shortest = max(20, round(2 * lab.seconds_of_an_update))
+    for due in (shortest, 3 * shortest, 9 * shortest):
         lab.terraform.set(calendar=[due_in(due)], on_boot=None)
         start = time.monotonic()
         lab.terraform.apply()

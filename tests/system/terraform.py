@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 import urllib.parse
-from typing import Mapping
+from collections.abc import Mapping
 
 import roots
 
@@ -25,7 +25,7 @@ class Processes:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> "Processes":
+    def __enter__(self) -> Processes:
         self._thread.start()
         return self
 

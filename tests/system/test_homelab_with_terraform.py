@@ -1,6 +1,6 @@
 """The homelab with Terraform: the tests are homelab.py's."""
 
-from homelab import *  # noqa: F403
+from homelab import *
 
 #: the environment variable that names the program
 CLI = "TERRAFORM"

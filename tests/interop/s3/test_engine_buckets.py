@@ -3,11 +3,9 @@
 import contextlib
 import json
 import socket
-import threading
 import time
 import uuid
 
-import botocore.exceptions
 import pytest
 
 from support import s3

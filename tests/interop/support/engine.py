@@ -7,7 +7,8 @@ import os
 import select
 import subprocess
 import time
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from . import programs
 
@@ -37,7 +38,7 @@ class Engine:
         self.progress: list[Any] = []
         self.hello = self.read()
 
-    def __enter__(self) -> "Engine":
+    def __enter__(self) -> Engine:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,8 @@ import dataclasses
 import datetime
 import email.utils
 import re
-from typing import Callable, Iterable
+from collections.abc import Iterable
+from typing import Callable
 from xml.sax.saxutils import escape
 
 

@@ -13,10 +13,10 @@ import hashlib
 import hmac
 import json
 import os
-import pathlib
 import struct
 import time
-from typing import Any, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import zstandard
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -49,11 +49,11 @@ class Key:
     mac_r: bytes
 
     @staticmethod
-    def from_bytes(raw: bytes) -> "Key":
+    def from_bytes(raw: bytes) -> Key:
         return Key(raw[:32], raw[32:48], raw[48:64])
 
     @staticmethod
-    def from_json(text: bytes) -> "Key":
+    def from_json(text: bytes) -> Key:
         value = json.loads(text)
         return Key(*(base64.b64decode(part) for part in (value["encrypt"], value["mac"]["k"], value["mac"]["r"])))
 
@@ -205,7 +205,7 @@ class Repo:
 
     @staticmethod
     def create(path: storage.Place, version: int = 2, password: str = "geheim",
-               polynomial: str = "3da3358b4dc173", config: dict | None = None) -> "Repo":
+               polynomial: str = "3da3358b4dc173", config: dict | None = None) -> Repo:
         """A new repository with cheap key derivation, without any other program. `config`: more or other keys in it."""
         path = storage.as_place(path)
         for folder in ["keys", "index", "snapshots", "locks", "data"] + [f"data/{i:02x}" for i in range(256)]:
@@ -284,7 +284,7 @@ class Repo:
         counted = {pack["id"] for file in files for pack in file["packs"]}
         return {pack["id"]: pack for file in files for pack in file.get("packs_to_delete", []) if pack["id"] not in counted}
 
-    def refresh(self) -> "Repo":
+    def refresh(self) -> Repo:
         self._index = None
         return self
 
@@ -347,7 +347,7 @@ class Repo:
 
     # -- writing data
 
-    def writer(self) -> "Writer":
+    def writer(self) -> Writer:
         return Writer(self)
 
     def save_snapshot(self, tree: str, paths: Iterable[str] = ("/x",), **fields: Any) -> str:

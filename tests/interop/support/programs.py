@@ -13,7 +13,8 @@ import pathlib
 import signal
 import subprocess
 import time
-from typing import Any, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from . import storage
 
@@ -43,7 +44,7 @@ class Repository:
         start = self.path / kind if kind else self.path
         return {f"{kind}/{name}" if kind else name: size for name, size in storage.files_below(start).items()}
 
-    def through(self, endpoint: str) -> "Repository":
+    def through(self, endpoint: str) -> Repository:
         """The same repository in a bucket, reached by way of a proxy or a line."""
         return dataclasses.replace(self, path=self.path.through(endpoint))
 
@@ -118,7 +119,7 @@ class Program:
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
-    def at(self, home: pathlib.Path) -> "Program":
+    def at(self, home: pathlib.Path) -> Program:
         """The same program with its own home and cache directory."""
         copy = Program(self.name, self.path)
         copy.home = home / f"home-{self.name}"
@@ -161,7 +162,7 @@ class Program:
 
     def start(self, *args: Any, repo: Repository | None = None, env: Mapping[str, str | None] | None = None,
               cwd: os.PathLike | str | None = None, stdin: int | None = subprocess.DEVNULL,
-              wrap: Sequence[str] = ()) -> "Running":
+              wrap: Sequence[str] = ()) -> Running:
         command = list(wrap) + self.command(args)
         return Running(command, subprocess.Popen(
             command, env=self.environment(repo, env), cwd=cwd, stdin=stdin, stdout=subprocess.PIPE,
@@ -176,7 +177,7 @@ class Running:
         self.process = process
         self.begin = time.monotonic()
 
-    def __enter__(self) -> "Running":
+    def __enter__(self) -> Running:
         return self
 
     def __exit__(self, *_: object) -> None:

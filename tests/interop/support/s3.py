@@ -26,7 +26,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable
 
 import boto3
 import botocore.config
@@ -38,8 +39,21 @@ from .tls import Certificate
 # The tests' own look at a server whose certificate is bad on purpose.
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
-__all__ = ["Bucket", "Credentials", "Minio", "Server", "Versity", "free_port", "program", "READ_ONLY", "PUT_ONLY", "NO_LIST",
-           "NO_DELETE", "APPEND_ONLY", "FULL"]
+__all__ = [
+    "APPEND_ONLY",
+    "FULL",
+    "NO_DELETE",
+    "NO_LIST",
+    "PUT_ONLY",
+    "READ_ONLY",
+    "Bucket",
+    "Credentials",
+    "Minio",
+    "Server",
+    "Versity",
+    "free_port",
+    "program",
+]
 
 
 def program(variable: str, name: str) -> pathlib.Path:
@@ -222,7 +236,7 @@ class Server(abc.ABC):
                 return
         raise RuntimeError(f"{self.name} does not start; it said:\n{self.log()}")
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Server:
         return self
 
     def __exit__(self, *_: object) -> None:

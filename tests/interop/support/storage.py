@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
-from typing import Any, Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from . import s3
 
@@ -37,12 +38,12 @@ def environment() -> dict[str, str]:
     return _server.environment() if _server else {}
 
 
-def place(path: pathlib.Path) -> "Place":
+def place(path: pathlib.Path) -> Place:
     """`path`, or what stands for it in the bucket. Absolute, so no two tests meet."""
     return BucketPath(_server, _bucket, str(path).strip("/")) if _server and _bucket else path
 
 
-def as_place(path: Any) -> "Place":
+def as_place(path: Any) -> Place:
     return path if isinstance(path, BucketPath) else pathlib.Path(path)
 
 
@@ -57,16 +58,16 @@ class BucketPath:
         """`endpoint`: where programs are to look for the server, a proxy or a line in front of it; the tests themselves go straight there."""
         self.server, self.bucket, self.key, self.endpoint = server, bucket, key, endpoint
 
-    def _at(self, key: str) -> "BucketPath":
+    def _at(self, key: str) -> BucketPath:
         return BucketPath(self.server, self.bucket, key, self.endpoint)
 
-    def through(self, endpoint: str) -> "BucketPath":
+    def through(self, endpoint: str) -> BucketPath:
         return BucketPath(self.server, self.bucket, self.key, endpoint)
 
     def environment(self) -> dict[str, str]:
         return self.server.environment()
 
-    def __truediv__(self, part: str | os.PathLike) -> "BucketPath":
+    def __truediv__(self, part: str | os.PathLike) -> BucketPath:
         return self._at(f"{self.key}/{part}")
 
     def __str__(self) -> str:
@@ -78,7 +79,7 @@ class BucketPath:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BucketPath) and str(self) == str(other)
 
-    def __lt__(self, other: "BucketPath") -> bool:
+    def __lt__(self, other: BucketPath) -> bool:
         return self.key < other.key
 
     def __hash__(self) -> int:
@@ -89,7 +90,7 @@ class BucketPath:
         return self.key.rpartition("/")[2]
 
     @property
-    def parent(self) -> "BucketPath":
+    def parent(self) -> BucketPath:
         return self._at(self.key.rpartition("/")[0])
 
     def exists(self) -> bool:
@@ -116,7 +117,7 @@ class BucketPath:
     def chmod(self, _: int) -> None:
         """Nothing: whether it may be overwritten is for the bucket's policy to say."""
 
-    def iterdir(self) -> Iterator["BucketPath"]:
+    def iterdir(self) -> Iterator[BucketPath]:
         for name in sorted({each.split("/")[0] for each in files_below(self)}):
             yield self / name
 

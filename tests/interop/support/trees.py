@@ -11,7 +11,7 @@ import random
 import socket
 import stat
 import struct
-from typing import Iterable
+from collections.abc import Iterable
 
 MIB = 1 << 20
 SECOND = 1_000_000_000
@@ -317,7 +317,7 @@ class RandomTree:
         return [self.root] + sorted(os.path.join(f, d) for f, ds, _ in os.walk(self.root) for d in ds
                                     if not os.path.islink(os.path.join(f, d)))
 
-    def grow(self, entries: int) -> "RandomTree":
+    def grow(self, entries: int) -> RandomTree:
         rng = self.rng
         folders, files = self._folders(), sorted(self.files())
         for _ in range(entries):
@@ -343,7 +343,7 @@ class RandomTree:
             self._attributes(path)
         return self._settle()
 
-    def change(self) -> "RandomTree":
+    def change(self) -> RandomTree:
         """Writes, cuts, touches and removes some files, renames some directories, and adds new entries."""
         rng = self.rng
         for path in sorted(self.files()):
@@ -364,7 +364,7 @@ class RandomTree:
         return [os.path.join(f, n) for f, _, ns in os.walk(self.root) for n in ns
                 if stat.S_ISREG(os.lstat(os.path.join(f, n)).st_mode)]
 
-    def _settle(self) -> "RandomTree":
+    def _settle(self) -> RandomTree:
         for folder, folders, names in os.walk(self.root, topdown=False):
             for name in sorted(folders + names):
                 self._times(os.path.join(folder, name))

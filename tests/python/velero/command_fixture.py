@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import recoup
 from velero_commands import PROGRAM
+
+import recoup
 
 _FOREIGN = ("RESTIC_", "RECOUP_", "VELERO_", "KUBE", "AWS_")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+
 import recoup
 from recoup.velero import VeleroBucket
 

@@ -55,11 +55,11 @@ class Kubelet:
         self._thread.start()
 
     def _start_program(self) -> None:
-        log = open(self.directory / "kubelet.log", "ab")  # noqa: SIM115
+        log = open(self.directory / "kubelet.log", "ab")
         keys = self.server.directory
         self._program = subprocess.Popen(
             [os.environ["KUBELET"], "-certificate", keys / "kubelet.crt", "-key", keys / "kubelet.key", "-containers", self.directory / "containers"],
-            stdout=subprocess.PIPE, stderr=log, preexec_fn=_die_with_parent,  # noqa: PLW1509
+            stdout=subprocess.PIPE, stderr=log, preexec_fn=_die_with_parent,
         )  # fmt: skip
         log.close()
         assert self._program.stdout

@@ -119,8 +119,8 @@ class KubernetesServer:
         return f"https://127.0.0.1:{self.port}"
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:
-        log = open(self.directory / f"{pathlib.Path(command[0]).name}.log", "ab")  # noqa: SIM115
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509
+        log = open(self.directory / f"{pathlib.Path(command[0]).name}.log", "ab")
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
         log.close()
         self._running.append(process)
         return process

@@ -12,10 +12,6 @@ import tracemalloc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recoup import DamagedError
-from recoup.velero import archive as archive_module
-from recoup.velero import tar as tar_module
-from recoup.velero.archive import Archive
 from velero_archives import (
     archive,
     file,
@@ -27,6 +23,11 @@ from velero_archives import (
     path_of,
     tar,
 )
+
+from recoup import DamagedError
+from recoup.velero import archive as archive_module
+from recoup.velero import tar as tar_module
+from recoup.velero.archive import Archive
 
 POD = manifest("Pod", "p", "db", spec={"containers": []})
 NODE = manifest("Node", "n1")

@@ -10,10 +10,11 @@ import shutil
 from datetime import datetime, timedelta, timezone
 
 import pytest
-import recoup
-from recoup.velero import AuditReport, Repositories, Severity, VeleroBucket, audit
 from velero_archives import MemoryStore, backup_document, manifest, packed, pair
 from velero_volumes import format
+
+import recoup
+from recoup.velero import AuditReport, Repositories, Severity, VeleroBucket, audit
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=timezone.utc)
 DAY = timedelta(days=1)

@@ -8,11 +8,12 @@ import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from velero_archives import MemoryStore, backup_document, manifest, packed, pair
+
 from recoup import DamagedError, NotFoundError, StorageError
 from recoup.velero import Backup, BackupState, Uploader, VeleroBucket, newest
 from recoup.velero.bucket import KNOWN_DIRECTORIES
 from recoup.velero.fields import parse_time
-from velero_archives import MemoryStore, backup_document, manifest, packed, pair
 
 
 def files_of(name: str, **status) -> dict[str, bytes]:

@@ -10,8 +10,9 @@ import subprocess
 import sys
 
 import pytest
-import recoup
 import yaml
+
+import recoup
 from recoup.velero.cluster import Cluster
 
 pytest_plugins = ["kubernetes_server"]
@@ -231,6 +232,7 @@ class TestCommand:
 
     def test_it_opens_the_bucket_of_the_cluster(self, server, namespace, tmp_path):
         from click.testing import CliRunner
+
         from recoup.velero.command import main
 
         runner = CliRunner()
@@ -254,6 +256,7 @@ class TestCommand:
         import boto3
         from botocore.config import Config
         from click.testing import CliRunner
+
         from recoup.velero.command import main
 
         with socket.socket() as found:

@@ -7,6 +7,7 @@ import copy
 import time
 
 import pytest
+
 import recoup
 from recoup.velero.cluster import Cluster, Outcome
 from recoup.velero.cluster.differences import changes

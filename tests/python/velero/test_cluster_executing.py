@@ -7,8 +7,9 @@ import itertools
 import time
 
 import pytest
-import recoup
 from kubelet import NO_TAR, pod_in
+
+import recoup
 from recoup.velero.cluster import Cluster
 from recoup.velero.cluster.executing import Container, NoSuchProgram
 
@@ -174,6 +175,7 @@ def test_a_token_in_place_of_a_certificate(server, namespace, kubelet, container
 
 def test_a_certificate_of_another_authority_is_not_trusted(server, namespace, container, tmp_path):
     from kubernetes_server import Authority
+
     from recoup.velero.cluster.api import KubernetesApi
 
     Authority(tmp_path)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-import recoup
 from flaky_proxy import FlakyProxy
+
+import recoup
 from recoup.velero.cluster import Cluster, Outcome
 
 pytest_plugins = ["kubernetes_server"]

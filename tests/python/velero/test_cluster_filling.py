@@ -7,13 +7,14 @@ import threading
 import time
 
 import pytest
-import recoup
 from kubelet import BUSYBOX, NO_TAR, NODE, claim_in, pod_in
+from velero_volumes import MadeBucket, expected_entries, noise, on_disk
+
+import recoup
 from recoup.velero import Repositories, find_volume, open_volume, volumes_of
 from recoup.velero.cluster import Cluster, HelperSettings
 from recoup.velero.cluster.filling import FILLED, FILLING
 from recoup.velero.cluster.helper_pod import helper_name
-from velero_volumes import MadeBucket, expected_entries, noise, on_disk
 
 pytest_plugins = ["kubernetes_server", "kubelet"]
 DATA = "db/data-postgres-0"

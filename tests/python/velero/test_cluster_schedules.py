@@ -12,8 +12,9 @@ import time
 from datetime import datetime, timezone
 
 import pytest
-import recoup
 from click.testing import CliRunner
+
+import recoup
 from recoup.velero.cluster import Cluster
 from recoup.velero.command import main
 

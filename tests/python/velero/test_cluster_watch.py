@@ -14,9 +14,10 @@ import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
-import recoup
 import yaml
 from click.testing import CliRunner
+
+import recoup
 from recoup.velero.cluster import Cluster, Event, Watch
 from recoup.velero.cluster.states import state_of
 from recoup.velero.cluster.watching import due_of

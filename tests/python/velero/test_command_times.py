@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recoup.velero.command.times import parse_when
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)

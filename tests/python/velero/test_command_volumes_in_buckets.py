@@ -11,10 +11,11 @@ import uuid
 
 import pytest
 from objects_places import s3
-from support import faults
-from support.proxy import Proxy
 from velero_commands import good, restore_all, run, start
 from velero_volumes import MadeBucket, noise, on_disk
+
+from support import faults
+from support.proxy import Proxy
 
 DB = "db/data-postgres-0"
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 import hypothesis
 import hypothesis.strategies as st
 import pytest
+
 import recoup
 from recoup.velero.cron import Cron
 from recoup.velero.fields import parse_time

@@ -18,6 +18,19 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
+from velero_volumes import (
+    MadeBucket,
+    all_files,
+    claim,
+    file_of,
+    flip,
+    noise,
+    pod,
+    rewrite_json,
+    secret,
+    truncate,
+)
+
 import recoup
 from recoup.velero import (
     Check,
@@ -31,18 +44,6 @@ from recoup.velero import (
     open_volume,
 )
 from recoup.velero.scratch import remove_tree
-from velero_volumes import (
-    MadeBucket,
-    all_files,
-    claim,
-    file_of,
-    flip,
-    noise,
-    pod,
-    rewrite_json,
-    secret,
-    truncate,
-)
 
 GOOD = "backup-20260102-000000"
 NEWEST = "backup-20260103-000000"

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recoup import DamagedError
 from recoup.velero.fields import (
     Fields,

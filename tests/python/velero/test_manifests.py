@@ -11,6 +11,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_fields import VALUES
+from velero_archives import manifest, path_of
+
 from recoup import InvalidArgumentError, NotFoundError, StorageError
 from recoup.velero.archive import ManifestObject
 from recoup.velero.left_out import Fates
@@ -25,8 +28,6 @@ from recoup.velero.manifests import (
 from recoup.velero.model import PodVolumeBackup, VolumeInfo
 from recoup.velero.selectors import LabelSelector
 from recoup.velero.stripping import Changes
-from test_fields import VALUES
-from velero_archives import manifest, path_of
 
 
 def of(resource: str, document: dict) -> ManifestObject:

@@ -9,10 +9,11 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_fields import VALUES
+
 from recoup import DamagedError
 from recoup.velero import BackupRecord, PodVolumeBackup, Results, Uploader, VolumeInfo
 from recoup.velero.fields import parse_time
-from test_fields import VALUES
 
 RECORD = {
     "kind": "Backup", "apiVersion": "velero.io/v1",

@@ -14,10 +14,11 @@ import threading
 import time
 
 import pytest
-import recoup
-from recoup.velero import Repositories, find_volume, mounting, open_volume
 from velero_commands import environment, run, start
 from velero_volumes import MadeBucket, entries_of, expected_entries, flip, noise, on_disk
+
+import recoup
+from recoup.velero import Repositories, find_volume, mounting, open_volume
 
 DB = "db/data-postgres-0"
 

@@ -12,11 +12,12 @@ import subprocess
 import sys
 
 import pytest
-import recoup
 from kubelet import Kubelet, needs_kubelet
 from kubernetes_server import KubernetesServer
 from velero_commands import PROGRAM
 from velero_volumes import expected_entries, on_disk, s3
+
+import recoup
 
 PAGE = pathlib.Path(__file__).parents[3] / "docs/recovery.md"
 FAILED = "media/plex-config"  # in the newest backup

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from recoup.velero import Repositories
-from recoup.velero.restore import VolumeOutcome, restore_into_cluster, wanted
 from test_command_manifests import GOOD, documents, key_of, versions
 from velero_volumes import expected_entries, on_disk
+
+from recoup.velero import Repositories
+from recoup.velero.restore import VolumeOutcome, restore_into_cluster, wanted
 
 pytest_plugins = ["command_fixture", "kubernetes_server", "kubelet"]
 

@@ -6,13 +6,14 @@ import json
 import shutil
 
 import pytest
-import recoup
 import yaml
+from velero_volumes import all_files, expected_entries, file_of, on_disk, rewrite_json
+
+import recoup
 from recoup.velero import Repositories
 from recoup.velero.manifests import Selection
 from recoup.velero.restore import VolumeOutcome, restore_into_directory, wanted
 from recoup.velero.stripping import Changes
-from velero_volumes import all_files, expected_entries, file_of, on_disk, rewrite_json
 
 GOOD = "backup-20260102-000000"
 PARTIAL = "backup-20260103-000000"

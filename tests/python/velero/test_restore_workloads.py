@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recoup.velero.manifests import PlannedObject
 from recoup.velero.restore.workloads import ClaimUsers, is_before_data
 

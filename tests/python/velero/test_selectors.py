@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recoup import InvalidArgumentError
 from recoup.velero.selectors import LabelSelector
 

@@ -8,10 +8,11 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recoup import DamagedError
-from recoup.velero.stripping import Changes, stripped, valid_label
 from test_fields import VALUES
 from velero_archives import manifest
+
+from recoup import DamagedError
+from recoup.velero.stripping import Changes, stripped, valid_label
 
 MAPPED = Changes(namespaces={"db": "db2"}, storage_classes={"mayastor-1": "longhorn"})
 

@@ -7,14 +7,15 @@ import json
 import uuid
 
 import pytest
-import recoup
 from objects_places import s3
+from test_audit import NOW
+from velero_archives import backup_document
+
+import recoup
 from recoup.velero import VeleroBucket
 from recoup.velero.audit import audit
 from recoup.velero.manifests import Selection, plan_restore
 from support.proxy import Proxy
-from test_audit import NOW
-from velero_archives import backup_document
 
 PREFIX = "cluster-1/"
 

@@ -10,11 +10,12 @@ import subprocess
 
 import hypothesis
 import pytest
-import recoup
 from hypothesis import strategies
+from velero_volumes import MadeBucket, expected_entries, noise, on_disk
+
+import recoup
 from recoup.velero import Repositories, find_volume, open_volume, volumes_of
 from recoup.velero.volume_tar import VolumeTar
-from velero_volumes import MadeBucket, expected_entries, noise, on_disk
 
 GNU = ("tar", "--xattrs", "--xattrs-include=*", "--numeric-owner", "-xpf", "-")
 BUSYBOX = ("busybox", "tar", "-xpf", "-")

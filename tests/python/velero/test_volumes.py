@@ -8,6 +8,18 @@ import os
 from datetime import datetime, timezone
 
 import pytest
+from velero_volumes import (
+    MadeBucket,
+    all_files,
+    claim,
+    entries_of,
+    expected_entries,
+    file_of,
+    on_disk,
+    pod,
+    rewrite_json,
+)
+
 import recoup
 from recoup.velero import (
     Repositories,
@@ -19,17 +31,6 @@ from recoup.velero import (
     read_volumes,
     restore_volume,
     volumes_of,
-)
-from velero_volumes import (
-    MadeBucket,
-    all_files,
-    claim,
-    entries_of,
-    expected_entries,
-    file_of,
-    on_disk,
-    pod,
-    rewrite_json,
 )
 
 

@@ -7,6 +7,9 @@ import uuid
 from datetime import datetime, timezone
 
 import pytest
+from test_volumes import restore_all
+from velero_volumes import file_of, on_disk, s3
+
 import recoup
 from recoup.velero import (
     DrillPlan,
@@ -17,8 +20,6 @@ from recoup.velero import (
     lost_backups,
     open_volume,
 )
-from test_volumes import restore_all
-from velero_volumes import file_of, on_disk, s3
 
 WHEN = datetime(2026, 11, 23, 21, tzinfo=timezone.utc)
 

@@ -6,11 +6,8 @@ import os
 import shutil
 
 import pytest
-import recoup
 from hypothesis import given
 from hypothesis import strategies as st
-from recoup.velero import Repositories, find_volume, lost_backups, open_volume, restore_volume, volumes_of
-from recoup.velero.repositories import passwords_in, place_candidates
 from velero_volumes import (
     DEFAULT,
     MadeBucket,
@@ -24,6 +21,10 @@ from velero_volumes import (
     snapshots_that_begin_alike,
     truncate,
 )
+
+import recoup
+from recoup.velero import Repositories, find_volume, lost_backups, open_volume, restore_volume, volumes_of
+from recoup.velero.repositories import passwords_in, place_candidates
 
 NAME = "db/data-postgres-0"
 

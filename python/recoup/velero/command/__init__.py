@@ -14,11 +14,10 @@ from ..fields import printable
 from .audit import audit
 from .cluster import create, delete_schedule, pause, unpause, watch
 from .cluster import run as run_backup
-from .connection import Choice, Connection, connection_options
 from .context import Context
 from .drill import drill
+from .everywhere import Commands, given_in, option_everywhere
 from .manifests import manifests
-from .passwords import Passwords, password_options
 from .restore import restore
 from .restore_pvc import restore_pvc
 from .show import backups, describe, logs, schedules
@@ -29,7 +28,7 @@ class _ReaderGone(Exception):
     """Whoever reads our output has seen enough. click would end with 1."""
 
 
-class _Commands(click.Group):
+class _Commands(Commands):
     def invoke(self, click_context: click.Context) -> Any:
         try:
             return super().invoke(click_context)
@@ -38,29 +37,35 @@ class _Commands(click.Group):
 
 
 @click.group(name="recoup velero", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.option("--bucket", "-b", metavar="LOCATION", envvar="RECOUP_VELERO_BUCKET",
-              help="Velero's bucket: s3:http://host:9000/velero-backups[/prefix], or a directory with a copy of it.  [env: RECOUP_VELERO_BUCKET]")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-@click.option("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="As in `recoup`, for S3: -o s3.region=…")
-@password_options
-@connection_options
-@click.option("--location", metavar="NAME", help="Without --bucket: the BackupStorageLocation in the cluster.  [default: its default one]")
+@option_everywhere("--bucket", "-b", metavar="LOCATION", envvar="RECOUP_VELERO_BUCKET",
+                   help="Velero's bucket: s3:http://host:9000/velero-backups[/prefix], or a directory with a copy of it.  "
+                        "[env: RECOUP_VELERO_BUCKET]")  # fmt: skip
+@option_everywhere("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+@option_everywhere("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="As in `recoup`, for S3: -o s3.region=…")
+@option_everywhere("--password-file", "-p", "password_files", multiple=True, metavar="FILE",
+                   help="A file with the repositories' password; several are all tried. Without any: what the Secret in the backups holds, and "
+                        "Velero's default.  [env: RESTIC_PASSWORD_FILE, or the password itself in RESTIC_PASSWORD]")  # fmt: skip
+@option_everywhere("--password-command", metavar="COMMAND", envvar="RESTIC_PASSWORD_COMMAND",
+                   help="A program that prints the repositories' password.  [env: RESTIC_PASSWORD_COMMAND]")  # fmt: skip
+@option_everywhere("--kubeconfig", metavar="FILE", help="In place of KUBECONFIG and ~/.kube/config.")
+@option_everywhere("--context", metavar="NAME", help="Of the kubeconfig, in place of its current one.")
+@option_everywhere("--namespace", "-n", "velero_namespace", metavar="NAME", envvar="VELERO_NAMESPACE",
+                   help="Velero's namespace.  [default: velero]")  # fmt: skip
+@option_everywhere("--location", metavar="NAME", help="Without --bucket: the BackupStorageLocation in the cluster.  [default: its default one]")
 @click.version_option(package_name="recoup", message="recoup %(version)s")
 @click.pass_context
-def main(
-    click_context: click.Context, bucket: str | None, as_json: bool, options: tuple[str, ...],
-    kubeconfig: str | None, context_name: str | None, namespace: str | None, location: str | None,
-    password_files: tuple[str, ...], password_command: str | None,
-) -> None:  # fmt: skip
+def main(click_context: click.Context) -> None:
     """Velero's backups, read from the bucket alone: no cluster and no Velero are needed.
 
     Without --bucket, the cluster of the kubeconfig says which bucket it is, and which credentials open it.
 
     Nothing is written into the bucket, and no lock is taken there. Credentials for S3 come from where `recoup` takes them:
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, ~/.mc, or the machine's role.
+
+    The options below may also stand after the command.
     """
-    connection = Connection(Choice(kubeconfig, context_name, namespace, location))
-    click_context.obj = Context(bucket, as_json, options, connection, Passwords(password_files, password_command))
+    # The subcommand's own share of them is added to it when that is read.
+    click_context.obj = Context(given_in(click_context))
 
 
 for _command in (

@@ -15,7 +15,6 @@ import yaml
 from ..._engine import IncompleteError, InvalidArgumentError
 from ..cluster import KINDS, Applied, Cluster, Event, Outcome, State, Watch
 from ..fields import parse_duration, printable
-from .connection import connection_options
 from .context import Context, as_time
 
 _PAIR = "KEY=VALUE"
@@ -30,11 +29,6 @@ def duration(text: str) -> float:
         return parse_duration(text).total_seconds()
     except (ValueError, OverflowError) as problem:
         raise click.BadParameter(f"{text!r} is no duration such as 30m or 1h30m") from problem
-
-
-def _cluster(context: Context, kubeconfig: str | None, context_name: str | None, namespace: str | None) -> Cluster:
-    context.connection.choose(kubeconfig=kubeconfig, context=context_name, namespace=namespace)
-    return context.connection.cluster
 
 
 def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
@@ -95,42 +89,38 @@ _SKIP_HELP = "What to do where its time has passed: wait for its next one, or ru
 @_backup_options
 @click.option("--paused", is_flag=True, help="Do not run it yet.")
 @click.option("--skip-immediately/--run-if-due", default=None, help=_SKIP_HELP)
-@connection_options
 @click.pass_obj
 def create(
-    context: Context, /, name: str, expression: str, labels: tuple[str, ...], paused: bool, skip_immediately: bool | None,
-    kubeconfig: str | None, context_name: str | None, namespace: str | None, **chosen: Any,
+    context: Context, /, name: str, expression: str, labels: tuple[str, ...], paused: bool, skip_immediately: bool | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Create the schedule NAME.
 
     EXPRESSION is '0 2 * * *', @daily, '@every 6h', 'CRON_TZ=Europe/Berlin 0 2 * * *': times are UTC unless it says otherwise.
     """
     spec = _spec(**chosen)
-    cluster = _cluster(context, kubeconfig, context_name, namespace)
+    cluster = context.connection.cluster
     cluster.create_schedule(name, expression, spec, labels=_pairs(labels, "--label"), paused=paused, skip_immediately=skip_immediately)
     _report(context, [{"schedule": name, "namespace": cluster.namespace, "expression": expression, "paused": paused, "done": "created"}], "schedule")
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
-@connection_options
 @click.pass_obj
-def pause(context: Context, names: tuple[str, ...], kubeconfig: str | None, context_name: str | None, namespace: str | None) -> None:
+def pause(context: Context, names: tuple[str, ...]) -> None:
     """Pause schedules: they make no backups until they are unpaused."""
-    cluster = _cluster(context, kubeconfig, context_name, namespace)
+    cluster = context.connection.cluster
     _report(context, [{"schedule": name, "done": "paused" if cluster.pause(name) else "was paused already"} for name in names], "schedule")
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
 @click.option("--skip-immediately/--run-if-due", default=None, help=_SKIP_HELP)
-@connection_options
 @click.pass_obj
 def unpause(
-    context: Context, names: tuple[str, ...], skip_immediately: bool | None, kubeconfig: str | None, context_name: str | None, namespace: str | None
+    context: Context, names: tuple[str, ...], skip_immediately: bool | None
 ) -> None:
     """Let paused schedules run again."""
-    cluster = _cluster(context, kubeconfig, context_name, namespace)
+    cluster = context.connection.cluster
     done = [(name, cluster.unpause(name, skip_immediately=skip_immediately)) for name in names]
     _report(context, [{"schedule": name, "done": "unpaused" if changed else "was not paused"} for name, changed in done], "schedule")
 
@@ -138,13 +128,12 @@ def unpause(
 @click.command("delete-schedule")
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
 @click.option("--with-backups", is_flag=True, help="Also where the schedule owns its backups, which then go from the cluster with it.")
-@connection_options
 @click.pass_obj
 def delete_schedule(
-    context: Context, names: tuple[str, ...], with_backups: bool, kubeconfig: str | None, context_name: str | None, namespace: str | None
+    context: Context, names: tuple[str, ...], with_backups: bool
 ) -> None:
     """Delete schedules. Their backups stay."""
-    cluster = _cluster(context, kubeconfig, context_name, namespace)
+    cluster = context.connection.cluster
     for name in names:
         cluster.delete_schedule(name, with_backups=with_backups)
     _report(context, [{"schedule": name, "done": "deleted"} for name in names], "schedule")
@@ -156,11 +145,9 @@ def delete_schedule(
 @_backup_options
 @click.option("--wait", is_flag=True, help="Until it has ended; 3 is the exit code where it is partly failed, 1 where it has failed.")
 @click.option("--timeout", type=duration, metavar="DURATION", help="With --wait: no longer than this.")
-@connection_options
 @click.pass_obj
 def run(
-    context: Context, /, schedule: str | None, backup_name: str | None, labels: tuple[str, ...], wait: bool, timeout: float | None,
-    kubeconfig: str | None, context_name: str | None, namespace: str | None, **chosen: Any,
+    context: Context, /, schedule: str | None, backup_name: str | None, labels: tuple[str, ...], wait: bool, timeout: float | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Make a backup now: as the schedule SCHEDULE would, or, without one, as the options say.
 
@@ -171,7 +158,7 @@ def run(
         raise click.UsageError("with a schedule, the backup is as that says: leave the other options out")
     if not schedule and not backup_name:
         raise click.UsageError("give a SCHEDULE, or --name for a backup without one")
-    cluster = _cluster(context, kubeconfig, context_name, namespace)
+    cluster = context.connection.cluster
     if schedule:
         name = cluster.run_schedule(schedule, backup_name)
     else:
@@ -196,11 +183,9 @@ def run(
 @click.option("--timeout", type=duration, metavar="DURATION", help="No longer than this.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only these, several times.")
 @click.option("--all", "everything", is_flag=True, help="Begin with all that is there, not only with what is under way or wrong.")
-@connection_options
 @click.pass_obj
 def watch(
     context: Context, backup: str | None, until_done: bool, timeout: float | None, kinds: tuple[str, ...], everything: bool,
-    kubeconfig: str | None, context_name: str | None, namespace: str | None,
 ) -> None:  # fmt: skip
     """Tell what happens to backups, restores, volumes, schedules and storage locations: a line for each change.
 
@@ -210,7 +195,7 @@ def watch(
     """
     if backup and (until_done or kinds or everything):
         raise click.UsageError("--backup says itself what is watched and for how long")
-    cluster = _cluster(context, kubeconfig, context_name, namespace)
+    cluster = context.connection.cluster
     if backup:
         watched = cluster.watch_backup(backup, timeout=timeout)
     else:

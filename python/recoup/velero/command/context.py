@@ -20,7 +20,8 @@ from ...objects import open_objects
 from ..bucket import VeleroBucket
 from ..repositories import Repositories
 from .connection import Connection
-from .passwords import Passwords
+from .everywhere import Given
+from .passwords import read_passwords
 
 _UNPRINTED = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
@@ -35,19 +36,13 @@ class Opening:
 
 
 class Context:
-    def __init__(
-        self,
-        bucket: str | None,
-        as_json: bool,
-        options: Sequence[str],
-        connection: Connection | None = None,
-        passwords: Passwords | None = None,
-    ) -> None:
-        self._bucket = bucket
-        self._options = options
-        self._passwords = passwords or Passwords()
-        self.as_json = as_json
-        self.connection = connection or Connection()
+    def __init__(self, given: Given) -> None:
+        self._given = given
+        self.connection = Connection(given)
+
+    @property
+    def as_json(self) -> bool:
+        return self._given.as_json
 
     @cached_property
     def bucket(self) -> VeleroBucket:
@@ -59,18 +54,18 @@ class Context:
     @cached_property
     def repositories(self) -> Repositories:
         opening = self._opening
-        return Repositories(self.bucket, passwords=self._passwords.read(), options=opening.options, network=opening.network)
+        return Repositories(self.bucket, passwords=read_passwords(self._given.password_files, self._given.password_command), options=opening.options, network=opening.network)
 
     @cached_property
     def _opening(self) -> Opening:
         options: dict[str, str] = {}
-        for each in self._options:
+        for each in self._given.options:
             key, equals, value = each.partition("=")
             if not equals:
                 raise click.UsageError(f"-o {each}: an option has the form KEY=VALUE")
             options[key] = value
-        if self._bucket:
-            return Opening(self._bucket, options)
+        if self._given.bucket:
+            return Opening(self._given.bucket, options)
         try:
             place, network = self.connection.place()
         except (NotFoundError, UnsupportedError) as problem:

@@ -15,7 +15,6 @@ from ..manifest_files import stream, write_directory
 from ..manifests import Plan, PlannedObject, plan_restore
 from ..volumes import why_not_restorable
 from .cluster import apply_and_report
-from .connection import cluster_options
 from .context import Context
 from .selecting import chosen_backup, make_selection, selection_options
 
@@ -32,11 +31,9 @@ _MOST = 2000
 @click.option("--apply", is_flag=True, help="Create and change them in the cluster, by server-side apply.")
 @click.option("--dry-run", is_flag=True, help="With --apply: only ask the API server, and show what would change.")
 @click.option("--force-conflicts", is_flag=True, help="With --apply: take over fields that others manage.")
-@cluster_options
 @click.pass_obj
 def manifests(
-    context: Context, /, backup: str, as_list: bool, out: str | None, replace: bool, apply: bool, dry_run: bool, force_conflicts: bool,
-    kubeconfig: str | None, context_name: str | None, **chosen: Any,
+    context: Context, /, backup: str, as_list: bool, out: str | None, replace: bool, apply: bool, dry_run: bool, force_conflicts: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Print a backup's objects as YAML, in Velero's order and stripped as Velero strips them.
 
@@ -62,7 +59,7 @@ def manifests(
     if not plan.objects and not context.as_json:
         _tell(found, plan, problems)
     elif apply:
-        _apply(context, found, plan, problems, (kubeconfig, context_name), dry_run=dry_run, force_conflicts=force_conflicts)
+        _apply(context, found, plan, problems, dry_run=dry_run, force_conflicts=force_conflicts)
     elif out is not None:
         _write(context, found, plan, problems, out, replace=replace)
     else:
@@ -79,9 +76,8 @@ def _problems(backup: Backup, plan: Plan) -> list[str]:
 
 
 def _apply(
-    context: Context, backup: Backup, plan: Plan, problems: list[str], where: tuple[str | None, str | None], *, dry_run: bool, force_conflicts: bool
+    context: Context, backup: Backup, plan: Plan, problems: list[str], *, dry_run: bool, force_conflicts: bool
 ) -> None:
-    context.connection.choose(kubeconfig=where[0], context=where[1])
     cluster = context.connection.cluster
     if not context.as_json:
         _tell(backup, plan, problems)

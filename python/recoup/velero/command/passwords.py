@@ -5,46 +5,21 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-import click
 
 from ..._engine import InvalidArgumentError
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
-
-@dataclass(frozen=True)
-class Passwords:
-    """Where they are to be found. They are read when the first repository is opened."""
-
-    files: Sequence[str] = ()
-    command: str | None = None
-
-    def read(self) -> list[bytes]:
-        """Raises InvalidArgumentError."""
-        variable = os.environ.get("RESTIC_PASSWORD_FILE")
-        found = [_from_file(file) for file in self.files or ([variable] if variable else [])]
-        if self.command:
-            found.append(_from_command(self.command))
-        if os.environ.get("RESTIC_PASSWORD"):
-            found.append(os.fsencode(os.environ["RESTIC_PASSWORD"]))
-        return found
-
-
-def password_options(command: _Command) -> _Command:
-    for option in (
-        click.option("--password-command", metavar="COMMAND", envvar="RESTIC_PASSWORD_COMMAND",
-                     help="A program that prints the repositories' password.  [env: RESTIC_PASSWORD_COMMAND]"),
-        click.option("--password-file", "-p", "password_files", multiple=True, metavar="FILE",
-                     help="A file with the repositories' password; several are all tried. Without any: what the Secret in the backups holds, and "
-                          "Velero's default.  [env: RESTIC_PASSWORD_FILE, or the password itself in RESTIC_PASSWORD]"),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+def read_passwords(files: Sequence[str], command: str | None) -> list[bytes]:
+    """From what was given on the command line, or else the environment. Raises InvalidArgumentError."""
+    variable = os.environ.get("RESTIC_PASSWORD_FILE")
+    found = [_from_file(file) for file in files or ([variable] if variable else [])]
+    if command:
+        found.append(_from_command(command))
+    if os.environ.get("RESTIC_PASSWORD"):
+        found.append(os.fsencode(os.environ["RESTIC_PASSWORD"]))
+    return found
 
 
 def _from_file(file: str) -> bytes:

@@ -27,7 +27,6 @@ from ..restore import (
     restore_into_directory,
     wanted,
 )
-from .connection import cluster_options
 from .context import Context, as_bytes, as_time
 from .helper_options import helper_options
 from .progress import ByteProgress
@@ -54,12 +53,11 @@ _REASONS_SHOWN = 30
 @click.option("--start-without-data", is_flag=True, help="Also start what works on a volume whose data could not be restored.")
 @click.option("--report", metavar="FILE", help="Write what was done as JSON, also if the restore is incomplete.")
 @helper_options
-@cluster_options
 @click.pass_obj
 def restore(
     context: Context, /, backup: str | None, at: datetime | None, schedule: str | None, target: str | None, verify: bool, dry_run: bool, yes: bool,
     force_conflicts: bool, older_data: bool, start_without_data: bool, report: str | None,
-    helper: HelperSettings, kubeconfig: str | None, context_name: str | None, **chosen: Any,
+    helper: HelperSettings, **chosen: Any,
 ) -> None:  # fmt: skip
     """Restore a whole backup: the newest one that can be, or BACKUP.
 
@@ -71,7 +69,6 @@ def restore(
     stopped, and changes nothing that is done.
     """
     selection, changes = make_selection(chosen)
-    context.connection.choose(kubeconfig=kubeconfig, context=context_name)
     found = _find(context, backup, at, schedule)
     if target is None:
         cluster = context.connection.cluster

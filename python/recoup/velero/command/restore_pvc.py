@@ -15,7 +15,7 @@ from ...results import RestoreProgress, RestoreResult
 from ..cluster import Cluster, Filled, HelperSettings
 from ..contents import OpenVolume, VolumeRestore, check_target
 from ..fields import printable
-from .connection import Connection, cluster_options
+from .connection import Connection
 from .context import Context, as_bytes
 from .helper_options import helper_options
 from .progress import ByteProgress
@@ -198,12 +198,10 @@ def _chosen_target(
 @click.option("--verify", is_flag=True, help="Read everything again, and compare.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @helper_options
-@cluster_options
 @click.pass_obj
 def restore_pvc(
     context: Context, /, choice: VolumeChoice, directory: str | None, claim: str | None, pod: str | None, include: tuple[str, ...],
     exclude: tuple[str, ...], overwrite: str | None, delete: bool, sparse: bool, verify: bool, dry_run: bool, helper: HelperSettings,
-    kubeconfig: str | None, context_name: str | None,
 ) -> None:  # fmt: skip
     """Restore one volume: content, owners, modes, times, extended attributes, hard links.
 
@@ -219,7 +217,6 @@ def restore_pvc(
     """
     how = cast(Optional[Overwrite], overwrite)
     settings = RestoreSettings(include, exclude, how, delete, sparse, verify, dry_run)
-    context.connection.choose(kubeconfig=kubeconfig, context=context_name)
     target = _chosen_target(directory, claim, pod, settings, helper, context.connection)
     target.check()
     chosen = choice.open(context)
