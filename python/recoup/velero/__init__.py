@@ -21,6 +21,7 @@ from .manifest_files import to_yaml, write_directory
 from .manifests import LeftOut, Plan, PlannedObject, Selection, plan_restore
 from .model import BackupRecord, PodVolumeBackup, Results, Uploader, VolumeInfo
 from .repositories import OpenRepository, Password, Repositories, StoredSnapshot
+from .schedules import Schedule, schedules_of
 from .search import FoundVolume, LostBackup, find_volume, lost_backups
 from .selectors import LabelSelector
 from .stripping import Changes
@@ -57,6 +58,7 @@ __all__ = [
     "RepositoryPlace",
     "Results",
     "Retention",
+    "Schedule",
     "Selection",
     "Severity",
     "StoredSnapshot",
@@ -77,6 +79,7 @@ __all__ = [
     "plan_restore",
     "read_volumes",
     "restore_volume",
+    "schedules_of",
     "to_yaml",
     "volumes_of",
     "write_directory",
