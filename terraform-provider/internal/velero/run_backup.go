@@ -54,12 +54,16 @@ func backupOf(schedule *kubernetes.Object, now time.Time) (metadata, spec map[st
 	metadata = map[string]any{"namespace": schedule.GetNamespace(), "name": schedule.GetName() + "-" + now.UTC().Format("20060102150405")}
 	labels[scheduleLabel] = schedule.GetName() // where they are the template's, Velero's client has it in the spec too
 	metadata["labels"] = maps.Clone(labels)
-	if annotations := schedule.GetAnnotations(); len(annotations) > 0 {
-		copied := map[string]any{}
-		for name, value := range annotations {
-			copied[name] = value
+	// Since Velero 1.19 those of the template stand for the schedule's, as labels do.
+	annotations, isSaid := lookup(spec, []string{"metadata", "annotations"}).(map[string]any)
+	if !isSaid {
+		annotations = map[string]any{}
+		for name, value := range schedule.GetAnnotations() {
+			annotations[name] = value
 		}
-		metadata["annotations"] = copied
+	}
+	if len(annotations) > 0 {
+		metadata["annotations"] = maps.Clone(annotations)
 	}
 	if whole["useOwnerReferencesInBackup"] == true {
 		metadata["ownerReferences"] = []any{map[string]any{"apiVersion": "velero.io/v1", "kind": "Schedule", "name": schedule.GetName(),
