@@ -36,9 +36,13 @@ func restConfig(from settings.Kubernetes) (*rest.Config, error) {
 		}
 	} else {
 		config, err = loader(from).ClientConfig()
-		if err != nil {
-			return nil, &Error{Reason: Unconfigured, Message: "The way to the cluster cannot be read: " + err.Error() +
-				". Correct the provider's kubernetes block. If this apply makes the kubeconfig, let this resource depend on it."}
+		switch {
+		case clientcmd.IsEmptyConfig(err) && len(from.ConfigPaths) > 0:
+			return nil, &Error{Reason: Unconfigured, cause: err, Message: "The kubeconfig " + strings.Join(from.ConfigPaths, ", ") + " names no cluster: " +
+				"it is not there, is empty, or has no current-context. Correct kubernetes.config_path, or set kubernetes.config_context. If this " +
+				"apply makes the kubeconfig, let this resource depend on it."}
+		case err != nil:
+			return nil, unreadable(err)
 		}
 	}
 	config.UserAgent = "terraform-provider-recoup"
@@ -47,6 +51,11 @@ func restConfig(from settings.Kubernetes) (*rest.Config, error) {
 	config.QPS = -1 // the server itself says when it is asked too much
 	config.WarningHandlerWithContext = warnings{}
 	return config, nil
+}
+
+func unreadable(err error) *Error {
+	return &Error{Reason: Unconfigured, cause: err, Message: "The way to the cluster cannot be read: " + err.Error() +
+		". Correct the provider's kubernetes block. If this apply makes the kubeconfig, let this resource depend on it."}
 }
 
 func loader(from settings.Kubernetes) clientcmd.ClientConfig {
@@ -65,7 +74,7 @@ func loader(from settings.Kubernetes) clientcmd.ClientConfig {
 	overrides.ClusterInfo.TLSServerName = from.TLSServerName
 	overrides.ClusterInfo.ProxyURL = from.ProxyURL
 	overrides.ClusterInfo.InsecureSkipTLSVerify = from.Insecure
-	overrides.AuthInfo.Token = from.Token
+	overrides.AuthInfo.Token = strings.TrimSpace(from.Token) // file("token") ends with a new line
 	overrides.AuthInfo.ClientCertificateData = []byte(from.ClientCertificate)
 	overrides.AuthInfo.ClientKeyData = []byte(from.ClientKey)
 	if from.Exec.Command != "" {
