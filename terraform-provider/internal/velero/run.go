@@ -169,6 +169,11 @@ func (r *runResource) Read(ctx context.Context, request resource.ReadRequest, re
 	}
 	state.take(backup)
 	diags.Append(response.State.Set(ctx, state)...)
+	if hasEnded(state.Phase.ValueString()) {
+		if err := judge(ctx, r.data.Kubernetes, backup); err != nil {
+			diags.AddWarning("Velero Backup Failed", sentence(fmt.Errorf("%w\n\nTo make another one, change triggers", err)))
+		}
+	}
 }
 
 // Update is about `wait` and `timeouts`, which matter to later runs only.

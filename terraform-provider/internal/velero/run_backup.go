@@ -119,7 +119,10 @@ func waitForBackup(ctx context.Context, client *kubernetes.Client, backup *kuber
 	case err != nil:
 		return last, err
 	}
-	return last, judge(ctx, client, last)
+	if err := judge(ctx, client, last); err != nil {
+		return last, fmt.Errorf("%w\n\nThe next apply makes another backup", err)
+	}
+	return last, nil
 }
 
 func whyNew(backup *kubernetes.Object) string {
@@ -151,11 +154,10 @@ func judge(ctx context.Context, client *kubernetes.Client, backup *kubernetes.Ob
 	if len(reasons) > 0 {
 		text += ":\n  - " + strings.Join(reasons, "\n  - ")
 	}
-	more := "\n\n"
 	if phase != "FailedValidation" { // then Velero has not begun, and has no log
-		more += fmt.Sprintf("Its log says more: velero -n %s backup logs %s. ", backup.GetNamespace(), backup.GetName())
+		text += fmt.Sprintf("\n\nIts log says more: velero -n %s backup logs %s", backup.GetNamespace(), backup.GetName())
 	}
-	return errors.New(text + more + "The next apply makes another backup")
+	return errors.New(text)
 }
 
 // failedVolumes says what went wrong with volumes, which the Backup itself only counts. Not to be allowed to look is no failure
