@@ -40,6 +40,7 @@ func TestAccConnectionErrors(t *testing.T) {
 		"not trusted":       {host("token = %q", s.Token), `is not trusted.*cluster_ca_certificate.*KUBE_CLUSTER_CA_CERT_DATA`},
 		"another name":      {host("token = %q\ncluster_ca_certificate = %q\ntls_server_name = \"elsewhere\"", s.Token, s.CACertificate), `is for other names.*tls_server_name`},
 		"no TLS":            {"host = \"http://127.0.0.1:1\"\ntoken = \"x\"", `gives no answer`},
+		"TLS wanted":        {fmt.Sprintf("host = %q\ntoken = \"x\"", strings.Replace(s.Host, "https:", "http:", 1)), `is no API server, or wants TLS.*https://`},
 		"no such file":      {"config_path = \"/no/such/kubeconfig\"", `cannot be read.*/no/such/kubeconfig.*let this resource depend on it`},
 		"no such files":     {"config_paths = [\"/no/such/kubeconfig\", \"/nor/this\"]", `The kubeconfig /no/such/kubeconfig, /nor/this names no cluster.*let this resource depend on it`},
 		"no current one":    {fmt.Sprintf("config_path = %q", empty), `names no cluster.*has no current-context.*config_context`},
@@ -57,6 +58,15 @@ func TestAccConnectionErrors(t *testing.T) {
 				Steps: []resource.TestStep{{Config: kubernetesBlock(test.block) + oneSchedule, ExpectError: says(test.says)}}})
 		})
 	}
+}
+
+// The attribute's check does not see the variable. Without a scheme, credentials would be sent in the clear.
+func TestAccHostOfTheEnvironment(t *testing.T) {
+	s := newSite(t)
+	w := acctest.NewWorkspace(t, "provider \"recoup\" {}\n"+oneSchedule)
+	w.Variables = []string{"KUBE_HOST=" + strings.TrimPrefix(s.Host, "https://"), "KUBE_TOKEN=" + s.Token}
+	said := w.Fails("apply", "-auto-approve", "-no-color")
+	acctest.MustContain(t, said, "KUBE_HOST is 127.0.0.1:", "not the URL of an API server")
 }
 
 // A token from a file has a new line at its end, and a path of several need not be there.

@@ -42,8 +42,8 @@ const (
 
 func bucketAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"bucket": schema.StringAttribute{Required: true, MarkdownDescription: "Name of Velero's bucket on the provider's S3 server. It is read while planning: where the " +
-			"same apply makes the bucket, say `depends_on = [recoup_bucket.NAME]`.",
+		"bucket": schema.StringAttribute{Required: true, MarkdownDescription: "Name of Velero's bucket on the provider's S3 server. It is read while planning, and after the " +
+			"bucket is made where this is `recoup_bucket.NAME.name`.",
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1)}},
 		"prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "Directory in it, as in the backup location. Default: the whole bucket.",
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1)}},
