@@ -36,7 +36,7 @@ func (r *locationResource) Schema(ctx context.Context, _ resource.SchemaRequest,
 		MarkdownDescription: "Whether an apply that makes or changes it waits until Velero has found it usable, and fails with Velero's reason where it has " +
 			"not by the end of `timeouts`. It needs a running Velero. Default: false."}
 	attributes["timeouts"] = describedTimeouts(ctx, timeouts.Opts{Create: true, Update: true, Delete: true})
-	attributes["phase"] = schema.StringAttribute{Computed: true, MarkdownDescription: "`Available`, or `Unavailable`; null where Velero has not looked at it yet."}
+	attributes["phase"] = schema.StringAttribute{Computed: true, MarkdownDescription: "`Available`, or `Unavailable`, of which each plan warns; null where Velero has not looked at it yet."}
 	attributes["message"] = schema.StringAttribute{Computed: true, MarkdownDescription: "Why it is not available."}
 	attributes["last_validation"] = schema.StringAttribute{Computed: true, MarkdownDescription: "When Velero last looked (RFC 3339)."}
 	response.Schema = schema.Schema{Attributes: attributes,
