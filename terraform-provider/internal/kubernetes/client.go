@@ -71,7 +71,7 @@ func (c *Client) objects(kind Kind, namespace string) (dynamic.ResourceInterface
 		}
 		made, err := dynamic.NewForConfig(config)
 		if err != nil {
-			return nil, &Error{Reason: Unconfigured, Message: err.Error()}
+			return nil, unreadable(err)
 		}
 		c.dialled, c.server = made, strings.TrimSuffix(config.Host, "/")
 	}

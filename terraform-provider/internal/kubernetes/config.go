@@ -27,19 +27,27 @@ const (
 func restConfig(from settings.Kubernetes) (*rest.Config, error) {
 	var config *rest.Config
 	var err error
-	if from.Host == "" && len(from.ConfigPaths) == 0 {
+	switch {
+	case from.Host == "" && len(from.ConfigPaths) == 0:
 		config, err = rest.InClusterConfig()
 		if err != nil {
 			return nil, &Error{Reason: Unconfigured, Message: "Nothing says where the cluster is. Set kubernetes = { config_path = " +
 				"\"~/.kube/config\" } in the provider's configuration, or host and token there, or the environment variable " +
 				"KUBE_CONFIG_PATH."}
 		}
-	} else {
+	case from.Host != "" && !strings.Contains(from.Host, "://"): // the library would send the credentials without TLS
+		return nil, &Error{Reason: Unconfigured, Message: "KUBE_HOST is " + from.Host + ", which is not the URL of an API server. Write it as " +
+			"https://10.20.0.10:6443."}
+	default:
 		config, err = loader(from).ClientConfig()
-		if err != nil {
-			return nil, &Error{Reason: Unconfigured, Message: "The way to the cluster cannot be read: " + err.Error() +
-				". Correct the provider's kubernetes block. If this apply makes the kubeconfig, let this resource depend on it."}
-		}
+	}
+	switch {
+	case clientcmd.IsEmptyConfig(err) && len(from.ConfigPaths) > 0:
+		return nil, &Error{Reason: Unconfigured, cause: err, Message: "The kubeconfig " + strings.Join(from.ConfigPaths, ", ") + " names no cluster: " +
+			"it is not there, is empty, or has no current-context. Correct kubernetes.config_path, or set kubernetes.config_context. If this " +
+			"apply makes the kubeconfig, let this resource depend on it."}
+	case err != nil:
+		return nil, unreadable(err)
 	}
 	config.UserAgent = "terraform-provider-recoup"
 	config.Timeout = requestTimeout
@@ -47,6 +55,11 @@ func restConfig(from settings.Kubernetes) (*rest.Config, error) {
 	config.QPS = -1 // the server itself says when it is asked too much
 	config.WarningHandlerWithContext = warnings{}
 	return config, nil
+}
+
+func unreadable(err error) *Error {
+	return &Error{Reason: Unconfigured, cause: err, Message: "The way to the cluster cannot be read: " + err.Error() +
+		". Correct the provider's kubernetes block. If this apply makes the kubeconfig, let this resource depend on it."}
 }
 
 func loader(from settings.Kubernetes) clientcmd.ClientConfig {
@@ -65,7 +78,7 @@ func loader(from settings.Kubernetes) clientcmd.ClientConfig {
 	overrides.ClusterInfo.TLSServerName = from.TLSServerName
 	overrides.ClusterInfo.ProxyURL = from.ProxyURL
 	overrides.ClusterInfo.InsecureSkipTLSVerify = from.Insecure
-	overrides.AuthInfo.Token = from.Token
+	overrides.AuthInfo.Token = strings.TrimSpace(from.Token) // file("token") ends with a new line
 	overrides.AuthInfo.ClientCertificateData = []byte(from.ClientCertificate)
 	overrides.AuthInfo.ClientKeyData = []byte(from.ClientKey)
 	if from.Exec.Command != "" {

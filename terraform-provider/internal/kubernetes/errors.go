@@ -85,6 +85,8 @@ func explainStatus(err error, status metav1.Status, about subject) *Error {
 	case status.Code == http.StatusUnauthorized:
 		return reply(Unauthorized, "The API server at %s does not accept these credentials. Correct the provider's kubernetes "+
 			"block: token (or KUBE_TOKEN), client_certificate and client_key, exec, or what the kubeconfig says. Tokens expire.", about.server)
+	case status.Code == http.StatusBadRequest && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
+		return reply(Untrusted, "What listens at %s is no API server, or wants TLS. Write kubernetes.host as https://10.20.0.10:6443.", about.server)
 	case apierrors.HasStatusCause(err, "NamespaceTerminating"):
 		return reply(NamespaceMissing, "The namespace %s is being deleted, so that nothing can be made in it. Wait for its end, "+
 			"and make it anew.", about.namespace)

@@ -25,6 +25,10 @@ func TestAccConnectionErrors(t *testing.T) {
 	directory := t.TempDir()
 	kubeconfig := filepath.Join(directory, "kubeconfig")
 	s.Kubeconfig(t, kubeconfig)
+	empty := filepath.Join(directory, "empty")
+	if err := os.WriteFile(empty, []byte("{apiVersion: v1, kind: Config}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	host := func(more string, arguments ...any) string {
 		return fmt.Sprintf("host = %q\nvelero_namespace = %q\n", s.Host, s.namespace) + fmt.Sprintf(more, arguments...)
 	}
@@ -36,7 +40,11 @@ func TestAccConnectionErrors(t *testing.T) {
 		"not trusted":       {host("token = %q", s.Token), `is not trusted.*cluster_ca_certificate.*KUBE_CLUSTER_CA_CERT_DATA`},
 		"another name":      {host("token = %q\ncluster_ca_certificate = %q\ntls_server_name = \"elsewhere\"", s.Token, s.CACertificate), `is for other names.*tls_server_name`},
 		"no TLS":            {"host = \"http://127.0.0.1:1\"\ntoken = \"x\"", `gives no answer`},
+		"TLS wanted":        {fmt.Sprintf("host = %q\ntoken = \"x\"", strings.Replace(s.Host, "https:", "http:", 1)), `is no API server, or wants TLS.*https://`},
 		"no such file":      {"config_path = \"/no/such/kubeconfig\"", `cannot be read.*/no/such/kubeconfig.*let this resource depend on it`},
+		"no such files":     {"config_paths = [\"/no/such/kubeconfig\", \"/nor/this\"]", `The kubeconfig /no/such/kubeconfig, /nor/this names no cluster.*let this resource depend on it`},
+		"no current one":    {fmt.Sprintf("config_path = %q", empty), `names no cluster.*has no current-context.*config_context`},
+		"no certificates":   {host("token = \"x\"\ninsecure = true\ncluster_ca_certificate = \"x\""), `cannot be read: specifying a root certificates file with the insecure flag.*Correct the provider's kubernetes block`},
 		"no such context":   {fmt.Sprintf("config_path = %q\nconfig_context = \"none\"", kubeconfig), `context "none" does not exist`},
 		"another context":   {fmt.Sprintf("config_path = %q\nconfig_context = \"nobody\"\nvelero_namespace = %q", kubeconfig, s.namespace), `User "nobody" cannot create`},
 		"a failing program": {host("cluster_ca_certificate = %q\nexec = { api_version = \"client.authentication.k8s.io/v1\", command = \"/bin/false\" }", s.CACertificate), `program that gives the credentials failed`},
@@ -48,6 +56,32 @@ func TestAccConnectionErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: acctest.Factories,
 				Steps: []resource.TestStep{{Config: kubernetesBlock(test.block) + oneSchedule, ExpectError: says(test.says)}}})
+		})
+	}
+}
+
+// The attribute's check does not see the variable. Without a scheme, credentials would be sent in the clear.
+func TestAccHostOfTheEnvironment(t *testing.T) {
+	s := newSite(t)
+	w := acctest.NewWorkspace(t, "provider \"recoup\" {}\n"+oneSchedule)
+	w.Variables = []string{"KUBE_HOST=" + strings.TrimPrefix(s.Host, "https://"), "KUBE_TOKEN=" + s.Token}
+	said := w.Fails("apply", "-auto-approve", "-no-color")
+	acctest.MustContain(t, said, "KUBE_HOST is 127.0.0.1:", "not the URL of an API server")
+}
+
+// A token from a file has a new line at its end, and a path of several need not be there.
+func TestAccConnections(t *testing.T) {
+	s := newSite(t)
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	s.Kubeconfig(t, kubeconfig)
+	for name, block := range map[string]string{
+		"a token of a file": fmt.Sprintf("host = %q\ncluster_ca_certificate = %q\ntoken = \"%s\\n\"", s.Host+"/", s.CACertificate, s.Token),
+		"several paths":     fmt.Sprintf("config_paths = [\"/no/such/kubeconfig\", %q]", kubeconfig),
+		"without checks":    fmt.Sprintf("config_path = %q\ninsecure = true", kubeconfig),
+	} {
+		t.Run(name, func(t *testing.T) {
+			resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: acctest.Factories,
+				Steps: []resource.TestStep{{Config: kubernetesBlock(fmt.Sprintf("%s\nvelero_namespace = %q", block, s.namespace)) + oneSchedule, ConfigPlanChecks: quiet}}})
 		})
 	}
 }

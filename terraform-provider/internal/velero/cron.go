@@ -38,6 +38,9 @@ func checkCron(expression string) (err error) {
 	if err != nil {
 		return fmt.Errorf("Velero cannot read this (%w)%s", err, example)
 	}
+	if every, ok := due.(cron.ConstantDelaySchedule); ok && every.Delay < time.Minute {
+		return errors.New("Velero looks once a minute, so that it would make one backup after the other" + example)
+	}
 	if due.Next(time.Now()).IsZero() {
 		return errors.New("there is no such day: Velero would never make a backup" + example)
 	}

@@ -22,6 +22,9 @@ func TestCronExpressions(t *testing.T) {
 		"CRON_TZ=Europe/Berlin":         "cannot read", // the library panics
 		"TZ=":                           "cannot read",
 		"0 2 30 2 *":                    "no such day",
+		"@every 0s":                     "once a minute",
+		"@every -6h":                    "once a minute",
+		"@every 30s":                    "once a minute",
 		"Mon *-*-* 02:00":               "five fields",
 	} {
 		err := checkCron(expression)

@@ -4,6 +4,7 @@ package velero
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/terraform-plugin-framework-jsontypes/jsontypes"
@@ -22,6 +23,20 @@ func names(elements ...string) attr.Value {
 		list = append(list, types.StringValue(each))
 	}
 	return types.SetValueMust(types.StringType, list)
+}
+
+func mapOf(name string, value attr.Value) attr.Value {
+	return types.MapValueMust(types.StringType, map[string]attr.Value{name: value})
+}
+
+// hooksText has a hook with one more setting, and hooksFound is how Velero's client leaves it.
+func hooksText(more string) attr.Value {
+	return jsontypes.NewNormalizedValue(`{"resources":[{"name":"pg","excludedNamespaces":[],"pre":[{"exec":{"command":["sync"],` + more + `}}]}]}`)
+}
+
+func hooksFound(timeout string) any {
+	return map[string]any{"resources": []any{map[string]any{"name": "pg", "pre": []any{map[string]any{"exec": map[string]any{
+		"command": []any{"sync"}, "timeout": timeout}}}}}}
 }
 
 // A spec in other words than the attributes' is no drift; one that says something else is.
@@ -43,6 +58,12 @@ func TestWordsAreKept(t *testing.T) {
 		"another order":        {"included_namespaces", names("a", "b"), []any{"b", "a"}, names("a", "b")},
 		"another namespace":    {"included_namespaces", names("a"), []any{"a", "b"}, names("a", "b")},
 		"no hooks":             {"hooks", jsontypes.NewNormalizedNull(), map[string]any{"resources": []any{}}, jsontypes.NewNormalizedNull()},
+		"timeouts in full":     {"hooks", hooksText(`"timeout":"1m"`), hooksFound("1m0s"), hooksText(`"timeout":"1m"`)},
+		"timeouts of nobody":   {"hooks", hooksText(`"container":""`), hooksFound("0s"), hooksText(`"container":""`)},
+		"another timeout":      {"hooks", hooksText(`"timeout":"1m"`), hooksFound("2m0s"), jsontypes.NewNormalizedValue(`{"resources":[{"name":"pg","pre":[{"exec":{"command":["sync"],"timeout":"2m"}}]}]}`)},
+		"null elements":        {"ordered_resources", mapOf("pods", types.StringNull()), nil, mapOf("pods", types.StringNull())},
+		"a null and others":    {"ordered_resources", mapOf("pods", types.StringNull()), map[string]any{"pods": "a"}, mapOf("pods", types.StringValue("a"))},
+		"a null in a set":      {"included_namespaces", types.SetValueMust(types.StringType, []attr.Value{types.StringNull()}), nil, types.SetValueMust(types.StringType, []attr.Value{types.StringNull()})},
 		"false is not nothing": {"snapshot_volumes", types.BoolNull(), false, types.BoolValue(false)},
 		"a number":             {"parallel_files_upload", types.Int64Null(), int64(4), types.Int64Value(4)},
 	} {
@@ -192,6 +213,76 @@ func TestLocationThereAndBack(t *testing.T) {
 	}
 	if diags.HasError() {
 		t.Error(diags)
+	}
+}
+
+// Other forms of what Velero takes are no drift, and what has no attribute stays beside what has one.
+func TestLocationOfOthers(t *testing.T) {
+	ctx := context.Background()
+	spec := map[string]any{"accessMode": "ReadWrite", "config": map[string]any{"s3ForcePathStyle": "True", "insecureSkipTLSVerify": "1"},
+		"credential": map[string]any{"name": "cloud", "key": "minio", "optional": true}}
+	var diags diag.Diagnostics
+	found := learnLocation(ctx, spec, values{}, &diags)
+	if !found["s3_force_path_style"].Equal(types.BoolValue(true)) {
+		t.Errorf("True is %s", found["s3_force_path_style"])
+	}
+	found["bucket"] = types.StringValue("b")
+	after := (&kubernetes.Object{Object: spec}).DeepCopy().Object
+	specifyLocation(found, after, &diags)
+	if difference := cmp.Diff(map[string]any{"objectStorage": map[string]any{"bucket": "b"}}, kubernetes.Difference(spec, after)); difference != "" {
+		t.Error(difference)
+	}
+	// What the plugin cannot read is put right by the next apply that says what it should be.
+	spec["config"].(map[string]any)["s3ForcePathStyle"] = "yes"
+	if found := learnLocation(ctx, spec, found, &diags)["s3_force_path_style"]; !found.IsNull() {
+		t.Errorf("yes is %s", found)
+	}
+	specifyLocation(found, spec, &diags)
+	if said := lookup(spec, []string{"config", "s3ForcePathStyle"}); said != "true" {
+		t.Errorf("yes became %v", said)
+	}
+	if diags.HasError() {
+		t.Error(diags)
+	}
+}
+
+// A schedule that says ConfigMap needs no other_settings for it, and is not changed.
+func TestResourcePolicyOfOthers(t *testing.T) {
+	var diags diag.Diagnostics
+	spec := map[string]any{"schedule": "@daily", "template": map[string]any{"resourcePolicy": map[string]any{"kind": "ConfigMap", "name": "policies"}}}
+	found := learnSchedule(context.Background(), spec, values{}, &diags)
+	given := found["template"].(types.Object).Attributes()
+	if !given[otherSettings].IsNull() || !given[resourcePolicyField].Equal(types.StringValue("policies")) {
+		t.Errorf("it is %s", found["template"])
+	}
+	after := (&kubernetes.Object{Object: spec}).DeepCopy().Object
+	specifySchedule(found, after, &diags)
+	if patch := kubernetes.Difference(spec, after); patch != nil || diags.HasError() {
+		t.Error(patch, diags)
+	}
+}
+
+// A label that is null is not declared: others' of that name stay, and the state is as the plan was.
+func TestLabelsThatAreNull(t *testing.T) {
+	declared := types.MapValueMust(types.StringType, values{"a": types.StringNull(), "b": types.StringValue("c")})
+	if found := keptOf(declared, map[string]string{"a": "of others", "b": "c", "d": "e"}, false); !found.Equal(declared) {
+		t.Errorf("found %s", found)
+	}
+	if patch := labelsPatch(declared, types.MapNull(types.StringType), map[string]string{"a": "of others", "b": "c"}); patch != nil {
+		t.Errorf("it changes %v", patch)
+	}
+	if patch := labelsPatch(declared, mapOf("a", types.StringValue("x")), map[string]string{"a": "x", "b": "c"}); cmp.Diff(map[string]any{"a": nil}, patch) != "" {
+		t.Errorf("it changes %v", patch)
+	}
+}
+
+// Annotations of the template, which Velero 1.19 knows, stand for those of the schedule, as its labels do.
+func TestAnnotationsOfTheTemplate(t *testing.T) {
+	schedule := &kubernetes.Object{Object: map[string]any{"metadata": map[string]any{"name": "daily", "annotations": map[string]any{"argocd.argoproj.io/tracking-id": "x"}},
+		"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]any{"a": "b"}}}}}}
+	metadata, _ := backupOf(schedule, time.Now())
+	if difference := cmp.Diff(map[string]any{"a": "b"}, metadata["annotations"]); difference != "" {
+		t.Error(difference)
 	}
 }
 

@@ -126,8 +126,8 @@ type textMap struct{}
 func (textMap) attrType() attr.Type { return types.MapType{ElemType: types.StringType} }
 func (textMap) encode(value attr.Value) (any, error) {
 	result := map[string]any{}
-	for name, element := range value.(types.Map).Elements() {
-		result[name] = element.(types.String).ValueString()
+	for name, text := range plainTexts(value) {
+		result[name] = text
 	}
 	return result, nil
 }
@@ -171,6 +171,34 @@ func (d document) canonical(found any) any {
 		}
 	}
 	return notEmpty(kept)
+}
+
+// hooks are a document. Velero's client writes timeouts in full, those that nobody set as 0s, and nothing empty: 1m is 1m0s
+// as soon as `velero schedule pause` has been there.
+type hooks struct{ document }
+
+func (hooks) canonical(found any) any {
+	switch of := found.(type) {
+	case []any:
+		var all []any
+		for _, each := range of {
+			all = append(all, hooks{}.canonical(each))
+		}
+		return unless(len(all) == 0, all)
+	case map[string]any:
+		kept := map[string]any{}
+		for name, member := range of {
+			plain := hooks{}.canonical(member)
+			if name == "timeout" {
+				plain = duration{}.canonical(member)
+			}
+			if plain != nil && plain != "" {
+				kept[name] = plain
+			}
+		}
+		return notEmpty(kept)
+	}
+	return found
 }
 
 // parseJSON gives whole numbers as the API server's client does.
@@ -221,10 +249,13 @@ func (certificates) decode(_ context.Context, found any) (attr.Value, error) {
 }
 func (certificates) canonical(found any) any { return unless(found == "", found) }
 
+// textsOf leaves out elements that are null: a condition's other branch, which says nothing.
 func textsOf(elements []attr.Value) []any {
 	result := []any{}
 	for _, element := range elements {
-		result = append(result, element.(types.String).ValueString())
+		if said := element.(types.String); !said.IsNull() {
+			result = append(result, said.ValueString())
+		}
 	}
 	return result
 }

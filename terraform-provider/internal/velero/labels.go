@@ -8,11 +8,12 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
+// plainTexts leaves out elements that are null, which say nothing: tier = var.tier.
 func plainTexts(value attr.Value) map[string]string {
 	result := map[string]string{}
 	if declared, ok := value.(types.Map); ok {
 		for name, element := range declared.Elements() {
-			if said, isText := element.(types.String); isText {
+			if said, isText := element.(types.String); isText && !said.IsNull() {
 				result[name] = said.ValueString()
 			}
 		}
@@ -35,6 +36,13 @@ func keptOf(declared attr.Value, found map[string]string, imported bool) attr.Va
 	for name, value := range found {
 		if _, known := before[name]; known || (imported && !isBookkeeping(name)) {
 			elements[name] = types.StringValue(value)
+		}
+	}
+	if said, ok := declared.(types.Map); ok {
+		for name, value := range said.Elements() {
+			if value.IsNull() {
+				elements[name] = value
+			}
 		}
 	}
 	if len(elements) == 0 && (declared.IsNull() || imported) {

@@ -3,6 +3,7 @@ package velero
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -21,7 +22,7 @@ type locationResource struct{ declared }
 // NewLocation makes recoup_velero_backup_location.
 func NewLocation() resource.Resource {
 	return &locationResource{declared{kind: locationKind, suffix: "_velero_backup_location", thing: "Velero Backup Location", timeout: 5 * time.Minute,
-		specify: specifyLocation, learn: learnLocation, see: seeLocation, settle: waitForLocation,
+		specify: specifyLocation, learn: learnLocation, see: seeLocation, settle: waitForLocation, tell: tellOfLocation,
 		keepsDependents: func(values) bool { return false },
 		farewell: func(state values) (string, string) {
 			return "Backups Kept", fmt.Sprintf("The backup location %s is gone. What is in the bucket %s stays as it is: a location that is made "+
@@ -35,7 +36,7 @@ func (r *locationResource) Schema(ctx context.Context, _ resource.SchemaRequest,
 		MarkdownDescription: "Whether an apply that makes or changes it waits until Velero has found it usable, and fails with Velero's reason where it has " +
 			"not by the end of `timeouts`. It needs a running Velero. Default: false."}
 	attributes["timeouts"] = describedTimeouts(ctx, timeouts.Opts{Create: true, Update: true, Delete: true})
-	attributes["phase"] = schema.StringAttribute{Computed: true, MarkdownDescription: "`Available`, or `Unavailable`; null where Velero has not looked at it yet."}
+	attributes["phase"] = schema.StringAttribute{Computed: true, MarkdownDescription: "`Available`, or `Unavailable`, of which each plan warns; null where Velero has not looked at it yet."}
 	attributes["message"] = schema.StringAttribute{Computed: true, MarkdownDescription: "Why it is not available."}
 	attributes["last_validation"] = schema.StringAttribute{Computed: true, MarkdownDescription: "When Velero last looked (RFC 3339)."}
 	response.Schema = schema.Schema{Attributes: attributes,
@@ -103,6 +104,23 @@ func seeLocation(object *kubernetes.Object) values {
 		"last_validation": statusText(status, "lastValidationTime")}
 }
 
+// tellOfLocation warns where backups fail, and expired ones stay.
+func tellOfLocation(object *kubernetes.Object, diags *diag.Diagnostics) {
+	status := seeLocation(object)
+	if said(status, "phase") != "Unavailable" {
+		return
+	}
+	diags.AddWarning("Velero Backup Location Unavailable", fmt.Sprintf("Velero cannot use the backup location %s: nothing is backed up into it, and "+
+		"nothing that has expired is removed from it. %s", id(object.GetNamespace(), object.GetName()), whyUnavailable(status)))
+}
+
+func whyUnavailable(status values) string {
+	if message := said(status, "message"); message != "" {
+		return "Velero says: " + message
+	}
+	return "Velero does not say why: see its server's log."
+}
+
 // waitForLocation waits for Velero's opinion of the location as it is now. One that it had before a change of the spec does not
 // count.
 func waitForLocation(ctx context.Context, client *kubernetes.Client, plan values, before, now *kubernetes.Object) (*kubernetes.Object, error) {
@@ -113,7 +131,7 @@ func waitForLocation(ctx context.Context, client *kubernetes.Client, plan values
 	if before != nil && kubernetes.Difference(map[string]any{"spec": before.Object["spec"]}, map[string]any{"spec": now.Object["spec"]}) != nil {
 		former = seeLocation(before)
 	}
-	last := now
+	last, isNew := now, false
 	err := kubernetes.Poll(ctx, func() (bool, error) {
 		seen, err := client.Get(ctx, locationKind, now.GetNamespace(), now.GetName())
 		if err != nil {
@@ -124,18 +142,20 @@ func waitForLocation(ctx context.Context, client *kubernetes.Client, plan values
 		}
 		last = seen
 		status := seeLocation(seen)
-		isNew := former["last_validation"] == nil || !status["last_validation"].Equal(former["last_validation"])
+		isNew = former["last_validation"] == nil || !status["last_validation"].Equal(former["last_validation"])
 		return isNew && said(status, "phase") == "Available", nil
 	})
-	if err == nil || ctx.Err() == nil {
+	which := id(now.GetNamespace(), now.GetName())
+	switch {
+	case err == nil || ctx.Err() == nil:
 		return last, err
+	case errors.Is(err, context.Canceled):
+		return last, fmt.Errorf("the waiting for the backup location %s was stopped", which)
 	}
 	status := seeLocation(last)
 	why := "Velero has not looked at it: is its server running (kubectl -n " + now.GetNamespace() + " get pods), and is validation_frequency not 0s?"
-	if message := said(status, "message"); message != "" {
-		why = "Velero says: " + message
-	} else if said(status, "phase") == "Unavailable" {
-		why = "Velero finds it unavailable, and does not say why: see its server's log."
+	if isNew && said(status, "phase") == "Unavailable" {
+		why = whyUnavailable(status)
 	}
-	return last, fmt.Errorf("the backup location %s was not available before the end of its timeout. %s", id(now.GetNamespace(), now.GetName()), why)
+	return last, fmt.Errorf("the backup location %s was not available before the end of its timeout. %s", which, why)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -95,7 +96,7 @@ func (otherConfig) ValidateMap(_ context.Context, request validator.MapRequest, 
 	}
 }
 
-// flagText is true or false as a text.
+// flagText is true or false as a text, in all forms that Velero's plugin takes: True and 1 as well.
 type flagText struct{}
 
 func (flagText) attrType() attr.Type { return types.BoolType }
@@ -103,10 +104,20 @@ func (flagText) encode(value attr.Value) (any, error) {
 	return fmt.Sprint(value.(types.Bool).ValueBool()), nil
 }
 func (flagText) decode(_ context.Context, found any) (attr.Value, error) {
-	said := found == "true"
-	return types.BoolValue(said), expected(said || found == "false", `"true" or "false"`, found)
+	// What is neither is no error here: it could not be put right then. Velero says so in the location's message.
+	if found != "true" && found != "false" {
+		return types.BoolNull(), nil
+	}
+	return types.BoolValue(found == "true"), nil
 }
-func (flagText) canonical(found any) any { return unless(found == "", found) }
+func (flagText) canonical(found any) any {
+	if said, ok := found.(string); ok {
+		if isTrue, err := strconv.ParseBool(said); err == nil {
+			return fmt.Sprint(isTrue)
+		}
+	}
+	return unless(found == "", found)
+}
 
 var secretKeyType = types.ObjectType{AttrTypes: map[string]attr.Type{"name": types.StringType, "key": types.StringType}}
 
@@ -125,4 +136,18 @@ func (secretKey) decode(_ context.Context, found any) (attr.Value, error) {
 	return types.ObjectValueMust(secretKeyType.AttrTypes, map[string]attr.Value{"name": types.StringValue(name), "key": types.StringValue(key)}),
 		expected(ok && isText, "the name and the key of a Secret", found)
 }
-func (secretKey) canonical(found any) any { return notEmpty(found) }
+
+// canonical passes over `optional`, which has no attribute.
+func (secretKey) canonical(found any) any {
+	members, ok := found.(map[string]any)
+	if !ok {
+		return found
+	}
+	kept := map[string]any{}
+	for _, name := range []string{"name", "key"} {
+		if member, has := members[name]; has {
+			kept[name] = member
+		}
+	}
+	return notEmpty(kept)
+}

@@ -3,6 +3,7 @@ package velero_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,6 +112,20 @@ func TestAccLocationIsWaitedFor(t *testing.T) {
 			{Config: config("late", "3s"), ExpectError: says(`was not available`)},
 		},
 	})
+}
+
+// A location that Velero cannot use is told of by each plan, whoever waits for it or not.
+func TestAccLocationThatVeleroCannotUse(t *testing.T) {
+	s := newSite(t)
+	w := acctest.NewWorkspace(t, s.config(locationBlock("name = \"minio\"\nbucket = \"b\"")))
+	w.Apply()
+	s.velero("backupstoragelocations", "minio", `{"status":{"phase":"Unavailable","message":"backup store contains invalid top-level directories: [photos]"}}`)
+	acctest.MustContain(t, w.Must("plan", "-no-color"), "Velero Backup Location Unavailable", "Velero says: backup store contains invalid top-level directories: [photos]", "No changes")
+	s.velero("backupstoragelocations", "minio", `{"status":{"phase":"Available","message":null}}`)
+	if said := w.Must("plan", "-no-color"); strings.Contains(said, "Unavailable") {
+		t.Errorf("it is available: %s", said)
+	}
+	w.Destroy()
 }
 
 func TestAccLocationErrors(t *testing.T) {

@@ -71,7 +71,7 @@ func (r *runResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp
 		MarkdownDescription: "A Velero backup that is made when this resource is created, and made again whenever `triggers` change: exactly the one that " +
 			"`velero backup create --from-schedule` makes, with the schedule's template, labels and annotations.\n\nA backup that ends as " +
 			"`PartiallyFailed`, `Failed` or `FailedValidation` is an error with Velero's reasons and those of the volumes, and the next apply makes " +
-			"another one. Destroying the resource forgets the run; the backup stays until it expires.",
+			"another one. With `wait = false` it is a warning of the next plan, and no other one is made. Destroying the resource forgets the run; the backup stays until it expires.",
 		Attributes: map[string]schema.Attribute{
 			"id": words("`NAMESPACE/NAME` of the Backup."),
 			"schedule": schema.StringAttribute{Required: true, MarkdownDescription: "`recoup_velero_schedule.NAME.id`, or the name of another Schedule.",
@@ -169,6 +169,11 @@ func (r *runResource) Read(ctx context.Context, request resource.ReadRequest, re
 	}
 	state.take(backup)
 	diags.Append(response.State.Set(ctx, state)...)
+	if hasEnded(state.Phase.ValueString()) {
+		if err := judge(ctx, r.data.Kubernetes, backup); err != nil {
+			diags.AddWarning("Velero Backup Failed", sentence(fmt.Errorf("%w\n\nTo make another one, change triggers", err)))
+		}
+	}
 }
 
 // Update is about `wait` and `timeouts`, which matter to later runs only.

@@ -54,12 +54,16 @@ func backupOf(schedule *kubernetes.Object, now time.Time) (metadata, spec map[st
 	metadata = map[string]any{"namespace": schedule.GetNamespace(), "name": schedule.GetName() + "-" + now.UTC().Format("20060102150405")}
 	labels[scheduleLabel] = schedule.GetName() // where they are the template's, Velero's client has it in the spec too
 	metadata["labels"] = maps.Clone(labels)
-	if annotations := schedule.GetAnnotations(); len(annotations) > 0 {
-		copied := map[string]any{}
-		for name, value := range annotations {
-			copied[name] = value
+	// Since Velero 1.19 those of the template stand for the schedule's, as labels do.
+	annotations, isSaid := lookup(spec, []string{"metadata", "annotations"}).(map[string]any)
+	if !isSaid {
+		annotations = map[string]any{}
+		for name, value := range schedule.GetAnnotations() {
+			annotations[name] = value
 		}
-		metadata["annotations"] = copied
+	}
+	if len(annotations) > 0 {
+		metadata["annotations"] = maps.Clone(annotations)
 	}
 	if whole["useOwnerReferencesInBackup"] == true {
 		metadata["ownerReferences"] = []any{map[string]any{"apiVersion": "velero.io/v1", "kind": "Schedule", "name": schedule.GetName(),
@@ -115,7 +119,10 @@ func waitForBackup(ctx context.Context, client *kubernetes.Client, backup *kuber
 	case err != nil:
 		return last, err
 	}
-	return last, judge(ctx, client, last)
+	if err := judge(ctx, client, last); err != nil {
+		return last, fmt.Errorf("%w\n\nThe next apply makes another backup", err)
+	}
+	return last, nil
 }
 
 func whyNew(backup *kubernetes.Object) string {
@@ -147,11 +154,10 @@ func judge(ctx context.Context, client *kubernetes.Client, backup *kubernetes.Ob
 	if len(reasons) > 0 {
 		text += ":\n  - " + strings.Join(reasons, "\n  - ")
 	}
-	more := "\n\n"
 	if phase != "FailedValidation" { // then Velero has not begun, and has no log
-		more += fmt.Sprintf("Its log says more: velero -n %s backup logs %s. ", backup.GetNamespace(), backup.GetName())
+		text += fmt.Sprintf("\n\nIts log says more: velero -n %s backup logs %s", backup.GetNamespace(), backup.GetName())
 	}
-	return errors.New(text + more + "The next apply makes another backup")
+	return errors.New(text)
 }
 
 // failedVolumes says what went wrong with volumes, which the Backup itself only counts. Not to be allowed to look is no failure

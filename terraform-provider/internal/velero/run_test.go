@@ -163,6 +163,26 @@ func TestAccRunThatFails(t *testing.T) {
 	}
 }
 
+// A backup that nobody waited for may fail later: the plan that finds it so tells of it, once it is in the state no more.
+func TestAccRunThatFailsLater(t *testing.T) {
+	s := newSite(t)
+	s.Create(t, "schedules", s.namespace, "velero", fmt.Sprintf(scheduleToRun, "daily", false, `{}`))
+	w := acctest.NewWorkspace(t, s.config(runBlock("daily", "1", "wait = false")))
+	w.Apply()
+	name := field(s.List(t, "backups", s.namespace)[0], "metadata", "name").(string)
+	s.velero("backups", name, `{"status":{"phase":"InProgress"}}`)
+	if said := w.Must("plan", "-no-color"); strings.Contains(said, "Warning: Velero") {
+		t.Errorf("it goes on, but: %s", said)
+	}
+	s.velero("backups", name, `{"status":{"phase":"Failed","failureReason":"the disk is full"}}`)
+	acctest.MustContain(t, w.Must("plan", "-no-color"), "Velero Backup Failed", "ended as Failed", "the disk is full", "change triggers", "No changes")
+	acctest.MustContain(t, w.Must("apply", "-refresh-only", "-auto-approve", "-no-color"), "the disk is full")
+	if said := w.Must("plan", "-no-color"); strings.Contains(said, "the disk is full") {
+		t.Errorf("it was told already: %s", said)
+	}
+	w.Destroy()
+}
+
 // failVolume makes the PodVolumeBackup of a node agent that failed. Its name is the backup's.
 func (s site) failVolume(backup string) {
 	document := fmt.Sprintf(`{"apiVersion":"velero.io/v1","kind":"PodVolumeBackup","metadata":{"name":%q,"labels":{"velero.io/backup-name":%q},

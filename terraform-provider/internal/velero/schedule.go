@@ -69,69 +69,6 @@ func (r *scheduleResource) Schema(ctx context.Context, _ resource.SchemaRequest,
 			"Schedule and leaves its backups."}
 }
 
-// ValidateConfig judges attributes against each other. What is unknown is passed over.
-func (r *scheduleResource) ValidateConfig(ctx context.Context, request resource.ValidateConfigRequest, response *resource.ValidateConfigResponse) {
-	diags := &response.Diagnostics
-	template, ok := read(ctx, request.Config, diags)["template"].(types.Object)
-	if !ok || template.IsNull() || template.IsUnknown() {
-		return
-	}
-	at, given := path.Root("template"), template.Attributes()
-	isGiven := func(name string) bool { return !given[name].IsNull() && !given[name].IsUnknown() }
-	for _, older := range []string{"included_resources", "excluded_resources", "include_cluster_resources"} {
-		for _, newer := range []string{"included_cluster_scoped_resources", "excluded_cluster_scoped_resources", "included_namespace_scoped_resources", "excluded_namespace_scoped_resources"} {
-			if isGiven(older) && isGiven(newer) {
-				diags.AddAttributeError(at.AtName(newer), "Invalid Attribute Combination", fmt.Sprintf("Velero does not take %s together with %s. "+
-					"Use either the three older filters or the four newer ones.", newer, older))
-			}
-		}
-	}
-	if isGiven("label_selector") && isGiven("or_label_selectors") {
-		diags.AddAttributeError(at.AtName("or_label_selectors"), "Invalid Attribute Combination", "Velero takes label_selector or or_label_selectors, not both.")
-	}
-	for _, both := range []string{"namespaces", "resources", "cluster_scoped_resources", "namespace_scoped_resources"} {
-		for _, name := range overlap(given["included_"+both], given["excluded_"+both]) {
-			diags.AddAttributeError(at.AtName("excluded_"+both), "Invalid Attribute Combination", fmt.Sprintf("%q is both included and excluded.", name))
-		}
-	}
-	checkOtherSettings(given[otherSettings], at.AtName(otherSettings), diags)
-}
-
-func overlap(included, excluded attr.Value) []string {
-	first, isSet := included.(types.Set)
-	second, isSetToo := excluded.(types.Set)
-	if !isSet || !isSetToo {
-		return nil
-	}
-	var both []string
-	for _, element := range first.Elements() {
-		if name, ok := element.(types.String); ok && !name.IsUnknown() && name.ValueString() != "*" && slices.ContainsFunc(second.Elements(), element.Equal) {
-			both = append(both, name.ValueString())
-		}
-	}
-	slices.Sort(both)
-	return both
-}
-
-// checkOtherSettings refuses what has attributes: it would be said twice.
-func checkOtherSettings(value attr.Value, at path.Path, diags *diag.Diagnostics) {
-	document, ok := value.(jsontypes.Normalized)
-	if !ok || document.IsNull() || document.IsUnknown() {
-		return
-	}
-	parsed, err := parseJSON(document.ValueString())
-	settings, isObject := parsed.(map[string]any)
-	if err != nil || !isObject {
-		diags.AddAttributeError(at, "Invalid Attribute Value", errNoObject.Error())
-		return
-	}
-	for _, each := range templateFields {
-		if lookup(settings, each.in) != nil {
-			diags.AddAttributeError(at, "Invalid Attribute Combination", fmt.Sprintf("%s has an attribute of its own: %s.", strings.Join(each.in, "."), each.name))
-		}
-	}
-}
-
 func specifySchedule(from values, spec map[string]any, diags *diag.Diagnostics) {
 	fill(scheduleFields, from, spec, path.Empty(), diags)
 	template, ok := spec["template"].(map[string]any)
@@ -171,7 +108,9 @@ func specifyTemplate(value attr.Value, found map[string]any, diags *diag.Diagnos
 	}
 	fill(templateFields, given, found, at, diags)
 	if policy, ok := found["resourcePolicy"].(map[string]any); ok && policy["name"] != nil {
-		policy["kind"] = resourcePolicyKind // there is no other
+		if !isConfigMap(policy["kind"]) {
+			policy["kind"] = resourcePolicyKind // there is no other
+		}
 	} else {
 		delete(found, "resourcePolicy")
 	}
@@ -181,10 +120,16 @@ func specifyTemplate(value attr.Value, found map[string]any, diags *diag.Diagnos
 // restOfTemplate is what of it has no attribute.
 func restOfTemplate(template map[string]any) map[string]any {
 	rest := without(templateFields, template)
-	if policy, ok := rest["resourcePolicy"].(map[string]any); ok && len(policy) == 1 && policy["kind"] == resourcePolicyKind {
+	if policy, ok := rest["resourcePolicy"].(map[string]any); ok && len(policy) == 1 && isConfigMap(policy["kind"]) {
 		delete(rest, "resourcePolicy")
 	}
 	return rest
+}
+
+// isConfigMap takes ConfigMap, too, as Velero does.
+func isConfigMap(kind any) bool {
+	said, _ := kind.(string)
+	return strings.EqualFold(said, resourcePolicyKind)
 }
 
 func learnSchedule(ctx context.Context, spec map[string]any, before values, diags *diag.Diagnostics) values {

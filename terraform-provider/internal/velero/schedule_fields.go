@@ -65,10 +65,10 @@ var templateFields = []field{
 	{name: "resource_policy_configmap", in: []string{"resourcePolicy", "name"}, kind: text{}, attribute: words("Name of a ConfigMap with policies for volumes, in Velero's namespace.", nonEmpty()...)},
 	{name: "ordered_resources", in: []string{"orderedResources"}, kind: textMap{}, attribute: schema.MapAttribute{Optional: true, ElementType: types.StringType,
 		MarkdownDescription: "Objects to back up first and in this order, as `{ pods = \"db/postgres-0,db/postgres-1\" }`."}},
-	{name: "hooks", in: []string{"hooks"}, kind: document{}, attribute: schema.StringAttribute{Optional: true, CustomType: jsontypes.NormalizedType{},
+	{name: "hooks", in: []string{"hooks"}, kind: hooks{}, attribute: schema.StringAttribute{Optional: true, CustomType: jsontypes.NormalizedType{},
 		MarkdownDescription: "Commands that are run in pods before and after, as Velero's `hooks` in JSON: `jsonencode({ resources = […] })`.", Validators: []validator.String{jsonObject()}}},
 	{name: "labels", in: []string{"metadata", "labels"}, kind: textMap{}, attribute: labelsAttribute("Labels of the backups. Default: those of the Schedule.", true)},
-	{name: "annotations", in: []string{"metadata", "annotations"}, kind: textMap{}, attribute: labelsAttribute("Annotations of the backups.", false)},
+	{name: "annotations", in: []string{"metadata", "annotations"}, kind: textMap{}, attribute: labelsAttribute("Annotations of the backups. Default: those of the Schedule. Velero 1.18 and older know no others, and refuse this.", false)},
 }
 
 const (

@@ -125,6 +125,28 @@ func (s site) expectEverything() {
 	s.expect("schedules", "daily", "made by Terraform", "metadata", "annotations", "note")
 }
 
+// What `velero schedule pause` and `unpause` write anew on the way, and labels that are null, are no drift.
+func TestAccScheduleThatVelerosClientPaused(t *testing.T) {
+	s := newSite(t)
+	config := s.config(scheduleBlock(`name = "daily"
+		schedule = "@daily"
+		labels   = { tier = null, team = "a" }
+		template = {
+			included_namespaces = [null]
+			hooks = jsonencode({ resources = [{ name = "pg", pre = [{ exec = { command = ["sync"], timeout = "1m" } }], post = [{ exec = { command = ["true"] } }] }] })
+		}`))
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: acctest.Factories,
+		Steps: []resource.TestStep{
+			{Config: config, ConfigPlanChecks: quiet},
+			{PreConfig: func() {
+				s.Patch(t, "schedules", s.namespace, "daily", "velero", `{"spec":{"template":{"csiSnapshotTimeout":"0s","itemOperationTimeout":"0s","ttl":"0s","metadata":{},
+					"hooks":{"resources":[{"name":"pg","pre":[{"exec":{"command":["sync"],"timeout":"1m0s"}}],"post":[{"exec":{"command":["true"],"timeout":"0s"}}]}]}}}}`)
+			}, Config: config, ConfigPlanChecks: nothing},
+		},
+	})
+}
+
 // A schedule that Velero's own client made, with what that writes everywhere, is imported and then declared: a change of nothing.
 func TestAccScheduleOfVelerosClient(t *testing.T) {
 	s := newSite(t)
@@ -205,6 +227,17 @@ func TestAccScheduleErrors(t *testing.T) {
 		"a long name":    {"name = \"" + strings.Repeat("a", 64) + "\"\nschedule = \"@daily\"", `up to 63`},
 		"old and new":    {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { included_resources = [\"pods\"], excluded_cluster_scoped_resources = [\"nodes\"] }", `older filters or the four newer`},
 		"in and out":     {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { included_namespaces = [\"db\"], excluded_namespaces = [\"db\"] }", `"db" is both`},
+		"all and one":    {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { included_namespaces = [\"*\", \"db\"] }", `stands for all`},
+		"nothing":        {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { excluded_resources = [\"*\"] }", `does not leave out all resources`},
+		"all out":        {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { excluded_cluster_scoped_resources = [\"*\"], included_cluster_scoped_resources = [\"nodes\"] }", `All are excluded`},
+		"a namespace":    {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { included_namespaces = [\"DB\"] }", `"DB" cannot be the name of a namespace`},
+		"its namespace":  {"name = \"a\"\nschedule = \"@daily\"\nnamespace = \"a.b\"", `"a\.b" cannot be the name of a namespace`},
+		"two dots":       {"name = \"a..b\"\nschedule = \"@daily\"", `cannot be the name of this object`},
+		"no values":      {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { label_selector = { match_expressions = [{ key = \"a\", operator = \"In\" }] } }", `In needs values`},
+		"values":         {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { or_label_selectors = [{ match_expressions = [{ key = \"a\", operator = \"Exists\", values = [\"b\"] }] }] }", `Exists takes no values`},
+		"a selector":     {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { label_selector = { match_labels = { a = \"b c\" } } }", `cannot be the value of a label`},
+		"a policy":       {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { other_settings = jsonencode({ resourcePolicy = { kind = \"configmap\" } }) }", `resource_policy_configmap`},
+		"not yet":        {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { annotations = { a = \"b\" } }", `unknown field.*metadata\.annotations`},
 		"hooks":          {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { hooks = \"[]\" }", `must be a JSON object`},
 		"said twice":     {"name = \"a\"\nschedule = \"@daily\"\ntemplate = { other_settings = jsonencode({ ttl = \"1h\" }) }", `ttl has an attribute of its own`},
 		"a label":        {"name = \"a\"\nschedule = \"@daily\"\nlabels = { a = \"b c\" }", `cannot be the value of a label`},

@@ -3,12 +3,15 @@ package velero
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 var (
@@ -162,13 +165,45 @@ func (selectors) canonical(found any) any {
 
 func selectorAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"match_labels": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Labels that an object must have, all of them."},
+		"match_labels": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Labels that an object must have, all of them.",
+			Validators: []validator.Map{labelNames{areLabels: true}}},
 		"match_expressions": schema.ListNestedAttribute{Optional: true, MarkdownDescription: "Requirements that an object must meet, all of them.",
-			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+			NestedObject: schema.NestedAttributeObject{Validators: []validator.Object{requirement{}}, Attributes: map[string]schema.Attribute{
 				"key": schema.StringAttribute{Required: true, MarkdownDescription: "Name of the label."},
 				"operator": schema.StringAttribute{Required: true, MarkdownDescription: "`In`, `NotIn`, `Exists` or `DoesNotExist`.",
 					Validators: []validator.String{stringvalidator.OneOf("In", "NotIn", "Exists", "DoesNotExist")}},
 				"values": schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Values, for `In` and `NotIn`."},
 			}}},
+	}
+}
+
+// requirement refuses what Velero cannot make a selector of: its backups would fail.
+type requirement struct{}
+
+func (requirement) Description(context.Context) string {
+	return "must have values for In and NotIn, and none for Exists and DoesNotExist"
+}
+
+func (v requirement) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+func (requirement) ValidateObject(_ context.Context, request validator.ObjectRequest, response *validator.ObjectResponse) {
+	of := request.ConfigValue.Attributes()
+	key, _ := of["key"].(types.String)
+	operator, _ := of["operator"].(types.String)
+	list, isSet := of["values"].(types.Set)
+	if !isSet || list.IsUnknown() || operator.IsNull() || operator.IsUnknown() || key.IsNull() || key.IsUnknown() {
+		return
+	}
+	refuse := func(name, why string, arguments ...any) {
+		response.Diagnostics.AddAttributeError(request.Path.AtName(name), "Invalid Attribute Value", fmt.Sprintf(why, arguments...))
+	}
+	if problems := validation.IsQualifiedName(key.ValueString()); len(problems) > 0 {
+		refuse("key", "%q cannot be the name of a label: %s.", key.ValueString(), strings.Join(problems, "; "))
+	}
+	switch takes := operator.ValueString() == "In" || operator.ValueString() == "NotIn"; {
+	case takes && len(list.Elements()) == 0:
+		refuse("values", "%s needs values to compare with. Without any, say Exists or DoesNotExist.", operator.ValueString())
+	case !takes && len(list.Elements()) > 0:
+		refuse("values", "%s takes no values. With them, say In or NotIn.", operator.ValueString())
 	}
 }

@@ -72,9 +72,19 @@ func sentence(err error) string {
 
 func nameValidator(longest int) validator.String {
 	return validate.Text{Wants: "the name of a Kubernetes object", Check: func(value string) error {
-		if len(value) > longest || !objectName.MatchString(value) {
+		if len(value) > longest || len(validation.IsDNS1123Subdomain(value)) > 0 {
 			return fmt.Errorf("%q cannot be the name of this object: up to %d lower-case letters, digits, - and ., with a letter or a "+
 				"digit at both ends", value, longest)
+		}
+		return nil
+	}}
+}
+
+func namespaceValidator() validator.String {
+	return validate.Text{Wants: "the name of a namespace", Check: func(value string) error {
+		if len(validation.IsDNS1123Label(value)) > 0 {
+			return fmt.Errorf("%q cannot be the name of a namespace: up to 63 lower-case letters, digits and -, with a letter or a digit "+
+				"at both ends", value)
 		}
 		return nil
 	}}
@@ -90,7 +100,7 @@ func identityAttributes(what string, longestName int) map[string]schema.Attribut
 			PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()}},
 		"namespace": schema.StringAttribute{Optional: true, Computed: true,
 			MarkdownDescription: "Namespace that Velero is installed in. Default: the provider's `kubernetes.velero_namespace`, else `velero`.",
-			Validators:          []validator.String{nameValidator(63)},
+			Validators:          []validator.String{namespaceValidator()},
 			PlanModifiers:       []planmodifier.String{stringplanmodifier.UseStateForUnknown(), stringplanmodifier.RequiresReplace()}},
 		"labels":      labelsAttribute("Labels of the object. Others that it has are left alone.", true),
 		"annotations": labelsAttribute("Annotations of the object. Others that it has are left alone.", false),

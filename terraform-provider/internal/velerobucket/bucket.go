@@ -12,6 +12,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -41,7 +42,8 @@ const (
 
 func bucketAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"bucket": schema.StringAttribute{Required: true, MarkdownDescription: "Name of Velero's bucket on the provider's S3 server.",
+		"bucket": schema.StringAttribute{Required: true, MarkdownDescription: "Name of Velero's bucket on the provider's S3 server. It is read while planning, and after the " +
+			"bucket is made where this is `recoup_bucket.NAME.name`.",
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1)}},
 		"prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "Directory in it, as in the backup location. Default: the whole bucket.",
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1)}},
@@ -190,7 +192,12 @@ func (c content) parse(into any) error {
 	if c.problem != "" {
 		return fmt.Errorf("%s", c.problem)
 	}
-	if err := json.Unmarshal(c.text, into); err != nil {
+	err := json.Unmarshal(c.text, into)
+	var odd *json.UnmarshalTypeError
+	if errors.As(err, &odd) {
+		return fmt.Errorf("is not as Velero writes it: %s is a JSON %s", orText(strings.Trim(odd.Field, "."), "the whole"), odd.Value)
+	}
+	if err != nil {
 		return fmt.Errorf("is no JSON of Velero's: %w", err)
 	}
 	return nil

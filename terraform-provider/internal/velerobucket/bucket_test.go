@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,9 @@ func fill(t *testing.T, server acctest.S3Server, bucket, prefix string) {
 		{"pvcName":"cache","pvcNamespace":"media","skipped":true,"skippedReason":"opted out; "}]`))
 	whole("daily-1", "daily", "PartiallyFailed", 1, `,"errors":2`) // sorts before its time
 	write("daily-1", "daily-1-podvolumebackups.json.gz", packed("null"))
+	whole("odd", "", "Completed", 0, "")
+	write("odd", "odd-podvolumebackups.json.gz", packed(`[{"spec":{"pod":"postgres-0"}}]`))
+	write("odd", "odd-volumeinfo.json.gz", packed(`[{"pvcName":"cache","pvcNamespace":"media","skipped":true,"skippedReason":"opted out"}]`))
 	whole("weekly-3", "weekly", "Failed", 3, `,"failureReason":"the server was killed"`)
 	write("cut-off", "velero-backup.json", described("cut-off", "daily", "Completed", 4, ""))
 	write("garbage", "velero-backup.json", "{")
@@ -97,13 +101,13 @@ func TestAccVeleroBucket(t *testing.T) {
 			Steps: []resource.TestStep{
 				{Config: source("backups", ""), Check: acctest.CheckNoSecret(server.SecretKey), ConfigStateChecks: []statecheck.StateCheck{
 					// Those without a time of their own are as old as their files.
-					backups("daily-1", "daily-2", "weekly-3", "cut-off", "garbage", "only-a-log"),
-					of(0, "state", knownvalue.StringExact("partial")), of(0, "restorable", knownvalue.Bool(true)), of(0, "errors", knownvalue.Int64Exact(2)),
-					of(1, "state", knownvalue.StringExact("good")), of(1, "schedule", knownvalue.StringExact("daily")), of(1, "warnings", knownvalue.Int64Exact(3)),
-					of(1, "started_at", knownvalue.StringExact("2020-01-27T02:00:00Z")), of(1, "expires_at", knownvalue.StringExact("2020-02-03T02:00:00Z")),
-					of(1, "problem", knownvalue.Null()), of(1, "items", knownvalue.Int64Exact(9)),
-					of(2, "state", knownvalue.StringExact("failed")), of(2, "failure_reason", knownvalue.StringExact("the server was killed")), of(2, "restorable", knownvalue.Bool(false)),
-					of(3, "state", knownvalue.StringExact("incomplete")), of(4, "state", knownvalue.StringExact("damaged")), of(5, "state", knownvalue.StringExact("incomplete")),
+					backups("odd", "daily-1", "daily-2", "weekly-3", "cut-off", "garbage", "only-a-log"),
+					of(1, "state", knownvalue.StringExact("partial")), of(1, "restorable", knownvalue.Bool(true)), of(1, "errors", knownvalue.Int64Exact(2)),
+					of(2, "state", knownvalue.StringExact("good")), of(2, "schedule", knownvalue.StringExact("daily")), of(2, "warnings", knownvalue.Int64Exact(3)),
+					of(2, "started_at", knownvalue.StringExact("2020-01-27T02:00:00Z")), of(2, "expires_at", knownvalue.StringExact("2020-02-03T02:00:00Z")),
+					of(2, "problem", knownvalue.Null()), of(2, "items", knownvalue.Int64Exact(9)),
+					of(3, "state", knownvalue.StringExact("failed")), of(3, "failure_reason", knownvalue.StringExact("the server was killed")), of(3, "restorable", knownvalue.Bool(false)),
+					of(4, "state", knownvalue.StringExact("incomplete")), of(5, "state", knownvalue.StringExact("damaged")), of(6, "state", knownvalue.StringExact("incomplete")),
 				}},
 				{Config: source("backups", "schedule = \"daily\"\nstates = [\"good\", \"partial\"]\nlatest = 1"), ConfigStateChecks: []statecheck.StateCheck{backups("daily-2")}},
 				{Config: source("backups", "schedule = \"none\""), ConfigStateChecks: []statecheck.StateCheck{backups()}},
@@ -114,6 +118,8 @@ func TestAccVeleroBucket(t *testing.T) {
 					volume(1, "restorable", knownvalue.Bool(false))}},
 				{Config: source("volumes", "backup = \"latest\"\nschedule = \"daily\""), ConfigStateChecks: []statecheck.StateCheck{name("daily-2")}},
 				{Config: source("volumes", "backup = \"daily-1\""), ConfigStateChecks: []statecheck.StateCheck{name("daily-1"), listOf("data.recoup_velero_volumes.test", "volumes", "claim", nil)}},
+				// Of a list that is not as it should be, nothing is shown.
+				{Config: source("volumes", "backup = \"odd\""), ConfigStateChecks: []statecheck.StateCheck{name("odd"), listOf("data.recoup_velero_volumes.test", "volumes", "claim", []string{"cache"})}},
 				{Config: source("volumes", "backup = \"daily\""), ExpectError: regexp.MustCompile(`(?s)holds\s+no\s+backup\s+daily\.`)},
 				{Config: source("volumes", "backup = \"cut-off\""), ExpectError: regexp.MustCompile(`(?s)Nothing\s+says\s+which\s+volumes`)},
 				{Config: source("volumes", "schedule = \"weekly\""), ExpectError: regexp.MustCompile(`(?s)none\s+of\s+the\s+schedule\s+weekly`)},
@@ -121,10 +127,23 @@ func TestAccVeleroBucket(t *testing.T) {
 			},
 		})
 	}
+	// The documentation's examples must stand backups that have no time, which are there just when one looks.
+	w := acctest.NewWorkspace(t, server.ProviderConfig())
+	for _, kind := range []string{"backups", "volumes"} {
+		example, err := os.ReadFile("../../examples/data-sources/recoup_velero_" + kind + "/data-source.tf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		everything := regexp.MustCompile(`(?m)^  schedule = .*$`).ReplaceAllString(strings.Replace(string(example), `"velero-backups"`, `"velero-0"`, 1), "")
+		w.Write(kind+".tf", everything)
+	}
+	acctest.MustContain(t, w.Apply(), "There is no backup of the last 26 hours", `"garbage" = "damaged"`, `"media/cache" = "opted out"`)
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,
 		Steps: []resource.TestStep{{Config: server.ProviderConfig() + "data \"recoup_velero_backups\" \"test\" {\n  bucket = \"no-such-bucket\"\n}\n",
-			ExpectError: regexp.MustCompile(`(?s)Unable to List Velero Backups.*no-such-bucket`)}},
+			ExpectError: regexp.MustCompile(`(?s)Unable to List Velero Backups.*no-such-bucket`)},
+			{Config: server.ProviderConfig() + "data \"recoup_velero_volumes\" \"test\" {\n  bucket = \"velero-0\"\n  prefix = \"lab\"\n}\n",
+				ExpectError: regexp.MustCompile(`(?s)holds\s+no\s+backups\s+of\s+Velero's\s+below\s+lab/backups/.*prefix`)}},
 	})
 }
 

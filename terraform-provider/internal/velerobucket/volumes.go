@@ -136,6 +136,10 @@ func (b *bucket) latest(ctx context.Context, schedule types.String) (string, err
 			return each.Name, nil
 		}
 	}
+	if len(all) == 0 {
+		return "", fmt.Errorf("The bucket %s holds no backups of Velero's below %sbackups/. The prefix has to be the one of the backup location "+
+			"(objectStorage.prefix), or none.", b.name, b.prefix)
+	}
 	of := ""
 	if !schedule.IsNull() {
 		of = " of the schedule " + schedule.ValueString()
@@ -170,9 +174,11 @@ func (b *bucket) volumes(ctx context.Context, name string, diags *diag.Diagnosti
 		return nil
 	}
 	if noList != nil {
+		storedVolumes = nil // an element may have been read by half
 		diags.AddAttributeWarning(path.Root("backup"), "Velero Backup Lacks a List", fmt.Sprintf("%s %v. What was stored is known from %s only.", files[0], noList, files[1]))
 	}
 	if noInfos != nil {
+		infos = nil
 		diags.AddAttributeWarning(path.Root("backup"), "Velero Backup Lacks a List", fmt.Sprintf("%s %v. Which volumes were skipped, and why, is not known.", files[1], noInfos))
 	}
 	all := []volumeModel{}
