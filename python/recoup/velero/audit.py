@@ -128,5 +128,3 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 def counted(count: int, one: str, many: str | None = None) -> str:
     """ "1 backup", "3 backups"."""
     return f"{count} {one if count == 1 else many or one + 's'}"
-
-

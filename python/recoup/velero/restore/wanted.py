@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..._engine import Error
@@ -46,9 +45,6 @@ class Wanted:
     plan: Plan
     volumes: tuple[WantedVolume, ...]
     problems: tuple[str, ...]
-
-    def with_claim(self) -> Iterator[WantedVolume]:
-        return (each for each in self.volumes if each.volume.claim is not None)
 
 
 def wanted(
