@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .bucket import VeleroBucket
+from .fields import format_time
 from .repositories import Repositories
 
 
@@ -86,7 +87,7 @@ class AuditReport:
 
 def as_json(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+        return format_time(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, enum.Enum):

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
-from .fields import printable
+from .fields import format_time, printable
 
 #: Raised by one when something in the JSON changes its meaning or goes away; new fields may come at any time.
 REPORT_VERSION = 1
@@ -90,8 +90,8 @@ class DrillReport:
             "summary": self.summary,
             "location": self.location,
             "backup": self.backup,
-            "backup_time": _iso(self.backup_time),
-            "started": _iso(self.started),
+            "backup_time": format_time(self.backup_time) if self.backup_time else None,
+            "started": format_time(self.started),
             "seconds": round(self.seconds, 3),
             "seed": self.seed,
             "candidates": self.candidates,
@@ -140,8 +140,8 @@ class DrillReport:
         facts = (
             ("Bucket", self.location),
             ("Backup", self.backup or "none"),
-            ("Made", _iso(self.backup_time) or "unknown"),
-            ("Drill", f"{_iso(self.started)}, {self.seconds:.1f} s, seed {self.seed}"),
+            ("Made", f"{self.backup_time:%Y-%m-%d %H:%M:%S} UTC" if self.backup_time else "unknown"),
+            ("Drill", f"{self.started:%Y-%m-%d %H:%M:%S} UTC, {self.seconds:.1f} s, seed {self.seed}"),
         )
         verdict = "passed" if self.is_restorable else "failed"
         return _PAGE.format(
@@ -194,10 +194,6 @@ def _all_printable(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _all_printable(each) for name, each in value.items()}
     return [_all_printable(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-def _iso(time: datetime | None) -> str | None:
-    return time.isoformat(timespec="seconds") if time else None
 
 
 _PAGE = """<!DOCTYPE html>

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Protocol
 
-from ..fields import printable
+from ..fields import format_time, printable
 from ..manifests import LeftOut
 
 #: Raised by one when something in the JSON changes its meaning or goes away; new fields may come at any time.
@@ -111,9 +111,9 @@ class RestoreReport:
             "summary": self.summary,
             "location": self.location,
             "backup": self.backup,
-            "backup_time": _time(self.backup_time),
+            "backup_time": format_time(self.backup_time) if self.backup_time else None,
             "target": self.target,
-            "started": _time(self.started),
+            "started": format_time(self.started),
             "seconds": round(self.seconds, 3),
             "dry_run": self.is_dry_run,
             "objects": [{**asdict(each), "outcome": str(each.outcome)} for each in self.objects],
@@ -151,7 +151,3 @@ class SilentObserver:
 
 def _counts(what: str, counted: Counter[str]) -> str:
     return f"{what}: {', '.join(f'{count} {name}' for name, count in counted.items()) or 'none'}"
-
-
-def _time(time: datetime | None) -> str | None:
-    return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z") if time else None
