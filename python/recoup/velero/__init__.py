@@ -1,13 +1,18 @@
 """Velero's backups, read from the bucket alone: no cluster, no Velero.
 
     from recoup import open_objects
-    from recoup.velero import VeleroBucket
+    from recoup.velero import Repositories, VeleroBucket, find_volume, open_volume
 
     bucket = VeleroBucket(open_objects("s3:http://nas:9000/velero-backups"))
     for backup in bucket.backups():
         print(backup.name, backup.state, backup.time)
 
-Nothing here writes into the bucket or takes a lock there. The command is `recoup velero`.
+    volume = find_volume(bucket, "db/data-postgres-0").volume
+    open_volume(Repositories(bucket), volume).restore("/srv/restore").raise_for_errors()
+
+Nothing here writes into the bucket or takes a lock there. What needs more than the bucket is imported by itself:
+recoup.velero.restore (a whole backup, into a directory or a cluster), recoup.velero.cluster (Velero through the Kubernetes API; needs
+recoup[kubernetes]), recoup.velero.mounting (needs recoup[mount]). The command is `recoup velero`.
 """
 
 from .archive import Archive, ArchiveProblem, ManifestObject
@@ -21,6 +26,7 @@ from .manifest_files import to_yaml, write_directory
 from .manifests import LeftOut, Plan, PlannedObject, Selection, plan_restore
 from .model import BackupRecord, PodVolumeBackup, Results, Uploader, VolumeInfo
 from .repositories import OpenRepository, Password, Repositories, StoredSnapshot
+from .schedules import Schedule, schedules_of
 from .search import FoundVolume, LostBackup, find_volume, lost_backups
 from .selectors import LabelSelector
 from .stripping import Changes
@@ -57,6 +63,7 @@ __all__ = [
     "RepositoryPlace",
     "Results",
     "Retention",
+    "Schedule",
     "Selection",
     "Severity",
     "StoredSnapshot",
@@ -77,6 +84,7 @@ __all__ = [
     "plan_restore",
     "read_volumes",
     "restore_volume",
+    "schedules_of",
     "to_yaml",
     "volumes_of",
     "write_directory",

@@ -13,7 +13,9 @@ from .fields import format_time
 from .repositories import Repositories
 
 
-class Severity(enum.Enum):
+class Severity(str, enum.Enum):
+    """How grave a finding is, the gravest first."""
+
     CRITICAL = "critical"  # data is lost or open to others, or nothing is backed up any more
     WARNING = "warning"  # it will cost data or money one day
     NOTICE = "notice"  # to know
@@ -56,6 +58,8 @@ class Retention:
 
 @dataclass(frozen=True)
 class AuditReport:
+    """What `audit` found. Times are aware."""
+
     location: str
     time: datetime
     backups: int
@@ -67,9 +71,11 @@ class AuditReport:
 
     @property
     def worst(self) -> Severity | None:
+        """Of all findings; None where there is none."""
         return self.findings[0].severity if self.findings else None
 
     def of(self, id: str) -> list[Finding]:
+        """The findings of one kind: "skipped-volume"."""
         return [each for each in self.findings if each.id == id]
 
     def to_json(self) -> dict[str, Any]:

@@ -18,6 +18,8 @@ REPORT_VERSION = 1
 
 
 class Outcome(str, enum.Enum):
+    """Of one check."""
+
     PASSED = "passed"
     WARNING = "warning"  # worth a look, but the backup can be restored
     FAILED = "failed"  # it cannot, or nobody knows
@@ -39,7 +41,7 @@ class Check:
 
 @dataclass(frozen=True)
 class VolumeDrill:
-    """One volume that was restored, and read again."""
+    """One volume that was restored, and read again; `bytes` are those of its files' contents."""
 
     name: str
     snapshot: str
@@ -73,6 +75,7 @@ class DrillReport:
 
     @property
     def failures(self) -> tuple[Check, ...]:
+        """The checks for which the backup is not restorable."""
         return tuple(each for each in self.checks if each.outcome is Outcome.FAILED)
 
     @property
@@ -84,6 +87,7 @@ class DrillReport:
         return _printable(f"{name} {verdict}: {tried}, {len(self.failures)} of {len(self.checks)} checks failed")
 
     def to_json(self) -> str:
+        """The document's text; times are RFC 3339 in UTC, sizes bytes."""
         document = {
             "version": REPORT_VERSION,
             "is_restorable": self.is_restorable,
@@ -101,6 +105,7 @@ class DrillReport:
         return json.dumps(_all_printable(document), indent=2) + "\n"
 
     def to_junit_xml(self) -> str:
+        """A test suite with a test case for each check, as CI servers show them."""
         suite = ElementTree.Element(
             "testsuite",
             name="recoup velero drill",

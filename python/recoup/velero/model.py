@@ -83,6 +83,8 @@ def _duration(fields: Fields, name: str, where: str) -> timedelta | None:
 
 
 class Uploader(str, enum.Enum):
+    """What has stored a volume file by file."""
+
     RESTIC = "restic"
     KOPIA = "kopia"
 

@@ -15,7 +15,9 @@ from ..manifests import LeftOut
 REPORT_VERSION = 1
 
 
-class VolumeOutcome(enum.Enum):
+class VolumeOutcome(str, enum.Enum):
+    """What became of a volume."""
+
     RESTORED = "restored"
     ALREADY = "already"  # an earlier run of this restore has done it
     WITHOUT_DATA = "without data"  # the backup has none, and Velero meant it so
@@ -26,7 +28,9 @@ class VolumeOutcome(enum.Enum):
         return self.value
 
 
-class ObjectOutcome(enum.Enum):
+class ObjectOutcome(str, enum.Enum):
+    """What became of an object."""
+
     CREATED = "created"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
@@ -41,6 +45,8 @@ class ObjectOutcome(enum.Enum):
 
 @dataclass(frozen=True)
 class RestoredObject:
+    """An object, and what the server said to it."""
+
     reference: str
     outcome: ObjectOutcome
     message: str = ""
@@ -48,6 +54,8 @@ class RestoredObject:
 
 @dataclass(frozen=True)
 class RestoredVolume:
+    """A volume; `files` are all its entries, `bytes` those of their contents."""
+
     name: str
     """NAMESPACE/CLAIM or NAMESPACE/POD:VOLUME, as in the backup."""
     outcome: VolumeOutcome
@@ -64,6 +72,8 @@ class RestoredVolume:
 
 @dataclass(frozen=True)
 class RestoreReport:
+    """What was restored, what not, and why. Times are aware."""
+
     location: str
     backup: str
     backup_time: datetime | None
@@ -136,6 +146,8 @@ class Observer(Protocol):
 
 
 class SilentObserver:
+    """Wants to know nothing."""
+
     def object_done(self, done: RestoredObject) -> None:
         pass
 

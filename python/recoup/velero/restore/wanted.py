@@ -19,6 +19,8 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class WantedVolume:
+    """A volume, and whether its data can be had."""
+
     volume: Volume
     namespace: str
     """Where it goes: mapped."""
