@@ -135,7 +135,7 @@ py::dict run_backup(live_repository& live, const py::kwargs& chosen) {
                       observer.problems.add(path, text);
                     }).present;
   const backup_filter filter(excludes, options.targets,
-                             [&](const std::string&, const std::string& text) { live.facts().warn(text); });
+                             [&](const std::string&, const std::string& text) { live.warn(text); });
   options.excludes_path = [&](const std::string& path) { return filter.excludes_path(path); };
   options.excludes_entry = [&](const std::string& path, const struct stat& status) {
     return filter.excludes_entry(path, status);
@@ -146,7 +146,7 @@ py::dict run_backup(live_repository& live, const py::kwargs& chosen) {
         std::jthread scanner;  // walks beside the backup, so that progress has totals
         if (!progress.is_none())
           scanner = std::jthread([&, scanned = options](const std::stop_token& enough) {
-            const auto totals = scan_targets(scanned, enough, live.facts().storage().cache_directory());
+            const auto totals = scan_targets(scanned, enough, live.cache_directory());
             if (!enough.stop_requested()) observer.set_totals(totals);
           });
         operation locked(live, dry_run ? lock_mode::none : lock_mode::shared, purpose::writing, stop, dry_run);

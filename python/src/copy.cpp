@@ -78,7 +78,10 @@ py::dict run_copy(live_repository& from, live_repository& to, const std::vector<
         if (!progress.is_none()) progress(observer.progress());
       });
   if (!progress.is_none()) progress(observer.progress());
-  to.expect_news();
+  {
+    const py::gil_scoped_release release;
+    to.expect_news();
+  }
   py::dict made;
   made["copied"] = pairs(result.copied);
   made["skipped"] = pairs(result.skipped);

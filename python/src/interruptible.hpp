@@ -11,6 +11,13 @@
 
 namespace recoup::python {
 
+/// Whether this is the thread in which Python calls the handlers of signals.
+[[nodiscard]] inline bool is_main_thread() {
+  static const auto main_thread =
+      pybind11::module_::import("threading").attr("main_thread")().attr("ident").template cast<unsigned long>();
+  return PyThread_get_thread_ident() == main_thread;
+}
+
 /// Runs `work(std::stop_token)` on a thread of its own while the calling thread, without the GIL, wakes up ten times a
 /// second to let Python handle signals and to call `tick()` with the GIL held. If either throws, the work is asked to
 /// stop, and once it has, the exception goes on. What the work returns must not hold Python objects.

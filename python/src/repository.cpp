@@ -6,6 +6,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -59,6 +60,23 @@ cache_choice cache_from(const py::kwargs& chosen) {
   return cache;
 }
 
+/// What `open(std::shared_ptr<backend>)` opens or makes, with what is chosen for its use.
+template <class Open>
+std::unique_ptr<live_repository> connected(const py::kwargs& chosen, const std::string& place, Open&& open) {
+  const auto connections =
+      std::make_shared<storage_connections>([place, settings = storage_settings_from(chosen)](std::stop_token stop) {
+        auto with_stop = settings;
+        with_stop.stop = std::move(stop);
+        return open_backend(place, with_stop);
+      });
+  auto locks = locks_from(chosen);
+  auto cache = cache_from(chosen);
+  const auto first = connections->take();
+  return run_on(first, [&] {
+    return std::make_unique<live_repository>(connections, first, open(first->storage), locks, std::move(cache));
+  });
+}
+
 std::unique_ptr<live_repository> init(const py::object& location, const py::object& password,
                                       const py::kwargs& chosen) {
   const auto place = from_path(location);
@@ -78,12 +96,9 @@ std::unique_ptr<live_repository> init(const py::object& location, const py::obje
     const auto [n, r, p] = chosen_value<std::tuple<std::uint64_t, std::uint32_t, std::uint32_t>>(chosen, "scrypt");
     choice.kdf = scrypt_parameters{n, r, p};
   }
-  const auto storage = open_backend(place, storage_settings_from(chosen));
-  const auto locks = locks_from(chosen);
-  const auto cache = cache_from(chosen);
-  const py::gil_scoped_release release;
-  const auto made = repository::create(storage, secret.text(), choice, options);
-  return std::make_unique<live_repository>(storage, *made, locks, cache);
+  return connected(chosen, place, [&](const std::shared_ptr<backend>& storage) {
+    return repository::create(storage, secret.text(), choice, options);
+  });
 }
 
 std::unique_ptr<live_repository> open(const py::object& location, const py::object& password,
@@ -91,12 +106,9 @@ std::unique_ptr<live_repository> open(const py::object& location, const py::obje
   const auto place = from_path(location);
   const password_view secret(password);
   const auto options = options_from(chosen);
-  const auto storage = open_backend(place, storage_settings_from(chosen));
-  const auto locks = locks_from(chosen);
-  const auto cache = cache_from(chosen);
-  const py::gil_scoped_release release;
-  const auto opened = repository::open(storage, secret.text(), options);
-  return std::make_unique<live_repository>(storage, *opened, locks, cache);
+  return connected(chosen, place, [&](const std::shared_ptr<backend>& storage) {
+    return repository::open(storage, secret.text(), options);
+  });
 }
 
 // --- snapshots ---
@@ -104,9 +116,8 @@ std::unique_ptr<live_repository> open(const py::object& location, const py::obje
 std::vector<found_snapshot> snapshots(live_repository& live, const py::object& hosts, const py::object& tags,
                                       const py::object& paths) {
   const auto filter = filter_from(hosts, tags, paths);
-  return run_interruptible([&](const std::stop_token&) {
+  return live.run([&](repository& repo) {
     std::vector<found_snapshot> found;
-    auto& repo = live.facts();
     for (auto& [name, value] : repo.load_snapshots([&](const id&unreadable, const error&problem) {
            repo.warn("snapshot " + unreadable.short_hex() + " is passed over: " + problem.what());
          }))
@@ -122,8 +133,8 @@ found_snapshot snapshot_named(live_repository& live, const std::string& text, co
   if (text.find(':') != text.npos)
     throw error(error_code::invalid_argument,
                 "\"" + text + "\" names a folder too; give it apart, where a path or a subfolder is asked for");
-  return run_interruptible([&](const std::stop_token&) {
-    auto found = find_snapshot(live.facts(), text, filter);
+  return live.run([&](repository& repo) {
+    auto found = find_snapshot(repo, text, filter);
     live.expect_news();
     return found;
   });
@@ -133,15 +144,13 @@ found_snapshot snapshot_named(live_repository& live, const std::string& text, co
 
 std::vector<node> tree_of(live_repository& live, const std::string& tree) {
   const auto name = parse_id(tree);
-  const py::gil_scoped_release release;
-  return live.read([&](const auto& repo) { return decode_tree(repo->load_blob(blob_type::tree, name)); });
+  return live.read([&](const auto& repo, const auto&) { return decode_tree(repo->load_blob(blob_type::tree, name)); });
 }
 
 std::string subtree(live_repository& live, const std::string& tree, const py::object& folder) {
   const auto name = parse_id(tree);
   const auto path = from_path(folder);
-  const py::gil_scoped_release release;
-  return live.read([&](const auto& repo) { return find_subtree(*repo, name, path).hex(); });
+  return live.read([&](const auto& repo, const auto&) { return find_subtree(*repo, name, path).hex(); });
 }
 
 /// The node that a path in a tree leads to.
@@ -151,8 +160,7 @@ node lookup(live_repository& live, const std::string& tree, const py::object& pa
   if (cleaned == "/") throw error(error_code::invalid_argument, "the root of a snapshot has no node");
   const auto slash = cleaned.rfind('/');
   const auto name = cleaned.substr(slash + 1);
-  const py::gil_scoped_release release;
-  return live.read([&](const auto& repo) {
+  return live.read([&](const auto& repo, const auto&) {
     const auto directory = find_subtree(*repo, root, std::string_view(cleaned).substr(0, slash));
     auto nodes = decode_tree(repo->load_blob(blob_type::tree, directory));
     const auto at = std::ranges::find(nodes, name, &node::name);
@@ -169,13 +177,11 @@ py::list find(live_repository& live, const std::string& tree, const py::object& 
   if (!oldest.is_none()) options.oldest = from_datetime(oldest);
   if (!newest.is_none()) options.newest = from_datetime(newest);
   const auto root = parse_id(tree);
-  auto matches = run_interruptible([&](std::stop_token stop) {
-    options.stop = std::move(stop);
-    return live.read([&](const auto& repo) {
-      std::vector<std::pair<std::string, node>> found;
-      file_search(options).run(*repo, root, [&](walked_node& at) { found.emplace_back(at.path, std::move(at.node)); });
-      return found;
-    });
+  auto matches = live.search([&](const auto& repo, const auto& connection) {
+    options.stop = connection->stop.get_token();
+    std::vector<std::pair<std::string, node>> found;
+    file_search(options).run(*repo, root, [&](walked_node& at) { found.emplace_back(at.path, std::move(at.node)); });
+    return found;
   });
   py::list list;
   for (auto& [path, entry] : matches) list.append(py::make_tuple(to_path_text(path), std::move(entry)));
@@ -188,48 +194,74 @@ py::bytes load_blob(live_repository& live, const std::string& type, const std::s
   if (type != "data" && type != "tree")
     throw error(error_code::invalid_argument, "a blob is of type data or tree, not \"" + type + "\"");
   const blob_handle handle{type == "data" ? blob_type::data : blob_type::tree, parse_id(name)};
-  bytes content;
-  {
-    const py::gil_scoped_release release;
-    content = live.read([&](const auto& repo) { return repo->load_blob(handle); });
+  return to_bytes(live.read([&](const auto& repo, const auto&) { return repo->load_blob(handle); }));
+}
+
+/// Reads a file of a repository's, over another connection after one was cut off. Threads may share one.
+class node_reader {
+public:
+  node_reader(live_repository& live, node entry) : live_(live), entry_(std::move(entry)) {
+    static_cast<void>(opened());
   }
-  return to_bytes(content);
-}
 
-std::unique_ptr<file_reader> open_node(live_repository& live, const node& entry) {
-  const py::gil_scoped_release release;
-  return live.read([&](const auto& repo) { return std::make_unique<file_reader>(repo, entry); });
-}
+  [[nodiscard]] std::uint64_t size() { return opened().file->size(); }
 
-/// Reads without the GIL; between pieces that take some 10 ms, Ctrl-C gets its chance.
-std::size_t read_interruptibly(file_reader& file, std::uint64_t offset, byte_span into) {
-  constexpr std::size_t piece = std::size_t{16} << 20;
-  std::size_t filled = 0;
-  for (;;) {
-    const auto wanted = into.subspan(filled, std::min(piece, into.size() - filled));
-    std::size_t got = 0;
-    {
-      const py::gil_scoped_release release;
-      got = file.read(offset + filled, wanted);
+  /// To be called with the GIL, which it reads without. Between pieces, and while storage does not answer, Ctrl-C gets
+  /// its chance. Fewer bytes only at the end of the file.
+  std::size_t read(std::uint64_t offset, byte_span into) {
+    constexpr std::size_t piece = std::size_t{16} << 20;
+    const auto [connection, file] = opened();
+    std::size_t filled = 0;
+    for (;;) {
+      const auto wanted = into.subspan(filled, std::min(piece, into.size() - filled));
+      const auto got = run_briefly_on(connection, [&] { return file->read(offset + filled, wanted); });
+      filled += got;
+      if (got < wanted.size() || filled == into.size()) return filled;
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     }
-    filled += got;
-    if (got < wanted.size() || filled == into.size()) return filled;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   }
+
+private:
+  struct opened_file {
+    std::shared_ptr<storage_connection> connection;
+    std::shared_ptr<file_reader> file;
+  };
+
+  [[nodiscard]] opened_file opened() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (opened_.file && !opened_.connection->stop.stop_requested()) return opened_;
+    }
+    auto fresh = live_.read([&](const auto& repo, const auto& connection) {
+      return opened_file{connection, std::make_shared<file_reader>(repo, entry_)};
+    });
+    const std::lock_guard lock(mutex_);
+    return opened_ = std::move(fresh);
+  }
+
+  live_repository& live_;
+  const node entry_;
+  std::mutex mutex_;  // guards what follows; never held for long
+  opened_file opened_;
+};
+
+std::unique_ptr<node_reader> open_node(live_repository& live, const node& entry) {
+  return std::make_unique<node_reader>(live, entry);
 }
 
-std::size_t read_into(file_reader& file, std::uint64_t offset, const py::object& into) {
+std::size_t read_into(node_reader& file, std::uint64_t offset, const py::object& into) {
   const buffer_view target(into, buffer_view::access::write);
-  return read_interruptibly(file, offset, target.span());
+  return file.read(offset, target.span());
 }
 
 /// Up to `count` bytes, fewer only at the end of the file: straight into the object that is returned.
-py::bytes read_bytes(file_reader& file, std::uint64_t offset, std::uint64_t count) {
-  const auto length = offset >= file.size() ? 0 : std::min(count, file.size() - offset);
+py::bytes read_bytes(node_reader& file, std::uint64_t offset, std::uint64_t count) {
+  const auto size = file.size();
+  const auto length = offset >= size ? 0 : std::min(count, size - offset);
   PyObject* made = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(length));
   if (made == nullptr) throw py::error_already_set();
   auto content = py::reinterpret_steal<py::bytes>(made);
-  read_interruptibly(file, offset, {reinterpret_cast<std::uint8_t*>(PyBytes_AS_STRING(made)), length});
+  file.read(offset, {reinterpret_cast<std::uint8_t*>(PyBytes_AS_STRING(made)), length});
   return content;
 }
 
@@ -244,20 +276,19 @@ snapshot_filter filter_from(const py::object& hosts, const py::object& tags, con
 }
 
 repository_class bind_repository(py::module_& module) {
-  py::class_<file_reader>(module, "FileReader", "Random access to a file in a snapshot. Threads may share one.")
-      .def_property_readonly("size", &file_reader::size)
+  py::class_<node_reader>(module, "FileReader", "Random access to a file in a snapshot. Threads may share one.")
+      .def_property_readonly("size", &node_reader::size)
       .def("readinto", &read_into, py::arg("offset"), py::arg("buffer"))
       .def("read", &read_bytes, py::arg("offset"), py::arg("count"));
 
   repository_class bound(module, "Repository", "An open repository.");
-  const auto config = [](const live_repository& live) -> const repository_config& { return live.facts().config(); };
+  const auto config = [](const live_repository& live) -> const repository_config& { return live.config(); };
   bound.def_property_readonly("id", [=](const live_repository& live) { return config(live).id; })
       .def_property_readonly("version", [=](const live_repository& live) { return config(live).version; })
       .def_property_readonly("chunker_polynomial",
                              [=](const live_repository& live) { return config(live).chunker_polynomial.hex(); })
-      .def_property_readonly(
-          "location", [](const live_repository& live) { return to_path_text(live.facts().storage().location()); })
-      .def_property_readonly("key_id", [](const live_repository& live) { return live.facts().key_id().hex(); })
+      .def_property_readonly("location", [](const live_repository& live) { return to_path_text(live.location()); })
+      .def_property_readonly("key_id", [](const live_repository& live) { return live.key_id().hex(); })
       .def("snapshots", &snapshots, py::arg("hosts"), py::arg("tags"), py::arg("paths"))
       .def("snapshot", &snapshot_named, py::arg("name"), py::arg("hosts"), py::arg("tags"), py::arg("paths"))
       .def("tree", &tree_of, py::arg("tree"))
@@ -266,12 +297,11 @@ repository_class bind_repository(py::module_& module) {
       .def("find", &find, py::arg("tree"), py::arg("patterns"), py::arg("ignore_case"), py::arg("oldest"),
            py::arg("newest"))
       .def("load_blob", &load_blob, py::arg("type"), py::arg("id"))
-      .def("open_node", &open_node, py::arg("node"))
+      .def("open_node", &open_node, py::arg("node"), py::keep_alive<0, 1>())
       .def(
           "unlock",
           [](live_repository& live, bool all) {
-            const py::gil_scoped_release release;
-            return remove_locks(live.facts(), all).removed;
+            return live.run([&](repository& repo) { return remove_locks(repo, all).removed; });
           },
           py::arg("all"));
 

@@ -16,7 +16,7 @@ namespace {
 
 class collecting_observer final : public restore_observer {
 public:
-  explicit collecting_observer(repository& repo) : repo_(repo) {}
+  explicit collecting_observer(const live_repository& repo) : repo_(repo) {}
 
   [[nodiscard]] bool wants_items() const override { return false; }
   void on_error(const std::string& path, const error& problem) override { problems.add(path, problem.what()); }
@@ -34,7 +34,7 @@ public:
   problem_collector problems;
 
 private:
-  repository& repo_;
+  const live_repository& repo_;
 };
 
 restore_options options_from(const py::kwargs& chosen) {
@@ -66,7 +66,7 @@ py::dict run_restore(live_repository& live, const std::string& tree, const py::o
   auto options = options_from(chosen);
   const auto progress = py::object(chosen["progress"]);
 
-  collecting_observer observer(live.facts());
+  collecting_observer observer(live);
   const auto result = run_interruptible(
       [&](const std::stop_token& stop) {
         operation locked(live, live.locks().none ? lock_mode::none : lock_mode::shared, purpose::reading, stop);

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from .._engine import DamagedError, InvalidArgumentError, NotFoundError
+from .._engine import InvalidArgumentError
 from .audit import Finding, Retention, Severity, counted
 from .audit_backups import Seen
 from .bucket import Backup
@@ -77,15 +77,7 @@ class _Rhythm:
 
 
 def _of(seen: Seen, name: str) -> list[Backup]:
-    return [each for each in seen.backups if _schedule_of(each) == name]
-
-
-def _schedule_of(backup: Backup) -> str | None:
-    """ "" for one that no schedule has made, None where that is not known."""
-    try:
-        return backup.record.schedule or ""
-    except (NotFoundError, DamagedError):
-        return None
+    return [each for each in seen.backups if each.schedule == name]
 
 
 def _gaps(schedule: Schedule, backups: list[Backup], rhythm: _Rhythm) -> Iterator[Finding]:
@@ -125,7 +117,7 @@ def _overdue(schedule: Schedule, backups: list[Backup], rhythm: _Rhythm, now: da
 
 
 def retention(seen: Seen) -> Iterator[Retention]:
-    names = sorted({name for each in seen.backups if (name := _schedule_of(each)) is not None})
+    names = sorted({name for each in seen.backups if (name := each.schedule) is not None})
     for name in names:
         backups = _of(seen, name)
         times = [each.time for each in backups if each.is_restorable and each.time]

@@ -133,6 +133,14 @@ class Backup:
             return max((file.modified for file in self.files.values()), default=None)
 
     @property
+    def schedule(self) -> str | None:
+        """The schedule that made it; "" where none did, None where the backup does not say."""
+        try:
+            return self.record.schedule or ""
+        except (NotFoundError, DamagedError):
+            return None
+
+    @property
     def is_restorable(self) -> bool:
         """Whether it is good or partial: of each volume, `volumes_of` tells."""
         return self.state in (BackupState.GOOD, BackupState.PARTIAL)
@@ -296,7 +304,7 @@ def newest(backups: Iterable[Backup], *, at: datetime | None = None, schedule: s
         for each in backups
         if each.is_restorable
         and (at is None or (each.time is not None and each.time <= at))
-        and (schedule is None or each.record.schedule == schedule)
+        and (schedule is None or each.schedule == schedule)
     ]
     return fitting[-1] if fitting else None
 

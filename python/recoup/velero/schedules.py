@@ -43,21 +43,13 @@ def schedules_of(backups: Iterable[Backup]) -> list[Schedule]:
     ordered = list(backups)
     by_name: dict[str, list[Backup]] = {}
     for backup in ordered:
-        name = _schedule_of(backup)
-        if name:
-            by_name.setdefault(name, []).append(backup)
+        if backup.schedule:
+            by_name.setdefault(backup.schedule, []).append(backup)
     found = {name: _from_backups(name, its) for name, its in by_name.items()}
     for name, (expression, is_paused, ttl) in _definitions(ordered).items():
         known = found.get(name) or _from_backups(name, [])
         found[name] = replace(known, expression=expression, is_paused=is_paused, ttl=ttl)
     return [found[name] for name in sorted(found)]
-
-
-def _schedule_of(backup: Backup) -> str | None:
-    try:
-        return backup.record.schedule
-    except (NotFoundError, DamagedError):
-        return None
 
 
 def _from_backups(name: str, backups: list[Backup]) -> Schedule:

@@ -208,10 +208,7 @@ class _Search:
         return self._at is None or (time is not None and time <= self._at)
 
     def _fits_schedule(self, backup: Backup) -> bool:
-        try:
-            return self._schedule is None or backup.record.schedule == self._schedule
-        except (NotFoundError, DamagedError):
-            return False
+        return self._schedule is None or backup.schedule == self._schedule
 
     def _copy_in(self, backup: Backup) -> Volume | None:
         """The volume, if the backup has a copy of it; or else a line in `_passed`."""
