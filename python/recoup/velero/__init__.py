@@ -1,13 +1,18 @@
 """Velero's backups, read from the bucket alone: no cluster, no Velero.
 
     from recoup import open_objects
-    from recoup.velero import VeleroBucket
+    from recoup.velero import Repositories, VeleroBucket, find_volume, open_volume
 
     bucket = VeleroBucket(open_objects("s3:http://nas:9000/velero-backups"))
     for backup in bucket.backups():
         print(backup.name, backup.state, backup.time)
 
-Nothing here writes into the bucket or takes a lock there. The command is `recoup velero`.
+    volume = find_volume(bucket, "db/data-postgres-0").volume
+    open_volume(Repositories(bucket), volume).restore("/srv/restore").raise_for_errors()
+
+Nothing here writes into the bucket or takes a lock there. What needs more than the bucket is imported by itself:
+recoup.velero.restore (a whole backup, into a directory or a cluster), recoup.velero.cluster (Velero through the Kubernetes API; needs
+recoup[kubernetes]), recoup.velero.mounting (needs recoup[mount]). The command is `recoup velero`.
 """
 
 from .archive import Archive, ArchiveProblem, ManifestObject

@@ -107,6 +107,9 @@ class Archive:
         self.problems: list[ArchiveProblem] = []
         """What the last pass did not take, up to a thousand of them: see objects()."""
 
+    def __repr__(self) -> str:
+        return f"<recoup.velero.Archive {self._where!r}>"
+
     def objects(self) -> Iterator[ManifestObject]:
         """Each object once, in the archive's order. Entries that cannot be what they say are put into `problems` and passed
         over. Raises DamagedError where the archive cannot be read any further, once what came before has been given."""

@@ -9,10 +9,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .bucket import VeleroBucket
+from .fields import format_time
 from .repositories import Repositories
 
 
-class Severity(enum.Enum):
+class Severity(str, enum.Enum):
+    """How grave a finding is, the gravest first."""
+
     CRITICAL = "critical"  # data is lost or open to others, or nothing is backed up any more
     WARNING = "warning"  # it will cost data or money one day
     NOTICE = "notice"  # to know
@@ -55,6 +58,8 @@ class Retention:
 
 @dataclass(frozen=True)
 class AuditReport:
+    """What `audit` found. Times are aware."""
+
     location: str
     time: datetime
     backups: int
@@ -66,9 +71,11 @@ class AuditReport:
 
     @property
     def worst(self) -> Severity | None:
+        """Of all findings; None where there is none."""
         return self.findings[0].severity if self.findings else None
 
     def of(self, id: str) -> list[Finding]:
+        """The findings of one kind: "skipped-volume"."""
         return [each for each in self.findings if each.id == id]
 
     def to_json(self) -> dict[str, Any]:
@@ -86,7 +93,7 @@ class AuditReport:
 
 def as_json(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+        return format_time(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, enum.Enum):
@@ -128,5 +135,3 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 def counted(count: int, one: str, many: str | None = None) -> str:
     """ "1 backup", "3 backups"."""
     return f"{count} {one if count == 1 else many or one + 's'}"
-
-

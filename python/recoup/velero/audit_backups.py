@@ -80,8 +80,7 @@ def _look_at(backup: Backup, seen: Seen) -> list[str]:
 
     def keep_stored() -> None:
         seen.stored[backup.name] = backup.pod_volume_backups()
-
-        seen.volumes[backup.name] = ()
+        seen.volumes[backup.name] = ()  # until both lists are joined
 
     def keep_infos() -> None:
         backup.volumes()

@@ -36,7 +36,7 @@ KNOWN_DIRECTORIES = frozenset({"backups", "restores", "restic", "kopia", "metada
 _Parsed = TypeVar("_Parsed")
 
 
-class BackupState(enum.Enum):
+class BackupState(str, enum.Enum):
     """What can be had from a backup, as far as its files say."""
 
     GOOD = "good"  # complete, and Velero had no errors
@@ -70,7 +70,7 @@ class Backup:
         self._parsed: dict[str, Any] = {}
 
     def __repr__(self) -> str:
-        return f"<Backup {self.name}>"
+        return f"<recoup.velero.Backup {self.name!r}>"
 
     @property
     def prefix(self) -> str:
@@ -104,10 +104,12 @@ class Backup:
 
     @property
     def has_manifests(self) -> bool:
+        """Whether the archive with them is there; not whether it is whole."""
         return f"{self.name}.tar.gz" in self.files
 
     @property
     def state(self) -> BackupState:
+        """Of the description and which files there are. Raises AccessDeniedError, StorageError."""
         try:
             record = self.record
         except NotFoundError:
@@ -140,9 +142,11 @@ class Backup:
 
     @property
     def is_restorable(self) -> bool:
+        """Whether it is good or partial: of each volume, `volumes_of` tells."""
         return self.state in (BackupState.GOOD, BackupState.PARTIAL)
 
     def manifests(self) -> Archive:
+        """The objects of the cluster, read as they are iterated over. Raises NotFoundError."""
         name = f"{self.name}.tar.gz"
         if name not in self.files:
             raise NotFoundError(f"{self._where(name)} is not there: the backup has no manifests")
@@ -214,6 +218,9 @@ class VeleroBucket:
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
+
+    def __repr__(self) -> str:
+        return f"<recoup.velero.VeleroBucket {self.location!r}>"
 
     @property
     def location(self) -> str:

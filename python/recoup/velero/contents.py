@@ -58,7 +58,7 @@ class OpenVolume:
         self.snapshot: Snapshot | None = stored.snapshot if stored else None
 
     def __repr__(self) -> str:
-        return f"<OpenVolume {self.volume.name} of {self.volume.backup}>"
+        return f"<recoup.velero.OpenVolume {self.volume.name!r} of {self.volume.backup!r}>"
 
     @property
     def password(self) -> Password | None:

@@ -97,7 +97,7 @@ class _Drill:
         self._repositories = repositories
         self._progress = progress
         self._started = datetime.now(timezone.utc)
-        self._now = plan.now or self._started
+        self._now = (plan.now or self._started).astimezone()  # naive is local, as everywhere
         self._clock = time.monotonic()
         self._checks: list[Check] = []
         self._volumes: list[VolumeDrill] = []

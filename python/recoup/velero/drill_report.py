@@ -11,13 +11,15 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
-from .fields import printable
+from .fields import format_time, printable
 
 #: Raised by one when something in the JSON changes its meaning or goes away; new fields may come at any time.
 REPORT_VERSION = 1
 
 
 class Outcome(str, enum.Enum):
+    """Of one check."""
+
     PASSED = "passed"
     WARNING = "warning"  # worth a look, but the backup can be restored
     FAILED = "failed"  # it cannot, or nobody knows
@@ -39,7 +41,7 @@ class Check:
 
 @dataclass(frozen=True)
 class VolumeDrill:
-    """One volume that was restored, and read again."""
+    """One volume that was restored, and read again; `bytes` are those of its files' contents."""
 
     name: str
     snapshot: str
@@ -73,6 +75,7 @@ class DrillReport:
 
     @property
     def failures(self) -> tuple[Check, ...]:
+        """The checks for which the backup is not restorable."""
         return tuple(each for each in self.checks if each.outcome is Outcome.FAILED)
 
     @property
@@ -84,14 +87,15 @@ class DrillReport:
         return _printable(f"{name} {verdict}: {tried}, {len(self.failures)} of {len(self.checks)} checks failed")
 
     def to_json(self) -> str:
+        """The document's text; times are RFC 3339 in UTC, sizes bytes."""
         document = {
             "version": REPORT_VERSION,
             "is_restorable": self.is_restorable,
             "summary": self.summary,
             "location": self.location,
             "backup": self.backup,
-            "backup_time": _iso(self.backup_time),
-            "started": _iso(self.started),
+            "backup_time": format_time(self.backup_time) if self.backup_time else None,
+            "started": format_time(self.started),
             "seconds": round(self.seconds, 3),
             "seed": self.seed,
             "candidates": self.candidates,
@@ -101,6 +105,7 @@ class DrillReport:
         return json.dumps(_all_printable(document), indent=2) + "\n"
 
     def to_junit_xml(self) -> str:
+        """A test suite with a test case for each check, as CI servers show them."""
         suite = ElementTree.Element(
             "testsuite",
             name="recoup velero drill",
@@ -140,8 +145,8 @@ class DrillReport:
         facts = (
             ("Bucket", self.location),
             ("Backup", self.backup or "none"),
-            ("Made", _iso(self.backup_time) or "unknown"),
-            ("Drill", f"{_iso(self.started)}, {self.seconds:.1f} s, seed {self.seed}"),
+            ("Made", f"{self.backup_time:%Y-%m-%d %H:%M:%S} UTC" if self.backup_time else "unknown"),
+            ("Drill", f"{self.started:%Y-%m-%d %H:%M:%S} UTC, {self.seconds:.1f} s, seed {self.seed}"),
         )
         verdict = "passed" if self.is_restorable else "failed"
         return _PAGE.format(
@@ -194,10 +199,6 @@ def _all_printable(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _all_printable(each) for name, each in value.items()}
     return [_all_printable(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-def _iso(time: datetime | None) -> str | None:
-    return time.isoformat(timespec="seconds") if time else None
 
 
 _PAGE = """<!DOCTYPE html>

@@ -107,6 +107,11 @@ def parse_time(text: str) -> datetime:
         raise ValueError(str(problem)) from problem
 
 
+def format_time(time: datetime) -> str:
+    """The other way round: RFC 3339 in UTC, as every document that recoup writes has it."""
+    return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
 _DURATION = re.compile(r"(?:(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|μs|ns))", re.ASCII)
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from typing import Any
 
 from .archive import ManifestObject
+from .documents import part
 from .model import PodVolumeBackup, VolumeInfo
 
 _NEVER = {
@@ -53,8 +53,8 @@ class Fates:
         known = self._of_name(volume.name)
         if known:
             return known
-        spec = _part(volume.document, "spec")
-        claim = _part(spec, "claimRef")
+        spec = part(volume.document, "spec")
+        claim = part(spec, "claimRef")
         if (claim.get("namespace"), claim.get("name")) in self._claims:
             return _DATA_IN_BACKUP
         if spec.get("persistentVolumeReclaimPolicy") == "Delete":
@@ -97,15 +97,15 @@ def why_skipped(
     if (each.resource, each.namespace, each.name) in _OF_EVERY_CLUSTER:
         return _BY_SERVER
     if each.resource == "pods":
-        phase = _part(document, "status").get("phase")
+        phase = part(document, "status").get("phase")
         if phase in ("Succeeded", "Failed"):
             return f"the pod has ended ({phase})"
-        if _part(document, "metadata", "annotations").get("kubernetes.io/config.mirror"):
+        if part(document, "metadata", "annotations").get("kubernetes.io/config.mirror"):
             return "a mirror pod: the node's own files make it"
-    elif each.resource == "jobs.batch" and _part(document, "status").get("completionTime"):
+    elif each.resource == "jobs.batch" and part(document, "status").get("completionTime"):
         return "the job is done"
     elif each.resource in _MADE_BY_SERVER:
-        if _MADE_BY_SERVER[each.resource] in _part(document, "metadata", "labels"):
+        if _MADE_BY_SERVER[each.resource] in part(document, "metadata", "labels"):
             return _BY_SERVER
     elif each.resource == "persistentvolumes":
         return fates.of_volume(each)
@@ -118,9 +118,3 @@ def why_skipped(
         if not with_secrets:
             return "Secrets are restored only when asked for"
     return ""
-
-
-def _part(value: Any, *path: str) -> Mapping[str, Any]:
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}

@@ -15,6 +15,7 @@ from typing import Any, Optional
 from .._engine import DamagedError, InvalidArgumentError, NotFoundError
 from .archive import ManifestObject
 from .bucket import Backup
+from .documents import part, parts
 from .fields import printable
 from .left_out import Fates, why_never, why_skipped
 from .resources import ResourceNames, restore_order
@@ -255,8 +256,7 @@ class _Planning:
     def _has_new_volume(self, claim: ManifestObject) -> bool:
         if claim.resource != "persistentvolumeclaims":
             return False
-        spec = claim.document.get("spec")
-        volume = spec.get("volumeName") if isinstance(spec, Mapping) else None
+        volume = part(claim.document, "spec").get("volumeName")
         if not isinstance(volume, str):
             return False
         there = self._objects.get(("persistentvolumes", None, volume))
@@ -287,26 +287,19 @@ def is_wanted_namespace(selection: Selection, name: str) -> bool:
 
 
 def _labels(document: Mapping[str, Any]) -> dict[str, str]:
-    metadata = document.get("metadata")
-    found = metadata.get("labels") if isinstance(metadata, Mapping) else None
-    if not isinstance(found, Mapping):
-        return {}
-    return {key: value for key, value in found.items() if isinstance(value, str)}
+    return {key: value for key, value in part(document, "metadata", "labels").items() if isinstance(value, str)}
 
 
 def _needs(each: ManifestObject) -> Iterator[_Key]:
     """What Velero restores along with an object, even where a selector does not fit."""
-    spec = each.document.get("spec")
-    if not isinstance(spec, Mapping):
-        return
+    spec = part(each.document, "spec")
     if each.resource == "pods":
         if isinstance(spec.get("priorityClassName"), str):
             yield "priorityclasses.scheduling.k8s.io", None, spec["priorityClassName"]
-        volumes = spec.get("volumes")
-        for volume in volumes if isinstance(volumes, list) else ():
-            claim = volume.get("persistentVolumeClaim") if isinstance(volume, Mapping) else None
-            if isinstance(claim, Mapping) and isinstance(claim.get("claimName"), str):
-                yield "persistentvolumeclaims", each.namespace, claim["claimName"]
+        for volume in parts(spec.get("volumes")):
+            claim = part(volume, "persistentVolumeClaim").get("claimName")
+            if isinstance(claim, str):
+                yield "persistentvolumeclaims", each.namespace, claim
     elif each.resource == "persistentvolumeclaims" and isinstance(spec.get("volumeName"), str):
         yield "persistentvolumes", None, spec["volumeName"]
 

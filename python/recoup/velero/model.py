@@ -11,9 +11,6 @@ from typing import Any
 from .._engine import DamagedError
 from .fields import Fields, parse_duration
 
-# In these phases Velero has uploaded everything that there is.
-_FINISHED = {"Completed", "PartiallyFailed"}
-
 
 @dataclass(frozen=True)
 class BackupRecord:
@@ -40,10 +37,6 @@ class BackupRecord:
     labels: Mapping[str, str] = field(repr=False)
     annotations: Mapping[str, str] = field(repr=False)
     spec: Mapping[str, Any] = field(repr=False)
-
-    @property
-    def is_finished(self) -> bool:
-        return self.phase in _FINISHED
 
     @staticmethod
     def parse(document: Any, where: str) -> BackupRecord:
@@ -90,6 +83,8 @@ def _duration(fields: Fields, name: str, where: str) -> timedelta | None:
 
 
 class Uploader(str, enum.Enum):
+    """What has stored a volume file by file."""
+
     RESTIC = "restic"
     KOPIA = "kopia"
 

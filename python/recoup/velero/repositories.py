@@ -98,7 +98,7 @@ class OpenRepository:
         self._snapshots: tuple[StoredSnapshot, ...] | None = None
 
     def __repr__(self) -> str:
-        return f"<OpenRepository {self.place.prefix}>"
+        return f"<recoup.velero.OpenRepository {self.place.prefix!r}>"
 
     def snapshots(self) -> tuple[StoredSnapshot, ...]:
         """All of Velero's, the oldest first: listed and read once. One that cannot be read is logged and passed
@@ -140,6 +140,9 @@ class Repositories:
         self._secrets: dict[str, list[Password]] = {}
         # Trying them all takes seconds, and each volume asks.
         self._wrong: dict[tuple[str, str], str] = {}
+
+    def __repr__(self) -> str:
+        return f"<recoup.velero.Repositories of {self.bucket.location!r}, {len(self._opened)} open>"
 
     def place(self, identifier: str, namespace: str) -> RepositoryPlace:
         """Where restic's repository of that namespace lies in this bucket. `identifier` is what Velero called it: the

@@ -253,7 +253,7 @@ def _header(name: bytes, node: Node, *, link: bytes | None = None) -> bytes:
     size = node.size if node.type == "file" and link is None else 0
     seconds, fraction = divmod(node.mtime_ns, 1_000_000_000)
     parts = []
-    if records := _records(node, seconds, fraction):
+    if records := _records(node, fraction):
         parts += [_block(b"./PaxHeaders/recoup", b"x", size=len(records)), _padded(records)]
     for special, text in ((b"K", target), (b"L", name)):
         if len(text) > _NAME:
@@ -274,7 +274,7 @@ def _header(name: bytes, node: Node, *, link: bytes | None = None) -> bytes:
     return b"".join(parts)
 
 
-def _records(node: Node, seconds: int, fraction: int) -> bytes:
+def _records(node: Node, fraction: int) -> bytes:
     records = []
     if fraction:
         # Seconds are those before: 1.25 s before 1970 are -2 and 0.75, and written -1.25.

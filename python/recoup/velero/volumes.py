@@ -20,7 +20,7 @@ from .model import PodVolumeBackup, Uploader, VolumeInfo
 from .repositories import OpenRepository, Repositories, StoredSnapshot
 
 
-class VolumeState(enum.Enum):
+class VolumeState(str, enum.Enum):
     """What there is of a volume."""
 
     STORED = "stored"
@@ -70,10 +70,12 @@ class Volume:
 
     @property
     def is_empty(self) -> bool:
+        """It held nothing when it was backed up."""
         return self.state is VolumeState.EMPTY
 
     @property
     def is_skipped(self) -> bool:
+        """Velero left it out."""
         return self.state is VolumeState.SKIPPED
 
     @property

@@ -633,7 +633,7 @@ def test_json_says_the_same(hostile_report):
     document = json.loads(hostile_report.to_json())
     assert document["version"] == 1
     assert document["is_restorable"] is False
-    assert document["backup_time"] == "2026-01-01T00:00:00+00:00"
+    assert document["backup_time"] == "2026-01-01T00:00:00Z"
     failed = [each for each in document["checks"] if each["outcome"] == "failed"]
     assert [each["name"] for each in failed] == ["volume db/logs"]
     assert "\\x00" in failed[0]["message"]

@@ -88,7 +88,6 @@ def test_a_record():
     assert (record.errors, record.warnings, record.items, record.items_backed_up) == (0, 3, 2, 1)
     assert record.validation_errors == ("x",)
     assert record.kubernetes_version == "v1.36.0"
-    assert record.is_finished
 
 
 def test_a_record_of_something_else_is_damage():

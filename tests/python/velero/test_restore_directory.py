@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import yaml
+from velero_commands import run
 from velero_volumes import all_files, expected_entries, file_of, on_disk, rewrite_json
 
 import recoup
@@ -211,3 +212,9 @@ def test_names_that_are_none_make_no_directories(first_genuine, tmp_path, name):
     assert {each.name for each in target.iterdir()} == {"manifests", "volumes", "restore.json"}
     assert {each.name for each in (target / "volumes").iterdir()} <= {"db", "media"}
     assert all(all(part.isascii() and len(part) < 254 for part in each.relative_to(target).parts[:4]) for each in (target / "volumes").glob("*/*"))
+
+
+def test_a_report_that_cannot_be_written_is_known_before_hours_of_work(first_genuine, tmp_path):
+    done = run("restore", "--target", tmp_path / "target", "--report", tmp_path / "none/report.json", bucket=first_genuine.path)
+    assert done.code == 2 and "the report" in done.errors and str(tmp_path / "none") in done.errors
+    assert not (tmp_path / "target").exists()

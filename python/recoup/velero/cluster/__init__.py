@@ -68,6 +68,7 @@ class Cluster:
 
     @property
     def address(self) -> str:
+        """The API server's URL."""
         return self._api.address
 
     @property
@@ -76,7 +77,7 @@ class Cluster:
         return self._velero.namespace
 
     def __repr__(self) -> str:
-        return f"<Cluster {self._api}, Velero in {self.namespace}>"
+        return f"<recoup.velero.cluster.Cluster {self._api}, Velero in {self.namespace!r}>"
 
     def bucket_location(self, name: str | None = None) -> BucketPlace:
         """Velero's bucket, as the BackupStorageLocation of that name says, or the default one, with its credentials.

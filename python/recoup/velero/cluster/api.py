@@ -1,7 +1,7 @@
 """A Kubernetes API server, reached through the official client for Python: its kubeconfig, credentials, TLS and connections.
 
-The client has no types of its own that hold over its versions, so `Any` stays in this file. Requests are made by path, because
-what is applied has kinds that no generated class knows.
+Of the client's own types, which do not hold over its versions, none leaves this file. Requests are made by path, because what is applied
+has kinds that no generated class knows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -341,7 +341,7 @@ def _warning_text(header: str) -> str:
     return (text or header).replace('\\"', '"').replace("\\\\", "\\")
 
 
-def sleep_until(condition: Any, seconds: float, pause: float = 0.1) -> bool:
+def sleep_until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> bool:
     """Asks `condition` until it is true. False: that took longer than `seconds`."""
     end = time.monotonic() + seconds
     while not condition():

@@ -23,7 +23,9 @@ _PATIENCE_SECONDS = 30.0
 _UNANSWERED_IN_A_ROW = 5
 
 
-class Outcome(enum.Enum):
+class Outcome(str, enum.Enum):
+    """What became of an object."""
+
     CREATED = "created"
     CHANGED = "changed"
     UNCHANGED = "unchanged"

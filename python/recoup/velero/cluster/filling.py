@@ -240,5 +240,3 @@ def _mount_of(pod: Mapping[str, Any], container: Mapping[str, Any], volume: Volu
     if found.get("readOnly"):
         raise InvalidArgumentError(f"{where} mounts {found['mountPath']} for reading only. Use its claim instead, while no pod does")
     return found, into.rstrip("/") or "/"
-
-

@@ -57,16 +57,13 @@ class Follower(threading.Thread):
     version (410 Gone), and every `relist` seconds, everything is listed again; what is then missing was deleted.
     """
 
-    def __init__(
-        self, api: KubernetesApi, path: str, plural: str, messages: queue.Queue[Message], *, relist: float, query: Mapping[str, str]
-    ) -> None:
+    def __init__(self, api: KubernetesApi, path: str, plural: str, messages: queue.Queue[Message], *, relist: float) -> None:
         super().__init__(name=f"recoup watches {plural}", daemon=True)
         self._api = api
         self._path = path
         self._plural = plural
         self._messages = messages
         self._relist = relist
-        self._query = dict(query)
         self._stopping = threading.Event()
         self._stream: Stream | None = None
         self._known: set[str] = set()
@@ -109,7 +106,7 @@ class Follower(threading.Thread):
 
     def _list(self) -> str:
         found: set[str] = set()
-        query = {**self._query, "limit": _PAGE}
+        query = {"limit": _PAGE}
         while True:
             listed = self._api.get(self._path, query)
             metadata = listed.get("metadata") or {}
@@ -139,7 +136,7 @@ class Follower(threading.Thread):
         failures = 0
         while not self._stopping.is_set() and time.monotonic() < until:
             seconds = max(1, round(min(_LONGEST_WATCH, until - time.monotonic())))
-            query = {**self._query, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
+            query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
             try:
                 # The server ends it after `seconds`. Where even that does not come, the connection is dead.
                 self._stream = self._api.stream(self._path, query, seconds + 15.0)

@@ -195,7 +195,7 @@ class HelperPod:
             if waiting.get("reason"):
                 said.append(f"{waiting['reason']}: {waiting.get('message') or ''} (another image: --image)")
         said += self._claims_state()
-        said += self._events("Pod", str(pod["metadata"]["uid"]))
+        said += self._events(str(pod["metadata"]["uid"]))
         distinct = list(dict.fromkeys(printable(each.strip(), 500) for each in said if each.strip()))
         if not distinct:
             return "nothing has said why. Does the cluster have a scheduler, and a node that is ready?"
@@ -211,10 +211,11 @@ class HelperPod:
             if phase != "Bound":
                 storage_class = (claim.get("spec") or {}).get("storageClassName") or "the default one"
                 told = f"the claim {self._claim} is {phase}, not Bound (storage class: {storage_class})"
-                return [told, *self._events("PersistentVolumeClaim", str(claim["metadata"]["uid"]))]
+                return [told, *self._events(str(claim["metadata"]["uid"]))]
         return []
 
-    def _events(self, kind: str, uid: str) -> list[str]:
+    def _events(self, uid: str) -> list[str]:
+        """Warnings about an object, the last ones."""
         query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning", "limit": "50"}
         with contextlib.suppress(Refused, Error):
             found = self._api.get(f"/api/v1/namespaces/{quote(self._namespace, safe='')}/events", query).get("items") or []
@@ -232,7 +233,7 @@ class HelperPod:
                 return
             self._delete(str(found["metadata"]["uid"]))
             # A volume for one node is free for its own pods only then.
-            if not sleep_until(lambda: self._is_gone(), _GONE_SECONDS):
+            if not sleep_until(self._is_gone, _GONE_SECONDS):
                 _log.warning("%s is still being deleted after %.0f s", self, _GONE_SECONDS)
         except (Error, Refused) as problem:
             _log.warning("%s could not be deleted: %s. Delete it: kubectl delete pod -n %s %s", self, problem, self._namespace, self.name)

@@ -27,6 +27,8 @@ _COMPETING = (
 
 @dataclass(frozen=True)
 class Credentials:
+    """Keys for S3. Neither is in its repr."""
+
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     session_token: str = field(default="", repr=False)

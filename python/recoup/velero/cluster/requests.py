@@ -4,7 +4,6 @@ definitions have no status of their own to write, so whoever puts a whole object
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -185,7 +184,6 @@ class VeleroRequests:
                 raise self.listing_error(problem, plural) from problem
             raise problem.error(f"create the {kind} {self.namespace}/{name}") from problem
 
-
     def _post(self, plural: str, name: str, query: Mapping[str, str], document: Mapping[str, Any]) -> Mapping[str, Any]:
         """Once: after a lost answer, what is there under the name counts as ours where it asks for the same."""
         for attempt in range(_ATTEMPTS):
@@ -203,11 +201,6 @@ class VeleroRequests:
 
 class _AlreadyThere(InvalidArgumentError):
     pass
-
-
-def label_value(name: str) -> str:
-    """A backup's name as its label has it: labels hold 63 characters, names more (V:pkg/label/label.go GetValidName)."""
-    return name if len(name) <= 63 else name[:57] + hashlib.sha256(name.encode()).hexdigest()[:6]
 
 
 def _singular(plural: str) -> str:

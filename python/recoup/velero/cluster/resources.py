@@ -74,14 +74,10 @@ class Resources:
             raise UnknownKind(self._unknown(api_version, kind))
         return found
 
-    def forget(self, api_version: str | None = None) -> None:
-        """As definitions have changed: of one group and version, or everything."""
-        if api_version is None:
-            self._known.clear()
-            self._unanswered.clear()
-        else:
-            self._known.pop(api_version, None)
-            self._unanswered.pop(api_version, None)
+    def forget(self, api_version: str) -> None:
+        """As definitions have changed in this group and version."""
+        self._known.pop(api_version, None)
+        self._unanswered.pop(api_version, None)
 
     def _of(self, api_version: str) -> dict[str, Resource]:
         if api_version in self._unanswered:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..documents import part
+
 #: Phases in which a Backup or Restore has ended.
 FINAL_PHASES = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation"})
 _FAILED_PHASES = frozenset({"PartiallyFailed", "Failed", "FailedValidation"})
@@ -33,7 +35,7 @@ class State:
 def state_of(document: Mapping[str, Any]) -> State:
     """Of a Backup, Restore, Schedule, PodVolumeBackup, BackupStorageLocation, …; what is not as it should be is left out."""
     kind = str(document.get("kind") or "")
-    return _STATES.get(kind, _of_any)(_mapping(document.get("spec")), _mapping(document.get("status")))
+    return _STATES.get(kind, _of_any)(part(document, "spec"), part(document, "status"))
 
 
 def _of_run(spec: Mapping[str, Any], status: Mapping[str, Any]) -> State:
@@ -53,7 +55,7 @@ def _of_run(spec: Mapping[str, Any], status: Mapping[str, Any]) -> State:
 
 def _of_volume(spec: Mapping[str, Any], status: Mapping[str, Any]) -> State:
     phase = _text(status.get("phase")) or "New"
-    pod = _mapping(spec.get("pod"))
+    pod = part(spec, "pod")
     whose = f"volume {spec.get('volume')} of {pod.get('namespace')}/{pod.get('name')}"
     is_final = phase in ("Completed", "Failed", "Canceled")
     return State(
@@ -101,10 +103,6 @@ _STATES: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], State]] =
     "PodVolumeRestore": _of_volume,
     "BackupStorageLocation": _of_location,
 }
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _list(value: Any) -> list[Any]:

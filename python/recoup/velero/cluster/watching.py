@@ -12,9 +12,10 @@ from typing import Any, final
 from ..._engine import InvalidArgumentError
 from ..cron import Cron
 from ..fields import parse_time
+from ..stripping import valid_label
 from .answers import Refused
 from .following import Ended, Follower, Listed, Message, Seen
-from .requests import BACKUP_LABEL, SCHEDULE_LABEL, VeleroRequests, label_value
+from .requests import BACKUP_LABEL, SCHEDULE_LABEL, VeleroRequests
 from .states import State, state_of
 
 KINDS = ("backups", "restores", "schedules", "podvolumebackups", "backupstoragelocations")
@@ -77,7 +78,6 @@ class Watch:
         timeout: float | None = None,
         grace: timedelta = GRACE,
         relist: float = _RELIST_SECONDS,
-        field_selectors: Mapping[str, str] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
         self._requests = requests
@@ -94,17 +94,8 @@ class Watch:
         self._is_closed = False
         self.is_done = False
         """`until` was true."""
-        selectors = field_selectors or {}
         self._followers = [
-            Follower(
-                requests.api,
-                requests.path(plural),
-                plural,
-                self._messages,
-                relist=relist,
-                query={"fieldSelector": selectors[plural]} if plural in selectors else {},
-            )
-            for plural in kinds
+            Follower(requests.api, requests.path(plural), plural, self._messages, relist=relist) for plural in kinds
         ]
         for follower in self._followers:
             follower.start()
@@ -263,7 +254,7 @@ def is_of_backup(document: Document, name: str) -> bool:
     metadata = document.get("metadata") or {}
     if document.get("kind") == "Backup":
         return bool(metadata.get("name") == name)
-    return bool((metadata.get("labels") or {}).get(BACKUP_LABEL) == label_value(name))
+    return bool((metadata.get("labels") or {}).get(BACKUP_LABEL) == valid_label(name))
 
 
 def is_running(document: Document) -> bool:

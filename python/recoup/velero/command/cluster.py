@@ -14,7 +14,7 @@ import yaml
 
 from ..._engine import IncompleteError, InvalidArgumentError
 from ..cluster import KINDS, Applied, Cluster, Event, Outcome, State, Watch
-from ..fields import parse_duration, printable
+from ..fields import format_time, parse_duration, printable
 from .context import Context, as_time
 
 _PAIR = "KEY=VALUE"
@@ -230,7 +230,7 @@ def _event_as_json(event: Event, is_failure: bool) -> dict[str, Any]:
         return state and {"phase": state.phase, "details": list(state.details), "message": state.message or None}
 
     return {
-        "time": event.time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z"),
+        "time": format_time(event.time),
         "kind": event.kind,
         "namespace": event.namespace,
         "name": event.name,

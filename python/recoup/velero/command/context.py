@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..._engine import NotFoundError, UnsupportedError
 from ...network import Network
 from ...objects import open_objects
 from ..bucket import VeleroBucket
+from ..fields import format_time
 from ..repositories import Repositories
 from .connection import Connection
 from .everywhere import Given
@@ -112,7 +113,7 @@ def as_json_text(document: Any, indent: int | None = None) -> str:
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+        return format_time(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
     return str(value)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 import click
 
@@ -20,6 +17,7 @@ from ..fields import printable
 from .cluster import duration
 from .context import Context
 from .progress import ByteProgress
+from .report_files import check_writable, write_file
 
 _MOST = 4000
 _REPORT = click.Path(dir_okay=False, writable=True)
@@ -74,7 +72,7 @@ def drill(
         for path, make in ((json_file, DrillReport.to_json), (junit, DrillReport.to_junit_xml), (html, DrillReport.to_html))
         if path is not None
     ]
-    _check_directories(path for path, _ in reports)
+    check_writable(path for path, _ in reports)
     report = _drill(context, plan, reports)
     for path, make in reports:
         write_file(path, make(report))
@@ -84,14 +82,6 @@ def drill(
         _print(context, report)
     if not report.is_restorable:
         sys.exit(1)
-
-
-def _check_directories(paths: Any) -> None:
-    """A drill takes long: that its report cannot be written is to be known before."""
-    for path in paths:
-        directory = os.path.dirname(os.path.abspath(path))
-        if not os.access(directory, os.W_OK | os.X_OK):
-            raise click.UsageError(f"the report {path} cannot be written: {directory} is no directory that can be written into")
 
 
 def _drill(context: Context, plan: DrillPlan, reports: list[tuple[str, Callable[[DrillReport], str]]]) -> DrillReport:
@@ -126,25 +116,3 @@ def _print(context: Context, report: DrillReport) -> None:
 
 def _lines(text: str) -> str:
     return "\n".join(printable(line, _MOST) for line in text.split("\n"))
-
-
-def write_file(path: str, content: str) -> None:
-    """Whole or not at all: whoever reads it beside us sees the old one or the new one. Raises StorageError."""
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "w", encoding="utf-8") as device:  # as /dev/stdout and pipes are
-                device.write(content)
-            return
-        target = os.path.realpath(path)
-        directory, name = os.path.split(target)
-        made = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(8)}")
-        try:
-            with open(made, "x", encoding="utf-8") as file:
-                file.write(content)
-            os.replace(made, target)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(made)
-            raise
-    except OSError as problem:
-        raise StorageError(f"the report {path} cannot be written: {problem.strerror or problem}") from problem

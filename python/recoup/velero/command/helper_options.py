@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from ..cluster import HelperSettings
+from ..cluster.helper_pod import IMAGE
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -18,9 +19,7 @@ def helper_options(command: _Command) -> _Command:
 
     @functools.wraps(command)
     def chosen(*arguments: Any, image: str | None, node_selector: tuple[str, ...], toleration: tuple[str, ...], **others: Any) -> Any:
-        settings = HelperSettings(node_selector=_labels(node_selector), tolerations=[_toleration(each) for each in toleration])
-        if image:
-            settings = HelperSettings(image=image, node_selector=settings.node_selector, tolerations=settings.tolerations)
+        settings = HelperSettings(image or IMAGE, node_selector=_labels(node_selector), tolerations=[_toleration(each) for each in toleration])
         return command(*arguments, helper=settings, **others)
 
     found: Any = chosen
@@ -28,7 +27,7 @@ def helper_options(command: _Command) -> _Command:
         click.option("--toleration", multiple=True, metavar="KEY[=VALUE][:EFFECT]",
                      help="Of the helper pod: a taint of nodes on which it may run all the same. May be given several times."),
         click.option("--node-selector", multiple=True, metavar="KEY=VALUE", help="Of the helper pod: labels of the nodes on which it may run."),
-        click.option("--image", metavar="IMAGE", help=f"Of the helper pod: with sh and tar, GNU's if it can be.  [default: {HelperSettings().image}]"),
+        click.option("--image", metavar="IMAGE", help=f"Of the helper pod: with sh and tar, GNU's if it can be.  [default: {IMAGE}]"),
     ):  # fmt: skip
         found = option(found)
     typed: _Command = found

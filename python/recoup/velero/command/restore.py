@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import tempfile
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..._engine import IncompleteError, NotFoundError, StorageError
+from ..._engine import IncompleteError, NotFoundError
 from ..bucket import Backup, newest
 from ..cluster import Cluster, HelperSettings
 from ..fields import printable
@@ -27,9 +24,10 @@ from ..restore import (
     restore_into_directory,
     wanted,
 )
-from .context import Context, as_bytes, as_time
+from .context import Context, as_bytes, as_json_text, as_time
 from .helper_options import helper_options
 from .progress import ByteProgress
+from .report_files import check_writable, write_file
 from .selecting import chosen_backup, make_selection, selection_options
 from .times import when
 
@@ -51,7 +49,7 @@ _REASONS_SHOWN = 30
 @click.option("--force-conflicts", is_flag=True, help="Take over fields of objects that another program manages in the cluster.")
 @click.option("--older-data", is_flag=True, help="Take volumes that this backup failed to store from the newest one before it that has them.")
 @click.option("--start-without-data", is_flag=True, help="Also start what works on a volume whose data could not be restored.")
-@click.option("--report", metavar="FILE", help="Write what was done as JSON, also if the restore is incomplete.")
+@click.option("--report", type=click.Path(dir_okay=False), metavar="FILE", help="Write what was done as JSON, also if the restore is incomplete.")
 @helper_options
 @click.pass_obj
 def restore(
@@ -68,6 +66,8 @@ def restore(
     What fails does not stop the rest, and is told at the end, with the exit code 3. The same command run again goes on where it
     stopped, and changes nothing that is done.
     """
+    if report is not None:
+        check_writable([report])
     selection, changes = make_selection(chosen)
     found = _find(context, backup, at, schedule)
     if target is None:
@@ -88,7 +88,7 @@ def restore(
                 start_without_data=start_without_data, observer=teller,
             )  # fmt: skip
     if report is not None:
-        _write(report, done)
+        write_file(report, as_json_text(done.to_json(), indent=2) + "\n")
     if context.as_json:
         context.print_json(done.to_json())
     else:
@@ -117,18 +117,6 @@ def _confirm(want: Wanted, cluster: Cluster) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question}: say --yes where nobody can be asked, or --dry-run")
     click.confirm(f"{question}?", abort=True, err=True)
-
-
-def _write(file: str, done: RestoreReport) -> None:
-    """Whole or not at all."""
-    directory = os.path.dirname(os.path.abspath(file))
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{os.path.basename(file)}.", dir=directory)
-        with open(handle, "w", encoding="utf-8") as written:
-            written.write(json.dumps(done.to_json(), indent=2) + "\n")
-        os.replace(name, file)
-    except OSError as problem:
-        raise StorageError(f"cannot write the report {file}: {problem.strerror}") from problem
 
 
 class _Teller(Observer):

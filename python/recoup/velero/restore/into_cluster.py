@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -12,6 +12,7 @@ from ..._engine import Error
 from ..cluster import Applied, Cluster, HelperSettings
 from ..cluster import Outcome as Answer
 from ..contents import OpenVolume, open_volume
+from ..documents import part, parts
 from ..manifests import PlannedObject
 from ..repositories import Repositories
 from ..volumes import Volume
@@ -196,19 +197,11 @@ class _IntoCluster:
         spec = pod.document.get("spec") if pod else None
         if not isinstance(spec, Mapping):
             return self._settings.helper
-        helper, nodes = self._settings.helper, _mapping(_mapping(spec.get("affinity")).get("nodeAffinity"))
+        helper, nodes = self._settings.helper, part(spec, "affinity", "nodeAffinity")
         return replace(
             helper,
-            tolerations=helper.tolerations or _list(spec.get("tolerations")),
-            node_selector=helper.node_selector or _mapping(spec.get("nodeSelector")),
+            tolerations=helper.tolerations or list(parts(spec.get("tolerations"))),
+            node_selector=helper.node_selector or part(spec, "nodeSelector"),
             # Not podAffinity: the pods that it speaks of are not there yet.
             affinity=helper.affinity or ({"nodeAffinity": nodes} if nodes else None),
         )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> Sequence[Mapping[str, Any]]:
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []

@@ -5,17 +5,19 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Protocol
 
-from ..fields import printable
+from ..fields import format_time, printable
 from ..manifests import LeftOut
 
 #: Raised by one when something in the JSON changes its meaning or goes away; new fields may come at any time.
 REPORT_VERSION = 1
 
 
-class VolumeOutcome(enum.Enum):
+class VolumeOutcome(str, enum.Enum):
+    """What became of a volume."""
+
     RESTORED = "restored"
     ALREADY = "already"  # an earlier run of this restore has done it
     WITHOUT_DATA = "without data"  # the backup has none, and Velero meant it so
@@ -26,7 +28,9 @@ class VolumeOutcome(enum.Enum):
         return self.value
 
 
-class ObjectOutcome(enum.Enum):
+class ObjectOutcome(str, enum.Enum):
+    """What became of an object."""
+
     CREATED = "created"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
@@ -41,6 +45,8 @@ class ObjectOutcome(enum.Enum):
 
 @dataclass(frozen=True)
 class RestoredObject:
+    """An object, and what the server said to it."""
+
     reference: str
     outcome: ObjectOutcome
     message: str = ""
@@ -48,6 +54,8 @@ class RestoredObject:
 
 @dataclass(frozen=True)
 class RestoredVolume:
+    """A volume; `files` are all its entries, `bytes` those of their contents."""
+
     name: str
     """NAMESPACE/CLAIM or NAMESPACE/POD:VOLUME, as in the backup."""
     outcome: VolumeOutcome
@@ -64,6 +72,8 @@ class RestoredVolume:
 
 @dataclass(frozen=True)
 class RestoreReport:
+    """What was restored, what not, and why. Times are aware."""
+
     location: str
     backup: str
     backup_time: datetime | None
@@ -111,9 +121,9 @@ class RestoreReport:
             "summary": self.summary,
             "location": self.location,
             "backup": self.backup,
-            "backup_time": _time(self.backup_time),
+            "backup_time": format_time(self.backup_time) if self.backup_time else None,
             "target": self.target,
-            "started": _time(self.started),
+            "started": format_time(self.started),
             "seconds": round(self.seconds, 3),
             "dry_run": self.is_dry_run,
             "objects": [{**asdict(each), "outcome": str(each.outcome)} for each in self.objects],
@@ -136,6 +146,8 @@ class Observer(Protocol):
 
 
 class SilentObserver:
+    """Wants to know nothing."""
+
     def object_done(self, done: RestoredObject) -> None:
         pass
 
@@ -151,7 +163,3 @@ class SilentObserver:
 
 def _counts(what: str, counted: Counter[str]) -> str:
     return f"{what}: {', '.join(f'{count} {name}' for name, count in counted.items()) or 'none'}"
-
-
-def _time(time: datetime | None) -> str | None:
-    return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z") if time else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..._engine import Error
@@ -20,6 +19,8 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class WantedVolume:
+    """A volume, and whether its data can be had."""
+
     volume: Volume
     namespace: str
     """Where it goes: mapped."""
@@ -46,9 +47,6 @@ class Wanted:
     plan: Plan
     volumes: tuple[WantedVolume, ...]
     problems: tuple[str, ...]
-
-    def with_claim(self) -> Iterator[WantedVolume]:
-        return (each for each in self.volumes if each.volume.claim is not None)
 
 
 def wanted(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from ..documents import part, parts
 from ..manifests import PlannedObject
 from ..resources import restore_order
 
@@ -47,33 +47,21 @@ def _claims_of(planned: PlannedObject) -> Iterator[str]:
     path = _TEMPLATES.get(planned.resource)
     if path is None:
         return
-    template = _part(planned.document, *path)
-    for volume in _list(_part(template, "spec").get("volumes")):
-        claim = _part(volume, "persistentVolumeClaim").get("claimName")
+    template = part(planned.document, *path)
+    for volume in parts(part(template, "spec").get("volumes")):
+        claim = part(volume, "persistentVolumeClaim").get("claimName")
         if isinstance(claim, str):
             yield claim
         elif planned.resource == "pods" and "ephemeral" in volume:
             yield f"{planned.name}-{volume.get('name')}"
     if planned.resource == "statefulsets.apps":
-        spec = _part(planned.document, "spec")
+        spec = part(planned.document, "spec")
         replicas = spec.get("replicas", 1)
-        start = _part(spec, "ordinals").get("start", 0)
+        start = part(spec, "ordinals").get("start", 0)
         if not isinstance(replicas, int) or not isinstance(start, int):
             return
-        for each in _list(spec.get("volumeClaimTemplates")):
-            name = _part(each, "metadata").get("name")
+        for each in parts(spec.get("volumeClaimTemplates")):
+            name = part(each, "metadata").get("name")
             # A set of a million replicas is somebody's mistake, and claims of the first thousand tell as much.
             for number in range(start, start + min(replicas, 1000)):
                 yield f"{name}-{planned.name}-{number}"
-
-
-def _part(value: Any, *path: str) -> Mapping[str, Any]:
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> Iterator[Mapping[str, Any]]:
-    for each in value if isinstance(value, list) else ():
-        if isinstance(each, Mapping):
-            yield each
