@@ -2,11 +2,23 @@
 package velero
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
+
+// labelValue is a name as a label's value, shortened as Velero does it (its pkg/label).
+func labelValue(name string) string {
+	const longest, digits = 63, 6
+	if len(name) <= longest {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return name[:longest-digits] + hex.EncodeToString(sum[:])[:digits]
+}
 
 // plainTexts leaves out elements that are null, which say nothing: tier = var.tier.
 func plainTexts(value attr.Value) map[string]string {

@@ -165,7 +165,7 @@ func judge(ctx context.Context, client *kubernetes.Client, backup *kubernetes.Ob
 func failedVolumes(ctx context.Context, client *kubernetes.Client, backup *kubernetes.Object) []string {
 	var reasons []string
 	for _, kind := range []kubernetes.Kind{podVolumeBackupKind, dataUploadKind} {
-		found, err := client.List(ctx, kind, backup.GetNamespace(), backupLabel+"="+backup.GetName())
+		found, err := client.List(ctx, kind, backup.GetNamespace(), backupLabel+"="+labelValue(backup.GetName()))
 		if err != nil {
 			tflog.Debug(ctx, "volumes of the backup were not looked at", map[string]any{"why": err.Error()})
 			continue

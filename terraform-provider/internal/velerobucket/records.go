@@ -50,7 +50,7 @@ func stateOf(of *backup, said record) string {
 	switch {
 	case phase == "Failed" || phase == "FailedValidation":
 		return failed
-	case !of.has(".tar.gz"):
+	case !of.has(".tar.gz") || phase == "Deleting":
 		return incomplete
 	case phase == "Completed" && said.Status.Errors == 0:
 		return good

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -18,6 +20,30 @@ func parsed[T any](t *testing.T, text string) T {
 		t.Fatal(err)
 	}
 	return value
+}
+
+// The Python package is tried with the same cases.
+func TestStatesAreThoseOfTheCommand(t *testing.T) {
+	cases, err := os.ReadFile("../../../tests/data/velero/backup_states.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(cases)) {
+		test := parsed[struct {
+			Case         string
+			Status       json.RawMessage
+			HasManifests bool `json:"has_manifests"`
+			State        string
+		}](t, line)
+		of := &backup{name: "b", files: map[string]int64{"velero-backup.json": 1}}
+		if test.HasManifests {
+			of.files["b.tar.gz"] = 1
+		}
+		description := fmt.Sprintf(`{"kind":"Backup","metadata":{"name":"b"},"status":%s}`, test.Status)
+		if got := model(of, content{text: []byte(description)}); got.State != test.State {
+			t.Errorf("%s: %s, want %s", test.Case, got.State, test.State)
+		}
+	}
 }
 
 func TestVolumesAreJoined(t *testing.T) {

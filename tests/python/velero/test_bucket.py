@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pathlib
 import threading
 from datetime import datetime, timedelta, timezone
 
@@ -98,18 +99,17 @@ def test_a_deletion_that_has_begun(gone):
     assert backup.state is (BackupState.INCOMPLETE if gone in (1, 2) else BackupState.GOOD)
 
 
-@pytest.mark.parametrize(
-    "status, state",
-    [({"phase": "Completed"}, BackupState.GOOD), ({"phase": "Completed", "errors": 1}, BackupState.PARTIAL),
-     ({"phase": "Completed", "warnings": 9}, BackupState.GOOD), ({"phase": "PartiallyFailed"}, BackupState.PARTIAL),
-     ({"phase": "Failed"}, BackupState.FAILED), ({"phase": "FailedValidation"}, BackupState.FAILED),
-     ({"phase": "InProgress"}, BackupState.RUNNING), ({"phase": ""}, BackupState.RUNNING), ({"phase": None}, BackupState.RUNNING),
-     ({"phase": "WaitingForPluginOperationsPartiallyFailed"}, BackupState.RUNNING), ({"phase": "Deleting"}, BackupState.INCOMPLETE),
-     ({"phase": 7}, BackupState.DAMAGED), ({"errors": "many"}, BackupState.DAMAGED), ({"startTimestamp": "now"}, BackupState.DAMAGED)],
-)  # fmt: skip
-def test_states(status, state):
-    (backup,) = bucket_of(files_of("b", **status)).backups()
-    assert backup.state is state
+# The provider for Terraform is tried with the same cases.
+STATES = pathlib.Path(__file__).parents[2] / "data/velero/backup_states.jsonl"
+
+
+@pytest.mark.parametrize("case", [json.loads(line) for line in STATES.read_text(encoding="utf-8").splitlines()], ids=lambda case: case["case"])
+def test_states(case):
+    files = files_of("b", **case["status"])
+    if not case["has_manifests"]:
+        del files["backups/b/b.tar.gz"]
+    (backup,) = bucket_of(files).backups()
+    assert backup.state is BackupState(case["state"])
 
 
 @pytest.mark.parametrize(
