@@ -29,6 +29,8 @@ from .unpacking import LARGEST_DOCUMENT, open_unzipped, unzip
 _REQUESTS_AT_ONCE = 32
 # A name can have 253 characters; whoever has a cluster of 100,000 objects writes a log of 100 MiB.
 _LARGEST_LOG = 1 << 30
+# Longer ones come in pieces: what has no line ends would fill memory.
+_LONGEST_LINE = 1 << 20
 
 # Directories that Velero knows at the top. With any other there, it calls the location unavailable and makes no backups.
 KNOWN_DIRECTORIES = frozenset({"backups", "restores", "restic", "kopia", "metadata", "plugins"})
@@ -168,8 +170,8 @@ class Backup:
         if name not in self.files:
             raise NotFoundError(f"{self._where(name)} is not there")
         unpacked = open_unzipped(self._store.open(self.prefix + name), self._where(name), _LARGEST_LOG)
-        with io.TextIOWrapper(unpacked, encoding="utf-8", errors="replace") as lines:
-            for line in lines:
+        with io.TextIOWrapper(unpacked, encoding="utf-8", errors="replace", newline="\n") as lines:
+            while line := lines.readline(_LONGEST_LINE):
                 yield line.rstrip("\r\n")
 
     def _list(self, suffix: str, parse: Callable[[Any, str], _Parsed]) -> list[_Parsed]:

@@ -9,6 +9,7 @@ import click
 
 from ..._engine import DamagedError, NotFoundError
 from ..bucket import Backup, BackupState
+from ..fields import printable
 from ..schedules import schedules_of
 from .context import Context, as_bytes, as_duration, as_time
 from .selecting import chosen_backup
@@ -158,10 +159,11 @@ def logs(context: Context, name: str) -> None:
     """Print Velero's log of a backup."""
     lines = chosen_backup(context.bucket, name).log()
     if context.as_json:
-        context.print_json(list(lines))
+        context.print_json_array(lines)
         return
     for line in lines:
-        click.echo(line)
+        # Whatever the log quotes steers no terminal.
+        click.echo("\t".join(printable(part, len(part)) for part in line.split("\t")))
 
 
 @click.command()

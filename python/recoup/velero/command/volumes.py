@@ -22,7 +22,7 @@ from ..mounting import check_mount_point, require_fuse
 from ..mounting import mount as mount_volume
 from ..search import lost_backups
 from ..volumes import Volume, read_volumes
-from .context import Context, as_bytes, as_json_text, as_time
+from .context import Context, as_bytes, as_time
 from .volume_choice import VolumeChoice, print_notes, volume_options
 
 # Longer than any path.
@@ -151,7 +151,7 @@ def ls(context: Context, choice: VolumeChoice, path: str, recursive: bool, is_lo
     print_notes(chosen.found.notes)
     entries = chosen.opened.ls(path, recursive=recursive)
     if context.as_json:
-        _print_array(_describe_node(where, node) for where, node in entries)
+        context.print_json_array(_describe_node(where, node) for where, node in entries)
         return
     for where, node in entries:
         shown = printable(where, _WHOLE)
@@ -184,15 +184,6 @@ def _describe_node(path: str, node: Node) -> dict[str, Any]:
         "link_target": node.link_target if node.type == "symlink" else None,
         "extended_attributes": sorted(node.extended_attributes),
     }
-
-
-def _print_array(documents: Iterable[dict[str, Any]]) -> None:
-    """One document, an entry a line, without holding millions of them."""
-    before = "[\n  "
-    for each in documents:
-        click.echo(before + as_json_text(each), nl=False)
-        before = ",\n  "
-    click.echo("[]" if before.startswith("[") else "\n]")
 
 
 # ---- dump ------------------------------------------------------------------------------------------------------------------
