@@ -68,7 +68,10 @@ def backups(context: Context, schedule: str | None, restorable: bool) -> None:
     STATE is what can be had: good; partial (Velero had errors: what it says was stored can be restored); failed; running
     (or Velero's server died meanwhile); incomplete (files are missing); damaged. PHASE is Velero's word.
     """
-    found = [each for each in context.bucket.backups() if each.is_restorable or not restorable]
+    there = context.bucket.backups()
+    if not there:
+        _tell_empty(context)
+    found = [each for each in there if each.is_restorable or not restorable]
     if schedule is not None:
         found = [each for each in found if _describe(each).get("schedule") == schedule]
     if context.as_json:
@@ -84,6 +87,10 @@ def backups(context: Context, schedule: str | None, restorable: bool) -> None:
             said.get("schedule") or "-", "-" if not expires else "expired" if expires <= now else f"in {as_duration(expires - now)}",
         ])  # fmt: skip
     context.print_table(["NAME", "STATE", "PHASE", "STARTED", ">ERRORS", ">WARNINGS", "SCHEDULE", "EXPIRES"], rows)
+
+
+def _tell_empty(context: Context) -> None:
+    click.echo(f"note: {printable(context.bucket.location, 4000)}: {printable(context.bucket.why_empty(), 4000)}", err=True)
 
 
 def _file_problems(backup: Backup) -> list[str]:
@@ -170,7 +177,10 @@ def logs(context: Context, name: str) -> None:
 @click.pass_obj
 def schedules(context: Context) -> None:
     """List the schedules that the bucket knows of, and how well their backups follow them."""
-    found = schedules_of(context.bucket.backups())
+    there = context.bucket.backups()
+    if not there:
+        _tell_empty(context)
+    found = schedules_of(there)
     if context.as_json:
         context.print_json([
             {

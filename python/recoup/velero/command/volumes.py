@@ -70,7 +70,10 @@ def _row(volume: dict[str, Any]) -> list[str]:
 
 def _listed(context: Context, name: str) -> dict[str, Any]:
     if name == "latest":
-        found = newest(context.bucket.backups())
+        there = context.bucket.backups()
+        found = newest(there)
+        if not there:
+            raise NotFoundError(f"{context.bucket.location}: {context.bucket.why_empty()}; --all looks for what is left of backups")
         if found is None:
             raise NotFoundError(f"{context.bucket.location} holds no backup that can be restored: `backups` lists what there is; name one, or --all")
         return _of_backup(context, found)
