@@ -41,7 +41,7 @@ class _Place:
     @staticmethod
     def parse(path: str) -> _Place | None:
         """None: not where Velero puts objects."""
-        parts = path.split("/")
+        parts = path.removeprefix("./").split("/")
         if len(parts) < 4 or parts[0] != "resources" or not parts[-1].endswith(".json"):
             return None
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
@@ -197,7 +197,7 @@ class Archive:
             ) from problem
 
     def _place(self, entry: TarEntry) -> _Place | None:
-        if entry.kind == "a directory" or entry.name == "metadata/version":
+        if entry.kind == "a directory" or entry.name.removeprefix("./") == "metadata/version":
             return None
         place = _Place.parse(entry.name)
         if not entry.is_file:

@@ -29,6 +29,12 @@ from .unpacking import LARGEST_DOCUMENT, open_unzipped, unzip
 _REQUESTS_AT_ONCE = 32
 # A name can have 253 characters; whoever has a cluster of 100,000 objects writes a log of 100 MiB.
 _LARGEST_LOG = 1 << 30
+# Longer ones come in pieces: what has no line ends would fill memory.
+_LONGEST_LINE = 1 << 20
+
+# Of a list in which nothing can be read, more help nobody.
+_PROBLEMS_TOLD = 5
+_NAMES_TOLD = 8
 
 # Directories that Velero knows at the top. With any other there, it calls the location unavailable and makes no backups.
 KNOWN_DIRECTORIES = frozenset({"backups", "restores", "restic", "kopia", "metadata", "plugins"})
@@ -152,13 +158,15 @@ class Backup:
             raise NotFoundError(f"{self._where(name)} is not there: the backup has no manifests")
         return Archive(lambda: self._store.open(self.prefix + name), self._where(name))
 
-    def pod_volume_backups(self) -> list[PodVolumeBackup]:
-        """What the node agents have stored. Raises NotFoundError where Velero's list of it is not there."""
-        return self._list("podvolumebackups.json.gz", PodVolumeBackup.parse)
+    def pod_volume_backups(self, problems: list[str] | None = None) -> list[PodVolumeBackup]:
+        """What the node agents have stored. An entry that cannot be read is DamagedError or, with `problems`, told there and
+        passed over: it says nothing about the others. Raises NotFoundError where Velero's list of it is not there."""
+        return self._list("podvolumebackups.json.gz", PodVolumeBackup.parse, problems)
 
-    def volumes(self) -> list[VolumeInfo]:
-        """What was done about each volume, the skipped ones too. Raises NotFoundError before Velero 1.13."""
-        return self._list("volumeinfo.json.gz", VolumeInfo.parse)
+    def volumes(self, problems: list[str] | None = None) -> list[VolumeInfo]:
+        """What was done about each volume, the skipped ones too. Raises NotFoundError before Velero 1.13; `problems` as in
+        `pod_volume_backups`."""
+        return self._list("volumeinfo.json.gz", VolumeInfo.parse, problems)
 
     def results(self) -> Results:
         """Errors and warnings. Empty where there is no such file: old versions wrote none."""
@@ -180,21 +188,33 @@ class Backup:
         if name not in self.files:
             raise NotFoundError(f"{self._where(name)} is not there")
         unpacked = open_unzipped(self._store.open(self.prefix + name), self._where(name), _LARGEST_LOG)
-        with io.TextIOWrapper(unpacked, encoding="utf-8", errors="replace") as lines:
-            for line in lines:
+        with io.TextIOWrapper(unpacked, encoding="utf-8", errors="replace", newline="\n") as lines:
+            while line := lines.readline(_LONGEST_LINE):
                 yield line.rstrip("\r\n")
 
-    def _list(self, suffix: str, parse: Callable[[Any, str], _Parsed]) -> list[_Parsed]:
+    def _list(self, suffix: str, parse: Callable[[Any, str], _Parsed], problems: list[str] | None) -> list[_Parsed]:
         name = f"{self.name}-{suffix}"
 
-        def read() -> list[_Parsed]:
+        def read() -> list[_Parsed | DamagedError]:
             content = self._json(name)
             if content is not None and not isinstance(content, list):
                 raise DamagedError(f"{self._where(name)} holds no list")
-            return [parse(each, f"{self._where(name)}[{number}]") for number, each in enumerate(content or [])]
+            return [_parsed(parse, each, f"{self._where(name)}[{number}]") for number, each in enumerate(content or [])]
 
-        found: list[_Parsed] = self._remember(suffix, read)
-        return list(found)
+        entries: list[_Parsed | DamagedError] = self._remember(suffix, read)
+        found, damaged = list[_Parsed](), list[DamagedError]()
+        for each in entries:
+            if isinstance(each, DamagedError):
+                damaged.append(each)
+            else:
+                found.append(each)
+        if damaged and problems is None:
+            raise damaged[0]
+        if problems is not None:
+            problems += map(str, damaged[:_PROBLEMS_TOLD])
+            if len(damaged) > _PROBLEMS_TOLD:
+                problems.append(f"{self._where(name)}: {len(damaged) - _PROBLEMS_TOLD} more entries cannot be read")
+        return found
 
     def _remember(self, what: str, read: Callable[[], Any]) -> Any:
         if what not in self._parsed:
@@ -211,6 +231,13 @@ class Backup:
 
     def _where(self, name: str) -> str:
         return f"{self._store.location}: {self.prefix}{name}"
+
+
+def _parsed(parse: Callable[[Any, str], _Parsed], entry: Any, where: str) -> _Parsed | DamagedError:
+    try:
+        return parse(entry, where)
+    except DamagedError as problem:
+        return problem
 
 
 class VeleroBucket:
@@ -279,8 +306,18 @@ class VeleroBucket:
                 return Backup(self.store, name, [file for file in files if file.key.count("/") == 2])
         names = self.store.list_directories("backups/")
         few = ", ".join(names[-5:])
-        there = f"there are {len(names)}, among them {few}" if names else "there are no backups at all"
+        there = f"there are {len(names)}, among them {few}" if names else self.why_empty()
         raise NotFoundError(f"{self.location} holds no backup {name!r}: {there}")
+
+    def why_empty(self) -> str:
+        """For messages, where there are no backups: what there is instead, which may be Velero's prefix."""
+        names = self.store.list_directories()
+        if "backups" in names or KNOWN_DIRECTORIES.intersection(names):
+            return "there are no backups at all, but directories of Velero: " + ", ".join(names[:_NAMES_TOLD])
+        if not names:
+            return "there are no backups at all, nor anything else that is Velero's"
+        few = ", ".join(names[:_NAMES_TOLD]) + (", …" if len(names) > _NAMES_TOLD else "")
+        return f"there is no backups/ in it, but {few}: if Velero's location has a prefix, it belongs behind the bucket's name, as in {self.location.rstrip('/')}/{names[0]}"
 
     def repositories(self) -> list[RepositoryPlace]:
         """Where the volumes' data is."""

@@ -331,7 +331,7 @@ class _Drill:
                 restored = volume.restore(target, progress=tell)
                 errors = [": ".join(each) for each in restored.result.errors]
                 found = compare(volume, target)
-                done = _with(done, found, errors, self._wrong_size(volume, restored.result.total_bytes))
+                done = _with(done, found, errors, self._wrong_size(volume, found))
         except (Error, OSError) as problem:
             done = replace(done, problems=(*done.problems, str(problem)))
         done = replace(done, seconds=time.monotonic() - begin)
@@ -343,11 +343,12 @@ class _Drill:
             counts = "was empty, and that is how it was restored"
         self._checks.append(Check(name, outcome, _few([*done.problems, *done.notes]) or counts, done.seconds))
 
-    def _wrong_size(self, volume: OpenVolume, restored: int) -> str:
+    def _wrong_size(self, volume: OpenVolume, found: Comparison) -> str:
+        """restic counted a file as often as it has hard links, as the comparison does."""
         said = volume.volume.size
-        if not said or said == restored:
+        if not said or said == found.bytes or not found.is_same:
             return ""
-        return f"Velero counted {said} bytes, {restored} were stored: files were changing while the backup read them"
+        return f"Velero counted {said} bytes, {found.bytes} were stored: files were changing while the backup read them"
 
 
 def _with(done: VolumeDrill, found: Comparison, errors: Iterable[str], wrong_size: str) -> VolumeDrill:

@@ -83,7 +83,9 @@ class DrillReport:
         """One line."""
         name = f"backup {self.backup}" if self.backup else "no backup"
         verdict = "is restorable" if self.is_restorable else "is NOT restorable"
-        tried = f"{len(self.volumes)} of {self.candidates} volumes restored"
+        whole = sum(not each.problems for each in self.volumes)
+        damaged = f", {len(self.volumes) - whole} not as they were" if whole < len(self.volumes) else ""
+        tried = f"{whole} of {self.candidates} volumes restored{damaged}"
         return _printable(f"{name} {verdict}: {tried}, {len(self.failures)} of {len(self.checks)} checks failed")
 
     def to_json(self) -> str:

@@ -115,18 +115,20 @@ def plan_restore(backup: Backup, selection: Selection | None = None, changes: Ch
 
 def _fates(backup: Backup, problems: list[str]) -> Fates:
     """Where one of both lists is missing, the other has it; old versions of Velero had only the first."""
+    unread: list[str] = []
     try:
-        stored = backup.pod_volume_backups()
+        stored = backup.pod_volume_backups(unread)
     except (NotFoundError, DamagedError) as problem:
         stored = []
         problems.append(f"{problem}; volumes whose data is in a pod volume backup may be planned as they were")
     try:
-        infos = backup.volumes()
+        infos = backup.volumes(unread)
     except NotFoundError:
         infos = []
     except DamagedError as problem:
         infos = []
         problems.append(str(problem))
+    problems += (f"{each}; its volume may be planned as it was" for each in unread)
     return Fates(infos, stored)
 
 

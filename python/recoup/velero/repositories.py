@@ -193,6 +193,8 @@ class Repositories:
                 opened = open_repository(location, password.value, no_lock=True, **self._settings)
             except WrongPasswordError:
                 continue
+            except DamagedError as problem:
+                raise DamagedError(f"{self.bucket.location}: {place.prefix} cannot be opened: {problem}") from problem
             except RepositoryMissingError as problem:
                 raise RepositoryMissingError(
                     f"{self.bucket.location}: {place.prefix} is no repository: it has no config. The data of namespace "
@@ -203,13 +205,16 @@ class Repositories:
         raise WrongPasswordError(self._wrong[asked])
 
     def _about_wrong(self, place: RepositoryPlace, tried: Mapping[bytes, str]) -> str:
+        where = f"{self.bucket.location}: {place.prefix}"
+        if next(iter(self.bucket.store.list(f"{place.prefix}/keys/")), None) is None:
+            return f"no password can open {where}: its key files, {place.prefix}/keys/…, are all missing. Bring them back from a copy of the bucket"
         given = sum(origin == "given" for origin in tried.values())
         origins = [f"{given} that {'was' if given == 1 else 'were'} given"] if given else []
         origins += [origin for origin in tried.values() if origin != "given"]
         if not any("Secret" in origin for origin in origins):
             origins.append("no Secret, as the manifests hold none")
         return (
-            f"no known password opens {self.bucket.location}: {place.prefix}. Tried: {'; '.join(origins)}. Give "
+            f"no known password opens {where}. Tried: {'; '.join(origins)}. Give "
             f"the one that the Secret {PASSWORD_SECRETS[0]} in Velero's namespace held (key {_SECRET_KEY}) when the first "
             f"volume of namespace {place.namespace} was backed up"
         )
@@ -224,18 +229,23 @@ class Repositories:
         others = [each for each in self.bucket.backups() if each.has_manifests and _may_hold_secret(each)]
         # What opens a repository is what the Secret held in the beginning, so the oldest count as much as the newest.
         half = _BACKUPS_LOOKED_INTO // 2
-        for backup in [*reversed(others[-half:]), *others[: max(0, min(half, len(others) - half))]]:
+        others = [*reversed(others[-half:]), *others[: max(0, min(half, len(others) - half))]]
+        for backup in others:
             yield from self.passwords_in(backup)
+        # The likeliest was none: a Secret of an older Velero, or of another one in the same cluster, may come after it.
+        for backup in [asking] if asking is not None else others[:1]:
+            yield from passwords_in(backup, every=True)
 
     def passwords_in(self, backup: Backup) -> list[Password]:
-        """What the Secrets in a backup's manifests hold: read once."""
+        """What the Secrets in a backup's manifests hold, to the likeliest one: read once."""
         if backup.name not in self._secrets:
             self._secrets[backup.name] = passwords_in(backup)
         return self._secrets[backup.name]
 
 
-def passwords_in(backup: Backup) -> list[Password]:
-    """What the Secrets in a backup's manifests hold, the likeliest first. Whatever cannot be read holds none."""
+def passwords_in(backup: Backup, *, every: bool = False) -> list[Password]:
+    """What the Secrets in a backup's manifests hold, the likeliest first. Whatever cannot be read holds none. Reading ends with
+    the likeliest of all, unless `every` one is wanted."""
     velero = _velero_namespace(backup)
     found: dict[tuple[bool, int, str], Password] = {}
     try:
@@ -246,7 +256,7 @@ def passwords_in(backup: Backup) -> list[Password]:
             if value:
                 rank = (each.namespace != velero, PASSWORD_SECRETS.index(each.name), each.namespace or "")
                 found[rank] = Password(value, f"the Secret {each.namespace}/{each.name} in backup {backup.name}")
-                if rank[:2] == (False, 0):
+                if rank[:2] == (False, 0) and not every:
                     break
     except (NotFoundError, DamagedError):
         pass  # what came before is as good as ever

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 
 from .._engine import (
     DamagedError,
@@ -21,6 +23,10 @@ from .volumes import BackupVolumes, Volume, read_volumes, volumes_by_tags, why_n
 
 # Enough to see what the names look like.
 _NAMES_IN_MESSAGES = 12
+# Most find what they look for in one of the newest. Of thousands, those after them are read beside each other.
+_READ_ONE_BY_ONE = 4
+_READ_AT_ONCE = 32
+_READ_AHEAD = 128
 
 
 @dataclass(frozen=True)
@@ -159,11 +165,15 @@ class _Search:
         self._names: set[str] = set()
         self._has_read_manifests = False
 
+    @cached_property
+    def _backups(self) -> list[Backup]:
+        return self._bucket.backups()
+
     def newest_copy(self) -> FoundVolume:
-        backups = self._fitting(self._bucket.backups())
+        backups = self._fitting(self._backups)
         whole = [each for each in backups if each.is_restorable]
         # What Velero did not finish may still have stored what is wanted; but that is for when nothing else has it.
-        for backup in [*reversed(whole), *reversed([each for each in backups if not each.is_restorable])]:
+        for backup in _read_ahead([*reversed(whole), *reversed([each for each in backups if not each.is_restorable])]):
             found = self._copy_in(backup)
             if found is not None:
                 return FoundVolume(found, (*self._passed, *self._about_empty(found, whole), *_about(backup)))
@@ -173,11 +183,12 @@ class _Search:
         raise NotFoundError(self._nowhere())
 
     def in_latest(self) -> FoundVolume:
-        backups = self._bucket.backups()
-        latest = newest(backups, at=self._at, schedule=self._schedule)
+        latest = newest(self._backups, at=self._at, schedule=self._schedule)
+        if not self._backups:
+            raise NotFoundError(f"{self._bucket.location}: {self._bucket.why_empty()}")
         if latest is None:
             raise NotFoundError(f"{self._bucket.location} holds no backup {self._bounds()}that can be restored")
-        return self._only_in(latest, backups)
+        return self._only_in(latest)
 
     def in_named(self, name: str) -> FoundVolume:
         try:
@@ -187,14 +198,14 @@ class _Search:
             if left is None:
                 raise NotFoundError(f"{problem}; nor is any snapshot of {self._wanted.text} left of it") from problem
             return left
-        return self._only_in(backup, None)
+        return self._only_in(backup)
 
-    def _only_in(self, backup: Backup, backups: list[Backup] | None) -> FoundVolume:
+    def _only_in(self, backup: Backup) -> FoundVolume:
         found = self._copy_in(backup)
         if found is not None:
             return FoundVolume(found, _about(backup))
         why, self._passed = self._passed[-1], []
-        for other in reversed(self._fitting(self._bucket.backups() if backups is None else backups)):
+        for other in _read_ahead([*reversed(self._fitting(self._backups))]):
             if other.name != backup.name and other.is_restorable and self._copy_in(other) is not None:
                 raise NotFoundError(
                     f"{why}. The newest backup with a copy of it is {other.name} of {_time(other.time)}"
@@ -258,7 +269,7 @@ class _Search:
 
     def _left_by_tags(self, name: str | None) -> FoundVolume | None:
         problems: list[str] = []
-        lost = lost_backups(self._bucket, self._repositories, on_problem=problems.append)
+        lost = lost_backups(self._bucket, self._repositories, backups=self._backups, on_problem=problems.append)
         for each in reversed(lost):
             if (
                 (name is not None and each.name != name)
@@ -278,7 +289,7 @@ class _Search:
         """Whether it is the claim that is wanted: tags have its UID only, and other backups know whose that is."""
         if self._wanted.claim is None or volume.namespace != self._wanted.namespace or volume.claim is not None:
             return False
-        for backup in reversed(self._bucket.backups()):
+        for backup in reversed(self._backups):
             try:
                 volumes = read_volumes(self._bucket, backup, self._repositories, manifests=False).volumes
             except (NotFoundError, DamagedError, WrongPasswordError, RepositoryMissingError):
@@ -293,6 +304,8 @@ class _Search:
         passed = "".join(f"\n  {each}" for each in self._passed[:_NAMES_IN_MESSAGES])
         if len(self._passed) > _NAMES_IN_MESSAGES:
             passed += f"\n  and {len(self._passed) - _NAMES_IN_MESSAGES} more"
+        if not self._backups:
+            return f"{self._bucket.location}: no copy of {self._wanted.text}, as {self._bucket.why_empty()}{passed}"
         where = f"{self._bucket.location}: no backup {self._bounds()}has a copy of {self._wanted.text}"
         return f"{where}{self._near()}{passed}"
 
@@ -313,6 +326,29 @@ class _Search:
 
 def _is_same_mount(one: Volume, other: Volume) -> bool:
     return (one.namespace, one.pod, one.volume) == (other.namespace, other.pod, other.volume)
+
+
+def _read_ahead(backups: list[Backup]) -> Iterator[Backup]:
+    """These, with their lists of volumes read before they are asked for."""
+    yield from backups[:_READ_ONE_BY_ONE]
+    pool = ThreadPoolExecutor(_READ_AT_ONCE, thread_name_prefix="search")
+    try:
+        for begin in range(_READ_ONE_BY_ONE, len(backups), _READ_AHEAD):
+            some = backups[begin : begin + _READ_AHEAD]
+            for _ in pool.map(_read_lists, some):
+                pass
+            yield from some
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_lists(backup: Backup) -> None:
+    """What is wrong with them is told when they are asked for."""
+    for read in (backup.pod_volume_backups, backup.volumes):
+        try:
+            read()
+        except (NotFoundError, DamagedError):
+            pass
 
 
 def _about(backup: Backup) -> tuple[str, ...]:

@@ -145,21 +145,24 @@ class _Reading:
             return ""
 
     def _read_list(self) -> bool:
+        problems: list[str] = []
         try:
-            stored = self._backup.pod_volume_backups()
+            stored = self._backup.pod_volume_backups(problems)
         except (NotFoundError, DamagedError) as problem:
             self._notes.append(f"{problem}; other records say what was stored")
             return False
+        self._notes += (f"{each}; other records may say what was stored" for each in problems)
         for each in stored:
             key = (each.namespace, each.pod, each.volume)
             # Of several attempts, the one that succeeded counts, or else the last.
             if key not in self._found or not self._found[key].has_copy:
                 self._found[key] = _from_list(each, self._backup.name, self._uid)
-        return True
+        return bool(stored) or not problems
 
     def _read_infos(self, has_list: bool) -> bool:
+        problems: list[str] = []
         try:
-            infos = self._backup.volumes()
+            infos = self._backup.volumes(problems)
         except NotFoundError as problem:
             self._notes.append(
                 f"{problem}: which volumes were skipped, and why, is not known (Velero before 1.13 tells nobody)"
@@ -168,6 +171,7 @@ class _Reading:
         except DamagedError as problem:
             self._notes.append(f"{problem}; which volumes were skipped, and why, is not known")
             return False
+        self._notes += (f"{each}; which volume that is, and whether it was skipped, is not known" for each in problems)
         for info in infos:
             key = (info.pod_namespace, info.pod, info.volume)
             if info.volume and key in self._found:
@@ -181,7 +185,7 @@ class _Reading:
             key_of_claim = (info.claim_namespace, info.claim)
             if not info.volume and info.claim and key_of_claim not in stored_claims:
                 self._others[key_of_claim] = _from_info(info, self._backup.name, self._uid)
-        return True
+        return bool(infos) or not problems
 
     def _read_tags(self) -> None:
         repositories = self._repositories or Repositories(self._bucket)
@@ -305,7 +309,7 @@ def _state_of(info: VolumeInfo, uploader: Uploader | None) -> tuple[VolumeState,
     if info.is_skipped:
         return VolumeState.SKIPPED, info.skipped_reason
     if info.result == "failed":
-        return VolumeState.FAILED, ""
+        return VolumeState.FAILED, "Velero says that it failed"
     if uploader is None:
         return (
             VolumeState.ELSEWHERE,
@@ -381,6 +385,15 @@ def _from_tags(each: StoredSnapshot, place: RepositoryPlace) -> Volume:
 
 def _default_place(uploader: Uploader, namespace: str) -> RepositoryPlace:
     return RepositoryPlace(uploader, namespace, f"{uploader}/{namespace}")
+
+
+def what_velero_missed(backup: Backup) -> str:
+    """For messages: that what Velero could not back up is missing in a backup that can be restored; "" if it had no errors."""
+    if backup.state is not BackupState.PARTIAL:
+        return ""
+    errors = backup.record.errors
+    count = f"{errors} error{'' if errors == 1 else 's'}" if errors else "errors"
+    return f"Velero had {count} when it made {backup.name}: what these are about is not in it; `recoup velero describe {backup.name}` shows them"
 
 
 def why_not_restorable(backup: Backup) -> str:

@@ -18,12 +18,14 @@ from ..._engine import NotFoundError, UnsupportedError
 from ...network import Network
 from ...objects import open_objects
 from ..bucket import VeleroBucket
-from ..fields import format_time
+from ..fields import format_time, printable
 from ..repositories import Repositories
 from .connection import Connection
 from .everywhere import Given
 from .passwords import read_passwords
 
+# Longer than what anybody has to say in a cell or a line.
+_WHOLE = 100_000
 _UNPRINTED = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
 
@@ -85,20 +87,31 @@ class Context:
     def print_json(self, document: Any) -> None:
         click.echo(as_json_text(document, indent=2))
 
+    def print_json_array(self, documents: Iterable[Any]) -> None:
+        """One document, an element a line, without holding millions of them. Ended also where reading them fails."""
+        before = "[\n  "
+        try:
+            for each in documents:
+                click.echo(before + as_json_text(each), nl=False)
+                before = ",\n  "
+        finally:
+            click.echo("[]" if before.startswith("[") else "\n]")
+
     def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Columns whose heading begins with ">" are aligned to the right."""
+        """Columns whose heading begins with ">" are aligned to the right. What would steer a terminal is escaped."""
         table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
         for column in columns:
             table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(printable(cell, _WHOLE) for cell in row))
         self.console.print(table, soft_wrap=not self.console.is_terminal)
 
     def print_fields(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Those that have a value, of one line or several. What would steer a terminal is escaped."""
         shown = [(name, value) for name, value in fields if value]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
-            first, *more = value.splitlines()
+            first, *more = (printable(line, _WHOLE) for line in value.split("\n"))
             click.echo(f"{name + ':':<{width + 2}}{first}")
             for line in more:
                 click.echo(f"{'':<{width + 2}}{line}")

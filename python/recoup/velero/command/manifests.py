@@ -13,7 +13,7 @@ from ..bucket import Backup
 from ..fields import printable
 from ..manifest_files import stream, write_directory
 from ..manifests import Plan, PlannedObject, plan_restore
-from ..volumes import why_not_restorable
+from ..volumes import what_velero_missed, why_not_restorable
 from .cluster import apply_and_report
 from .context import Context
 from .selecting import chosen_backup, make_selection, selection_options
@@ -142,6 +142,9 @@ def _tell(backup: Backup, plan: Plan, problems: Iterable[str]) -> None:
     """On standard error, as standard output may go into kubectl."""
     counts = f"{_objects(len(plan.objects))}, {len(plan.left_out)} left out, {plan.not_selected} not selected"
     click.echo(f"backup {printable(backup.name)}: {counts}", err=True)
+    missed = what_velero_missed(backup)
+    if missed:
+        click.echo(f"note: {printable(missed, _MOST)}", err=True)
     by_reason: dict[str, list[str]] = {}
     for each in plan.left_out:
         by_reason.setdefault(each.reason, []).append(each.reference)

@@ -24,6 +24,7 @@ from ..restore import (
     restore_into_directory,
     wanted,
 )
+from ..volumes import what_velero_missed
 from .context import Context, as_bytes, as_json_text, as_time
 from .helper_options import helper_options
 from .progress import ByteProgress
@@ -75,6 +76,9 @@ def restore(
     want = wanted(context.bucket, found, context.repositories, selection, changes, older_data=older_data)
     for name in want.plan.unmatched:
         click.echo(f"warning: the backup has no {printable(name)}", err=True)
+    missed = what_velero_missed(found)
+    if missed:
+        click.echo(f"note: {printable(missed, 1000)}", err=True)
     with _Teller(is_silent=context.as_json) as teller:
         if target is not None:
             teller.begin(want, target, dry_run)

@@ -77,7 +77,10 @@ def chosen_backup(bucket: VeleroBucket, name: str) -> Backup:
     """By its name; "latest" is the newest one that can be restored. Raises NotFoundError."""
     if name != "latest":
         return bucket.backup(name)
-    found = newest(bucket.backups())
+    there = bucket.backups()
+    found = newest(there)
+    if not there:
+        raise NotFoundError(f"{bucket.location}: {bucket.why_empty()}")
     if found is None:
         raise NotFoundError(f"{bucket.location} holds no backup that can be restored; `recoup velero backups` shows what there is")
     return found

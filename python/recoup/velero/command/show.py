@@ -9,6 +9,7 @@ import click
 
 from ..._engine import DamagedError, NotFoundError
 from ..bucket import Backup, BackupState
+from ..fields import printable
 from ..schedules import schedules_of
 from .context import Context, as_bytes, as_duration, as_time
 from .selecting import chosen_backup
@@ -67,7 +68,10 @@ def backups(context: Context, schedule: str | None, restorable: bool) -> None:
     STATE is what can be had: good; partial (Velero had errors: what it says was stored can be restored); failed; running
     (or Velero's server died meanwhile); incomplete (files are missing); damaged. PHASE is Velero's word.
     """
-    found = [each for each in context.bucket.backups() if each.is_restorable or not restorable]
+    there = context.bucket.backups()
+    if not there:
+        _tell_empty(context)
+    found = [each for each in there if each.is_restorable or not restorable]
     if schedule is not None:
         found = [each for each in found if _describe(each).get("schedule") == schedule]
     if context.as_json:
@@ -83,6 +87,10 @@ def backups(context: Context, schedule: str | None, restorable: bool) -> None:
             said.get("schedule") or "-", "-" if not expires else "expired" if expires <= now else f"in {as_duration(expires - now)}",
         ])  # fmt: skip
     context.print_table(["NAME", "STATE", "PHASE", "STARTED", ">ERRORS", ">WARNINGS", "SCHEDULE", "EXPIRES"], rows)
+
+
+def _tell_empty(context: Context) -> None:
+    click.echo(f"note: {printable(context.bucket.location, 4000)}: {printable(context.bucket.why_empty(), 4000)}", err=True)
 
 
 def _file_problems(backup: Backup) -> list[str]:
@@ -158,17 +166,21 @@ def logs(context: Context, name: str) -> None:
     """Print Velero's log of a backup."""
     lines = chosen_backup(context.bucket, name).log()
     if context.as_json:
-        context.print_json(list(lines))
+        context.print_json_array(lines)
         return
     for line in lines:
-        click.echo(line)
+        # Whatever the log quotes steers no terminal.
+        click.echo("\t".join(printable(part, len(part)) for part in line.split("\t")))
 
 
 @click.command()
 @click.pass_obj
 def schedules(context: Context) -> None:
     """List the schedules that the bucket knows of, and how well their backups follow them."""
-    found = schedules_of(context.bucket.backups())
+    there = context.bucket.backups()
+    if not there:
+        _tell_empty(context)
+    found = schedules_of(there)
     if context.as_json:
         context.print_json([
             {

@@ -22,7 +22,7 @@ from ..mounting import check_mount_point, require_fuse
 from ..mounting import mount as mount_volume
 from ..search import lost_backups
 from ..volumes import Volume, read_volumes
-from .context import Context, as_bytes, as_json_text, as_time
+from .context import Context, as_bytes, as_time
 from .volume_choice import VolumeChoice, print_notes, volume_options
 
 # Longer than any path.
@@ -70,7 +70,10 @@ def _row(volume: dict[str, Any]) -> list[str]:
 
 def _listed(context: Context, name: str) -> dict[str, Any]:
     if name == "latest":
-        found = newest(context.bucket.backups())
+        there = context.bucket.backups()
+        found = newest(there)
+        if not there:
+            raise NotFoundError(f"{context.bucket.location}: {context.bucket.why_empty()}; --all looks for what is left of backups")
         if found is None:
             raise NotFoundError(f"{context.bucket.location} holds no backup that can be restored: `backups` lists what there is; name one, or --all")
         return _of_backup(context, found)
@@ -151,7 +154,7 @@ def ls(context: Context, choice: VolumeChoice, path: str, recursive: bool, is_lo
     print_notes(chosen.found.notes)
     entries = chosen.opened.ls(path, recursive=recursive)
     if context.as_json:
-        _print_array(_describe_node(where, node) for where, node in entries)
+        context.print_json_array(_describe_node(where, node) for where, node in entries)
         return
     for where, node in entries:
         shown = printable(where, _WHOLE)
@@ -184,15 +187,6 @@ def _describe_node(path: str, node: Node) -> dict[str, Any]:
         "link_target": node.link_target if node.type == "symlink" else None,
         "extended_attributes": sorted(node.extended_attributes),
     }
-
-
-def _print_array(documents: Iterable[dict[str, Any]]) -> None:
-    """One document, an entry a line, without holding millions of them."""
-    before = "[\n  "
-    for each in documents:
-        click.echo(before + as_json_text(each), nl=False)
-        before = ",\n  "
-    click.echo("[]" if before.startswith("[") else "\n]")
 
 
 # ---- dump ------------------------------------------------------------------------------------------------------------------

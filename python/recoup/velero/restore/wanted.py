@@ -80,7 +80,14 @@ def wanted(
         if is_planned or (has_all_kinds and plan.problems and is_wanted_namespace(selection, each.namespace)):
             mapped = changes.namespaces.get(each.namespace, each.namespace)
             volumes.append(_with_older(bucket, backup, repositories, WantedVolume(each, mapped, _trouble(each)), older_data))
+        elif has_all_kinds and is_wanted_namespace(selection, each.namespace) and _is_lost(each, f"{resource} {each.namespace}/{name}", plan):
+            problems.append(f"volume {each.name} was stored, but the manifests have no {resource} {name}: restore it alone, with restore-pvc")
     return Wanted(backup, plan, tuple(volumes), tuple(dict.fromkeys(problems)))
+
+
+def _is_lost(volume: Volume, reference: str, plan: Plan) -> bool:
+    """Whether there is data of something that the manifests do not have; what was left out of the plan says why itself."""
+    return volume.state is VolumeState.STORED and not any(each.reference == reference for each in plan.left_out)
 
 
 def _with_older(
