@@ -98,6 +98,11 @@ class Refused(Exception):
     def is_about_terminating(self) -> bool:
         return any(cause.reason == "NamespaceTerminating" for cause in self.causes) or "because it is being terminated" in self.message
 
+    @property
+    def is_about_dry_runs(self) -> bool:
+        """A webhook with side effects cannot say what it would do."""
+        return self.status == 400 and "dry run" in self.message
+
     def without(self, secrets: Iterable[str]) -> Refused:
         """The same, where none of `secrets` is in the words: validation quotes what it does not like."""
         said = sorted({each for each in secrets if len(each) > 2}, key=len, reverse=True)
@@ -135,7 +140,7 @@ def words(refused: Refused) -> str:
         return f"{refused.message}. Kubernetes does not change that in an object that exists: delete the object first, if it may go"
     if "not declared in schema" in refused.message:
         return f"{refused.message}. The cluster does not know that field: what defines the kind there is older or newer than the manifest; take the field out"
-    if refused.status == 400 and "dry run" in refused.message:
+    if refused.is_about_dry_runs:
         return f"{refused.message}. What it would say is known only without a dry run"
     return refused.message
 

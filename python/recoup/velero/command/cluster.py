@@ -265,16 +265,17 @@ def apply_and_report(
     *,
     dry_run: bool = False,
     force_conflicts: bool = False,
+    copied: Mapping[str, str] | None = None,
     also: Mapping[str, Any] | None = None,
 ) -> None:
     """Applies the objects and prints a line for each, with what changes in a dry run. Exits with 3 where some were refused.
 
-    `also` is what else the JSON document says.
+    `copied` is as for Cluster.apply; `also` is what else the JSON document says.
     """
     counts = dict.fromkeys(Outcome, 0)
     told: list[dict[str, Any]] = []
     began = datetime.now(timezone.utc)
-    for each in cluster.apply(documents, dry_run=dry_run, force_conflicts=force_conflicts):
+    for each in cluster.apply(documents, dry_run=dry_run, force_conflicts=force_conflicts, copied=copied):
         counts[each.outcome] += 1
         if context.as_json:
             told.append(_applied_as_json(each))
