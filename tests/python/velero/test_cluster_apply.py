@@ -386,7 +386,8 @@ class TestServerThatFails:
             server.wait_until_ready()
         assert outcomes(cluster.apply([config_map(namespace, "after")])) in ([CREATED], [UNCHANGED])
 
-    def test_it_stays_away(self, server, namespace, tmp_path):
+    def test_it_stays_away(self, server, namespace, monkeypatch):
+        monkeypatch.setattr("recoup.velero.cluster.api._PATIENCE_SECONDS", 1)
         cluster = Cluster.connect(server.kubeconfig)
         cluster._api._configuration.host = "https://127.0.0.1:1"
         began = time.monotonic()

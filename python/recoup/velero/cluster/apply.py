@@ -93,6 +93,7 @@ class Applier:
         self._definitions_there: dict[tuple[str, str], str] | None = None
         self._new_namespaces: set[str] = set()
         self._unanswered = 0
+        self._silent_webhooks: set[str] = set()
 
     def apply(self, documents: Iterable[Mapping[str, Any]]) -> Iterator[Applied]:
         for document in documents:
@@ -209,7 +210,16 @@ class Applier:
         raise problem
 
     def _send(self, path: str, body: Mapping[str, Any], query: Mapping[str, str]) -> Answer:
-        return self._api.request("PATCH", path, query=query, body=body, content_type=_APPLY)
+        def is_hopeless(problem: Refused) -> bool:
+            return problem.silent_webhook in self._silent_webhooks
+
+        try:
+            return self._api.request("PATCH", path, query=query, body=body, content_type=_APPLY, is_hopeless=is_hopeless)
+        except Refused as problem:
+            # It was waited for once: with thousands of objects, that would be hours.
+            if problem.silent_webhook:
+                self._silent_webhooks.add(problem.silent_webhook)
+            raise
 
     def _will_settle(self, problem: Refused, resource: Resource, namespace: str | None) -> bool:
         """What the cluster still prepares for objects that this run has made."""
