@@ -218,7 +218,8 @@ def _follow(context: Context, watched: Watch, backup: str | None) -> set[str]:
             # Whoever asks for one backup wants to know how it ended, also where it had ended before.
             is_failure = event.is_failure or bool(backup and event.after is not None and event.after.is_failure)
             if is_failure:
-                failures.add(event.phase)
+                # A volume is a part; whether more is lost, its backup says itself.
+                failures.add("PartiallyFailed" if event.kind.startswith("PodVolume") else event.phase)
             if context.as_json:
                 click.echo(json.dumps(_event_as_json(event, is_failure), ensure_ascii=False))
             else:
