@@ -83,6 +83,14 @@ class TestConnecting:
         with pytest.raises(recoup.AccessDeniedError, match="does not know who asks.*log in again"):
             Cluster.connect(kubeconfig)
 
+    @pytest.mark.parametrize(("token", "words"), [("geheim\n", "does not know who asks"), ("geh\neim", "line break"), ("gehéim", "that no token has")])
+    def test_a_token_that_no_header_can_have(self, server, tmp_path, token, words):
+        """The library for HTTP would quote it in its error."""
+        (tmp_path / "token").write_text(token)
+        with pytest.raises(recoup.AccessDeniedError, match=words) as raised:
+            Cluster.connect(self.with_user(server, tmp_path, {"tokenFile": str(tmp_path / "token")}))
+        assert "eim" not in str(raised.value).replace(str(tmp_path), "")
+
     @pytest.mark.parametrize(
         ("command", "words"),
         [

@@ -213,10 +213,14 @@ class KubernetesApi:
     def _credentials(self) -> dict[str, str]:
         try:
             settings = self._configuration.auth_settings().values()
-            # In a pod and with credential plugins this fetches a new token where the old one runs out.
-            return {each["key"]: each["value"] for each in settings if each["in"] == "header" and each.get("value")}
+            # In a pod and with credential plugins this fetches a new token where the old one runs out. A file often ends with a line break.
+            found = {each["key"]: str(each["value"]).strip() for each in settings if each["in"] == "header" and each.get("value")}
         except client_module("config").ConfigException as problem:
             raise AccessDeniedError(f"no credentials for the Kubernetes API server {self}: {problem}") from problem
+        if not all(value.isascii() and value.isprintable() for value in found.values()):
+            # Whoever sends it would quote it.
+            raise AccessDeniedError(f"no credentials for the Kubernetes API server {self}: the token has a line break or a letter in it that no token has")
+        return found
 
     def _send(self, method: str, path: str, query: Query | None, body: Any, content_type: str, read_seconds: float) -> Any:
         urllib3 = importlib.import_module("urllib3")

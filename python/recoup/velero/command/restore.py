@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +77,7 @@ def restore(
     want = wanted(context.bucket, found, context.repositories, selection, changes, older_data=older_data)
     for name in want.plan.unmatched:
         click.echo(f"warning: the backup has no {printable(name)}", err=True)
-    with _Teller(is_silent=context.as_json) as teller:
+    with _telling_how_to_go_on(dry_run), _Teller(is_silent=context.as_json) as teller:
         if target is not None:
             teller.begin(want, target, dry_run)
             done = restore_into_directory(want, context.repositories, target, verify=verify, dry_run=dry_run, observer=teller)
@@ -95,6 +97,16 @@ def restore(
         _print_end(done)
     if not done.is_complete:
         sys.exit(IncompleteError.exit_code)
+
+
+@contextlib.contextmanager
+def _telling_how_to_go_on(dry_run: bool) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if not dry_run:
+            click.echo("stopped: not everything is restored. The same command goes on from there", err=True)
+        raise
 
 
 def _find(context: Context, name: str | None, at: datetime | None, schedule: str | None) -> Backup:
