@@ -91,6 +91,8 @@ class Plan:
     """Kinds in `include` and `exclude` of which the backup has no object: perhaps misspelt."""
     problems: tuple[str, ...] = ()
     """What is wrong with the backup's files, and with it the plan: objects may be missing."""
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+    """New names of those that were mapped."""
 
 
 def plan_restore(backup: Backup, selection: Selection | None = None, changes: Changes | None = None) -> Plan:
@@ -167,7 +169,7 @@ class _Planning:
         unselected = len(self._objects) - len(self._taken) - len(self._left_out)
         planned = sorted(self._planned(), key=lambda each: restore_order(each.resource, each.namespace, each.name))
         planned, twice = self._without_collisions(planned)
-        return Plan(tuple(planned), (*self._left_out.values(), *twice), unselected, tuple(self._unmatched))
+        return Plan(tuple(planned), (*self._left_out.values(), *twice), unselected, tuple(self._unmatched), namespaces=self._changes.namespaces)
 
     def _meant(self, names: tuple[str, ...]) -> set[str]:
         found: set[str] = set()

@@ -245,10 +245,11 @@ def _managed_ports(made: dict[str, Any]) -> Iterator[str]:
 
 
 def _strip_job(made: dict[str, Any], changes: Changes) -> None:
-    selector = _mapping(made, "spec", "selector", "matchLabels")
-    for name in _JOB_UID:
-        selector.pop(name, None)
-    _drop(_mapping(made, "spec", "template", "metadata"), "labels", *_JOB_UID)
+    spec = _mapping(made, "spec")
+    # The server writes a selector for the new job. An empty one, as Velero leaves it, would be a change of it when applied again.
+    _drop(_mapping(spec, "selector"), "matchLabels", *_JOB_UID)
+    _drop(spec, "selector")
+    _drop(_mapping(spec, "template", "metadata"), "labels", *_JOB_UID)
 
 
 def _strip_service_account(made: dict[str, Any], changes: Changes) -> None:

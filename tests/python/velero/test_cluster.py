@@ -83,6 +83,54 @@ class TestConnecting:
         with pytest.raises(recoup.AccessDeniedError, match="does not know who asks.*log in again"):
             Cluster.connect(kubeconfig)
 
+    @pytest.mark.parametrize(("token", "words"), [("geheim\n", "does not know who asks"), ("geh\neim", "line break"), ("gehéim", "that no token has")])
+    def test_a_token_that_no_header_can_have(self, server, tmp_path, token, words):
+        """The library for HTTP would quote it in its error."""
+        (tmp_path / "token").write_text(token)
+        with pytest.raises(recoup.AccessDeniedError, match=words) as raised:
+            Cluster.connect(self.with_user(server, tmp_path, {"tokenFile": str(tmp_path / "token")}))
+        assert "eim" not in str(raised.value).replace(str(tmp_path), "")
+
+    @pytest.mark.parametrize(
+        ("command", "words"),
+        [
+            ("/no/such/plugin", "/no/such/plugin: .*No such file.* Log in again"),
+            ("failing", "failing: exec: process returned 1. please log in. Does it work"),
+            ("silent", "silent: exec: failed to decode process output"),
+        ],
+    )
+    def test_a_program_for_credentials_that_gives_none(self, server, tmp_path, capfd, command, words):
+        """Without them the server would know who asks as system:anonymous, and refuse all there is one by one."""
+        for name, script in (("failing", "echo please log in >&2; exit 1"), ("silent", "")):
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+        program = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(tmp_path / command), "interactiveMode": "Never"}
+        with pytest.raises(recoup.AccessDeniedError, match=f"no credentials for the user admin of .*{words}"):
+            Cluster.connect(self.with_user(server, tmp_path, {"exec": program}))
+        assert capfd.readouterr().err == ""
+
+    def test_a_program_for_credentials(self, server, tmp_path):
+        keys = {f"client{part}Data": (server.directory / f"admin.{ending}").read_text() for part, ending in (("Certificate", "crt"), ("Key", "key"))}
+        told = json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": keys})
+        (tmp_path / "plugin").write_text(f"#!/bin/sh\ncat <<'END'\n{told}\nEND\n")
+        (tmp_path / "plugin").chmod(0o755)
+        program = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(tmp_path / "plugin"), "interactiveMode": "Never"}
+        kubeconfig = self.with_user(server, tmp_path, {"exec": program})
+        with Cluster.connect(kubeconfig, namespace="kube-system") as cluster:
+            assert cluster._api.get("/api/v1/nodes")["kind"] == "NodeList"
+
+    def test_a_user_who_is_not_there(self, server, tmp_path):
+        kubeconfig = self.with_user(server, tmp_path, {}, name="somebody")
+        with pytest.raises(recoup.InvalidArgumentError, match="names the user admin, and there is none of that name"):
+            Cluster.connect(kubeconfig)
+
+    @staticmethod
+    def with_user(server, tmp_path, user, name="admin"):
+        config = yaml.safe_load(server.kubeconfig.read_text())
+        config["users"] = [{"name": name, "user": user}]
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+        return tmp_path / "kubeconfig"
+
     def test_a_server_of_another_authority(self, server):
         kubeconfig = server.write_kubeconfig("admin", file="stranger.kubeconfig", authority="service-accounts.crt")
         with pytest.raises(recoup.StorageError, match="is not trusted.*certificate authority"):

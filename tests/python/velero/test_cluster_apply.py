@@ -82,6 +82,20 @@ class TestApply:
         assert [str(change) for change in applied[0].changes] == ['~ data.a: "1" -> "2"']
         assert server.get(objects[0])["data"] == {"a": "2"}
 
+    def test_a_second_time_nothing_is_written(self, server, cluster, namespace):
+        """Written to again, a claim is stored anew by the server itself, whatever is written."""
+        objects = [claim(namespace), config_map(namespace), deployment(namespace)]
+        list(cluster.apply(objects))
+        before = [server.get(each) for each in objects]
+        assert outcomes(cluster.apply(objects)) == [UNCHANGED] * 3
+        assert [server.get(each) for each in objects] == before
+
+    def test_who_manages_a_field_is_a_change_to_write(self, server, cluster, namespace):
+        settings = config_map(namespace, a="1")
+        server.create(settings)
+        assert outcomes(cluster.apply([settings])) == [UNCHANGED]
+        assert "recoup" in [each["manager"] for each in server.get(settings)["metadata"]["managedFields"]]
+
     def test_the_field_manager_is_recoup(self, server, cluster, namespace):
         list(cluster.apply([config_map(namespace, a="1")]))
         (managed,) = server.get(config_map(namespace))["metadata"]["managedFields"]
@@ -305,6 +319,54 @@ class TestDryRun:
             server.get(new_namespace(inner))
 
 
+def volume(name: str, namespace: str) -> dict:
+    spec = {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain",
+        "nfs": {"server": "nas", "path": "/a"}, "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": "data"},
+    }  # fmt: skip
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+
+
+def binding(name: str, *namespaces: str) -> dict:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "app", "namespace": each} for each in namespaces],
+    }  # fmt: skip
+
+
+class TestBesideTheOriginals:
+    """What is copied into another namespace takes nothing from the one that it came from."""
+
+    @pytest.mark.parametrize("force", [False, True])
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_a_volume_stays_its_claims(self, server, cluster, namespace, dry_run, force):
+        name = f"{namespace}-static"
+        assert outcomes(cluster.apply([volume(name, namespace)])) == [CREATED]
+        before = server.get(volume(name, namespace))
+        (refused,) = cluster.apply([volume(name, "copy")], dry_run=dry_run, force_conflicts=force)
+        assert refused.outcome is REFUSED and f"it is the volume of claim {namespace}/data, which would lose it to copy/data" in refused.message
+        assert server.get(volume(name, namespace)) == before
+        assert outcomes(cluster.apply([volume(name, namespace)])) == [UNCHANGED]
+
+    def test_a_volume_whose_claim_is_gone_may_be_had(self, server, cluster, namespace):
+        static = volume(f"{namespace}-static", namespace)
+        list(cluster.apply([static]))
+        server.request("PATCH", f"{server.path_of(static)}/status", {"status": {"phase": "Released"}}, "application/merge-patch+json")
+        assert outcomes(cluster.apply([volume(static["metadata"]["name"], "copy")])) == [CHANGED]
+
+    def test_an_account_keeps_its_rights(self, server, cluster, namespace):
+        name = f"{namespace}-viewers"
+        list(cluster.apply([binding(name, namespace, "others")]))
+        copied = {namespace: "copy"}
+        # What is in the mapped namespaces alone: others' subjects are as the backup says.
+        assert outcomes(cluster.apply([binding(name, "copy")], copied=copied)) == [CHANGED]
+        assert server.get(binding(name))["subjects"] == binding(name, namespace, "copy")["subjects"]
+        assert outcomes(cluster.apply([binding(name, "copy")], copied=copied)) == [UNCHANGED]
+        assert outcomes(cluster.apply([binding(name, "copy")])) == [CHANGED]
+        assert server.get(binding(name))["subjects"] == binding(name, "copy")["subjects"]
+
+
 class TestServerThatFails:
     def test_it_is_asked_again_when_it_comes_back(self, server, cluster, namespace):
         list(cluster.apply([config_map(namespace, "before")]))
@@ -324,7 +386,8 @@ class TestServerThatFails:
             server.wait_until_ready()
         assert outcomes(cluster.apply([config_map(namespace, "after")])) in ([CREATED], [UNCHANGED])
 
-    def test_it_stays_away(self, server, namespace, tmp_path):
+    def test_it_stays_away(self, server, namespace, monkeypatch):
+        monkeypatch.setattr("recoup.velero.cluster.api._PATIENCE_SECONDS", 1)
         cluster = Cluster.connect(server.kubeconfig)
         cluster._api._configuration.host = "https://127.0.0.1:1"
         began = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -63,6 +64,45 @@ def test_it_is_not_asked_for_ever(proxy, behind, namespace, monkeypatch):
             told.append(each.outcome)
     assert told == [Outcome.REFUSED] * 4
     assert sum(line.startswith("PATCH") for line in proxy.seen) == 5 * 6
+
+
+def test_an_outage_is_waited_for_as_long_as_a_server_takes_to_start(server, proxy, behind, namespace, monkeypatch):
+    monkeypatch.setattr("recoup.velero.cluster.api._LONGEST_WAIT", 0.05)
+    configuration = behind._api._configuration
+    address, configuration.host = configuration.host, "https://127.0.0.1:1"
+    comes_back = threading.Timer(2, lambda: setattr(configuration, "host", address))
+    comes_back.start()
+    try:
+        (applied,) = behind.apply([config_map(namespace, "x")])
+    finally:
+        comes_back.join()
+    assert applied.outcome is Outcome.CREATED
+
+
+def test_a_webhook_that_is_down_is_waited_for_once(server, proxy, behind, namespace, monkeypatch):
+    monkeypatch.setattr("recoup.velero.cluster.api._LONGEST_WAIT", 0.05)
+    hook = {
+        "name": "down.recoup.test", "clientConfig": {"url": "https://127.0.0.1:1/"}, "sideEffects": "None", "admissionReviewVersions": ["v1"],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}, "failurePolicy": "Fail",
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}],
+    }  # fmt: skip
+    configuration = {
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": namespace}, "webhooks": [hook],
+    }  # fmt: skip
+    server.create(configuration)
+    try:
+        end = time.monotonic() + 30
+        # The server heeds a new webhook after a moment.
+        while [each.outcome for each in behind.apply([config_map(namespace, "first")])] != [Outcome.REFUSED]:
+            assert time.monotonic() < end
+            server.delete(config_map(namespace, "first"))
+        proxy.seen.clear()
+        told = list(behind.apply(config_map(namespace, name) for name in "abc"))
+        assert [each.outcome for each in told] == [Outcome.REFUSED] * 3
+        assert all("apply again when its pods run" in each.message for each in told)
+        assert sum(line.startswith("PATCH") for line in proxy.seen) == 6 + 1 + 1
+    finally:
+        server.delete(configuration)
 
 
 def test_what_does_not_pass_is_asked_once(proxy, behind, namespace):

@@ -144,6 +144,15 @@ def test_no_claim(namespace, kubelet, cluster, opened):
 # ---- interrupted ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_claim_that_has_lost_its_volume_is_refused_at_once(server, namespace, kubelet, cluster, opened):
+    # Of a class for which the test's node binds nothing.
+    claim = claim_in(server, namespace, "data", storageClassName="no-such-class", volumeName="pv-gone")
+    server.request("PATCH", f"{server.path_of(claim)}/status", {"status": {"phase": "Lost"}}, "application/merge-patch+json")
+    with pytest.raises(recoup.InvalidArgumentError, match="is Lost: its volume pv-gone is gone.*Delete the claim, create it anew"):
+        cluster.fill_claim(opened, namespace, "data")
+    assert pods(server, namespace) == []
+
+
 def test_an_interrupted_run_is_done_again_over_what_it_left(server, namespace, kubelet, cluster, tmp_path):
     volume = big(tmp_path)
     claim = claim_in(server, namespace, "data")

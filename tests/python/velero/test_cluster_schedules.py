@@ -228,6 +228,13 @@ class TestCommand:
         assert recoup_velero("run", "daily", as_json=True)["backup"].startswith("daily-")
         assert recoup_velero("delete-schedule", "daily") == "schedule daily: deleted\n"
 
+    @pytest.mark.parametrize(("command", "done"), [("pause", "paused"), ("unpause", "was not paused"), ("delete-schedule", "deleted")])
+    def test_what_was_done_before_a_mistake_is_told(self, server, namespace, command, done):
+        for name in "ab":
+            server.create(schedule(namespace, name))
+        said = CliRunner().invoke(main, ["--kubeconfig", str(server.kubeconfig), command, "a", "a", "nothing", "b", "--namespace", namespace])
+        assert isinstance(said.exception, recoup.NotFoundError) and said.stdout == f"schedule a: {done}\n"
+
     def test_a_template_from_a_file(self, server, namespace, recoup_velero):
         recoup_velero("create", "x", "@daily", "--template", "-", "--ttl", "24h", input="ttl: 1h\nincludedResources: [pods]\n")
         assert server.get(schedule(namespace, "x"))["spec"]["template"] == {"includedNamespaces": ["*"], "includedResources": ["pods"], "ttl": "24h"}

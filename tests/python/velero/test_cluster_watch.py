@@ -443,7 +443,7 @@ class TestCommand:
 
         def velero() -> None:
             time.sleep(1)
-            server.create(volume(namespace, "b1-x", "b1", "Completed"))
+            server.create(volume(namespace, "b1-x", "b1", "Completed" if phase == "Completed" else "Failed"))
             server.create(volume(namespace, "other-x", "other", "Failed"))
             server.patch(backup(namespace), {"status": {"phase": phase}})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -185,6 +186,19 @@ class TestRestore:
         [data] = stored(quick, ("media",))
         assert on_disk(fresh.volume("media-copy", data["pvc"])) == expected_entries(quick.expected, data)
         assert outcomes(said, "volumes")["media/plex-config"] == VolumeOutcome.RESTORED.value
+
+
+def test_it_is_ended_while_a_helper_pod_is_waited_for(fresh, quick, command):
+    options = ("--namespace", "db", "--map-namespace", "db=ended", "--node-selector", "disk=none", "--yes", "--kubeconfig", fresh.server.kubeconfig)
+    with command.start("--bucket", quick.path, "restore", GOOD, *options) as process:
+        end = time.monotonic() + 120
+        while pod_names(fresh, "ended") != ["recoup-fill-data-postgres-0"]:
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+        process.terminate()
+        errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 143 and "The same command goes on from there" in errors, errors
+    assert pod_names(fresh, "ended") == []
 
 
 def test_options_that_cannot_be(fresh, restore):

@@ -94,11 +94,13 @@ class Cluster:
         force_conflicts: bool = False,
         field_manager: str = "recoup",
         patience: float = 30.0,
+        copied: Mapping[str, str] | None = None,
     ) -> Iterator[Applied]:
         """Applies each object on the server's side, in the order given. What is refused is told and does not stop the rest; what
         is as it should be is left alone. It is done as the iterator is read. Definitions (CRDs) and namespaces are waited for before what needs them, for `patience` seconds.
 
         With `dry_run` the server says what it would do, and nothing is kept. `force_conflicts` takes over fields that others manage.
+        `copied` are namespaces of originals and those of the copies that are applied: cluster-wide objects go on serving the originals.
         Neither status nor what the server sets in metadata is applied. Raises StorageError, AccessDeniedError where the server is gone.
         """
         applier = Applier(
@@ -108,6 +110,7 @@ class Cluster:
             force_conflicts=force_conflicts,
             field_manager=field_manager,
             patience=patience,
+            copied=copied,
         )
         return applier.apply(documents)
 

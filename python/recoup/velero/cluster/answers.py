@@ -98,6 +98,17 @@ class Refused(Exception):
     def is_about_terminating(self) -> bool:
         return any(cause.reason == "NamespaceTerminating" for cause in self.causes) or "because it is being terminated" in self.message
 
+    @property
+    def silent_webhook(self) -> str:
+        """Which webhook did not answer the server; "" if that is not the reason."""
+        found = _SILENT_WEBHOOK.search(self.message)
+        return found["name"] if found else ""
+
+    @property
+    def is_about_dry_runs(self) -> bool:
+        """A webhook with side effects cannot say what it would do."""
+        return self.status == 400 and "dry run" in self.message
+
     def without(self, secrets: Iterable[str]) -> Refused:
         """The same, where none of `secrets` is in the words: validation quotes what it does not like."""
         said = sorted({each for each in secrets if len(each) > 2}, key=len, reverse=True)
@@ -112,6 +123,7 @@ class Refused(Exception):
 
 
 _PASSING = re.compile(r"etcdserver|timed? ?out|webhook|connection re(fused|set)|EOF|try again", re.IGNORECASE)
+_SILENT_WEBHOOK = re.compile(r'failed calling webhook "(?P<name>[^"]*)"')
 _RBAC = re.compile(r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]*)"(?: in API group "(?P<group>[^"]*)")?')
 # "… is forbidden: updates to statefulset spec for fields other than", "may not be changed once set": every kind has its own words.
 _IMMUTABLE = re.compile(r"immutable|may not be (changed|updated)|may not change|updates to .* are forbidden|cannot be (changed|updated)", re.IGNORECASE)
@@ -135,7 +147,15 @@ def words(refused: Refused) -> str:
         return f"{refused.message}. Kubernetes does not change that in an object that exists: delete the object first, if it may go"
     if "not declared in schema" in refused.message:
         return f"{refused.message}. The cluster does not know that field: what defines the kind there is older or newer than the manifest; take the field out"
-    if refused.status == 400 and "dry run" in refused.message:
+    if refused.silent_webhook:
+        return (
+            f"{refused.message}. The cluster asks that webhook about each such object, and nothing answers: apply again when its pods run, or "
+            f"delete its webhook configuration if they never will"
+        )
+    if refused.status == 503 and refused.message == "service unavailable":
+        # An APIService without its server; kubectl shows no more.
+        return f"{refused.message}: the server of this API does not run (kubectl get apiservices). Apply again when it does"
+    if refused.is_about_dry_runs:
         return f"{refused.message}. What it would say is known only without a dry run"
     return refused.message
 

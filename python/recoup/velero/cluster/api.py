@@ -18,14 +18,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from ..._engine import AccessDeniedError, InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
+from ..._engine import AccessDeniedError, StorageError
 from .answers import Answer, Refused
 from .certificates import expiry_of
 from .channels import Channels, Cut, connect
+from .kubeconfig import client_module, configure
 
 _log = logging.getLogger("recoup")
 
@@ -103,8 +103,8 @@ class KubernetesApi:
     def connect(cls, kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None) -> KubernetesApi:
         """Asks the server nothing yet. Raises InvalidArgumentError for a configuration that cannot be used, NotFoundError where
         there is none, UnsupportedError where the client is not installed."""
-        configuration, place = _configure(kubeconfig, context)
-        return cls(_module("client").ApiClient(configuration), place)
+        configuration, place = configure(kubeconfig, context)
+        return cls(client_module("client").ApiClient(configuration), place)
 
     @property
     def address(self) -> str:
@@ -124,10 +124,18 @@ class KubernetesApi:
         return self.request("GET", path, query=query).document
 
     def request(
-        self, method: str, path: str, *, query: Query | None = None, body: Any = None, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        is_hopeless: Callable[[Refused], bool] = lambda problem: False,
     ) -> Answer:
         """Raises Refused for the server's no, recoup's errors where it cannot be asked. What may pass is asked again, for a minute
-        at most; a creation (POST) only where it has certainly not been carried out, else Uncertain is raised."""
+        at most, unless `is_hopeless` says no; a creation (POST) only where it has certainly not been carried out, else Uncertain is raised.
+        """
         attempt, end = 0, time.monotonic() + _PATIENCE_SECONDS
         while True:
             attempt += 1
@@ -137,13 +145,16 @@ class KubernetesApi:
                 if method == "POST" and problem.status in (502, 504):
                     raise Uncertain(f"{self}: {problem}") from problem
                 is_certain = method != "POST" or problem.status != 500
-                if not problem.is_passing or not is_certain or attempt >= _ATTEMPTS or time.monotonic() + problem.retry_after > end:
+                may_pass = problem.is_passing and not is_hopeless(problem)
+                if not may_pass or not is_certain or attempt >= _ATTEMPTS or time.monotonic() + problem.retry_after > end:
                     raise
                 self._wait(attempt, str(problem), problem.retry_after)
             except Unreachable as problem:
                 if method == "POST" and problem.was_sent:
                     raise Uncertain(f"{self}: {problem}") from problem
-                if attempt >= (_ATTEMPTS if self._was_reached else _ATTEMPTS_TO_CONNECT):
+                # One that was there restarts, likely, which takes some seconds, and during which it answers nothing at once.
+                has_waited = attempt >= _ATTEMPTS and time.monotonic() >= end
+                if has_waited or (attempt >= _ATTEMPTS_TO_CONNECT and not self._was_reached):
                     raise StorageError(
                         f"cannot reach the Kubernetes API server {self}: {problem}. Is the cluster running, and is it this one?"
                     ) from problem
@@ -202,10 +213,14 @@ class KubernetesApi:
     def _credentials(self) -> dict[str, str]:
         try:
             settings = self._configuration.auth_settings().values()
-            # In a pod and with credential plugins this fetches a new token where the old one runs out.
-            return {each["key"]: each["value"] for each in settings if each["in"] == "header" and each.get("value")}
-        except _module("config").ConfigException as problem:
+            # In a pod and with credential plugins this fetches a new token where the old one runs out. A file often ends with a line break.
+            found = {each["key"]: str(each["value"]).strip() for each in settings if each["in"] == "header" and each.get("value")}
+        except client_module("config").ConfigException as problem:
             raise AccessDeniedError(f"no credentials for the Kubernetes API server {self}: {problem}") from problem
+        if not all(value.isascii() and value.isprintable() for value in found.values()):
+            # Whoever sends it would quote it.
+            raise AccessDeniedError(f"no credentials for the Kubernetes API server {self}: the token has a line break or a letter in it that no token has")
+        return found
 
     def _send(self, method: str, path: str, query: Query | None, body: Any, content_type: str, read_seconds: float) -> Any:
         urllib3 = importlib.import_module("urllib3")
@@ -289,38 +304,6 @@ class KubernetesApi:
             f"the client certificate has expired on {expiry:%Y-%m-%d %H:%M} UTC; get a new kubeconfig (kubeadm kubeconfig user; k3s: restart the "
             f"server and copy k3s.yaml again)"
         )
-
-
-def _module(name: str) -> Any:
-    try:
-        return importlib.import_module(f"kubernetes.{name}")
-    except ImportError as problem:
-        raise UnsupportedError("this needs the official Kubernetes client for Python: pip install 'recoup[kubernetes]'") from problem
-
-
-def _configure(kubeconfig: str | os.PathLike[str] | None, context: str | None) -> tuple[Any, str]:
-    config = _module("config")
-    configuration = _module("client").Configuration()
-    files = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
-    existing = [file for file in files.split(os.pathsep) if file and os.path.exists(os.path.expanduser(file))]
-    try:
-        if existing:
-            place = f"context {context} in {files}" if context else f"the current context of {files}"
-            config.load_kube_config(config_file=files, context=context, client_configuration=configuration)
-        elif kubeconfig is not None or context is not None or not os.environ.get("KUBERNETES_SERVICE_HOST"):
-            raise NotFoundError(
-                f"no kubeconfig: {files} is not there. Give one with --kubeconfig or KUBECONFIG"
-                + ("" if kubeconfig is not None else "; in a pod, its service account is used")
-            )
-        else:
-            place = "as this pod's service account"
-            config.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException as problem:
-        raise InvalidArgumentError(f"cannot use the kubeconfig {files if existing else 'of the pod'}: {problem}") from problem
-    except (OSError, ValueError, TypeError, AttributeError, importlib.import_module("yaml").YAMLError) as problem:
-        # The loader's own way of saying that a file is not what it should be.
-        raise InvalidArgumentError(f"cannot read the kubeconfig {files}: {problem}") from problem
-    return configuration, place
 
 
 def _last_words(problem: BaseException) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 
 from .answers import Answer, Refused, words
 from .api import KubernetesApi, sleep_until
-from .differences import Change, bare, changes
+from .differences import Change, bare, changes, is_same
+from .others import why_taken, with_subjects
 from .resources import Resource, Resources, UnknownKind, group_of, reference_of
 
 _APPLY = "application/apply-patch+yaml"
@@ -78,11 +79,14 @@ class Applier:
         force_conflicts: bool = False,
         field_manager: str = "recoup",
         patience: float = _PATIENCE_SECONDS,
+        copied: Mapping[str, str] | None = None,
     ) -> None:
+        """`copied`: namespaces of the originals, and those that what is applied was mapped to."""
         self._api = api
         self._resources = resources
         self._is_dry_run = dry_run
         self._patience = patience
+        self._copied = copied or {}
         self._query = {"fieldManager": field_manager, "force": "true" if force_conflicts else "false", "fieldValidation": "Warn"}
         if dry_run:
             self._query["dryRun"] = "All"
@@ -91,6 +95,7 @@ class Applier:
         self._definitions_there: dict[tuple[str, str], str] | None = None
         self._new_namespaces: set[str] = set()
         self._unanswered = 0
+        self._silent_webhooks: set[str] = set()
 
     def apply(self, documents: Iterable[Mapping[str, Any]]) -> Iterator[Applied]:
         for document in documents:
@@ -155,7 +160,27 @@ class Applier:
                 f"it is being deleted since {live['metadata']['deletionTimestamp']}, and what is applied now goes with it. Wait until it is gone "
                 f"(what holds it are its finalizers: {', '.join(_finalizers(live)) or 'none'}), and apply again"
             )
-        return live, self._patch(path, resource, bare(document))
+        body = bare(document)
+        if live is None:
+            return None, self._patch(path, resource, body)
+        taken = why_taken(body, live)
+        if taken:
+            raise _NotNow(taken)
+        return live, self._change(path, resource, with_subjects(body, live, self._copied), live)
+
+    def _change(self, path: str, resource: Resource, body: Mapping[str, Any], live: Mapping[str, Any]) -> Answer:
+        """Writes only where something would become another: a server stores a claim anew when it is first written to again, whatever is
+        written, and what watches objects is told of it."""
+        if not self._is_dry_run:
+            try:
+                foreseen = self._send(path, body, {**self._query, "dryRun": "All"})
+            except Refused as problem:
+                if not problem.is_about_dry_runs:
+                    raise
+            else:
+                if is_same(live, foreseen.document):
+                    return foreseen
+        return self._patch(path, resource, body)
 
     def _live(self, path: str) -> Mapping[str, Any] | None:
         try:
@@ -171,7 +196,7 @@ class Applier:
 
         def is_settled() -> bool:
             try:
-                answers.append(self._api.request("PATCH", path, query=self._query, body=body, content_type=_APPLY))
+                answers.append(self._send(path, body, self._query))
             except Refused as problem:
                 problems.append(problem)
                 return not self._will_settle(problem, resource, body["metadata"].get("namespace"))
@@ -185,6 +210,18 @@ class Applier:
         if problem.is_missing and namespace and f'namespaces "{namespace}" not found' in problem.message:
             raise _NotNow(f"there is no namespace {namespace}: create it first, or apply its manifest too, before this")
         raise problem
+
+    def _send(self, path: str, body: Mapping[str, Any], query: Mapping[str, str]) -> Answer:
+        def is_hopeless(problem: Refused) -> bool:
+            return problem.silent_webhook in self._silent_webhooks
+
+        try:
+            return self._api.request("PATCH", path, query=query, body=body, content_type=_APPLY, is_hopeless=is_hopeless)
+        except Refused as problem:
+            # It was waited for once: with thousands of objects, that would be hours.
+            if problem.silent_webhook:
+                self._silent_webhooks.add(problem.silent_webhook)
+            raise
 
     def _will_settle(self, problem: Refused, resource: Resource, namespace: str | None) -> bool:
         """What the cluster still prepares for objects that this run has made."""

@@ -55,6 +55,16 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> tuple
     )
 
 
+def is_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether nothing differs, not even who manages which fields. Their times do not count, nor the status, which others write."""
+    return bare(before) == bare(after) and _managers(before) == _managers(after)
+
+
+def _managers(document: Mapping[str, Any]) -> list[Any]:
+    entries = (document.get("metadata") or {}).get("managedFields") or []
+    return [{key: value for key, value in each.items() if key != "time"} for each in entries if each.get("subresource") != "status"]
+
+
 def _name_of(document: Mapping[str, Any]) -> dict[str, Any]:
     """What of a new object whoever applies it knows without being told."""
     metadata = document.get("metadata") or {}

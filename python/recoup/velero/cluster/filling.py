@@ -139,6 +139,12 @@ class _Mark:
             raise problem.error(f"read the {self._what}") from problem
         if document["metadata"].get("deletionTimestamp"):
             raise InvalidArgumentError(f"the {self._what} is being deleted: wait until it is gone, create it anew, and fill that")
+        if (document.get("status") or {}).get("phase") == "Lost":
+            volume = (document.get("spec") or {}).get("volumeName")
+            raise InvalidArgumentError(
+                f"the {self._what} is Lost: its volume {volume} is gone, and Kubernetes gives it no other. Delete the claim, create it anew "
+                f"(recoup velero manifests --include pvc --apply), and fill that"
+            )
         self._uid = str(document["metadata"]["uid"])
         self._annotations: Mapping[str, str] = document["metadata"].get("annotations") or {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def create(
 def pause(context: Context, names: tuple[str, ...]) -> None:
     """Pause schedules: they make no backups until they are unpaused."""
     cluster = context.connection.cluster
-    _report(context, [{"schedule": name, "done": "paused" if cluster.pause(name) else "was paused already"} for name in names], "schedule")
+    _do_each(context, names, lambda name: "paused" if cluster.pause(name) else "was paused already")
 
 
 @click.command()
@@ -121,8 +121,7 @@ def unpause(
 ) -> None:
     """Let paused schedules run again."""
     cluster = context.connection.cluster
-    done = [(name, cluster.unpause(name, skip_immediately=skip_immediately)) for name in names]
-    _report(context, [{"schedule": name, "done": "unpaused" if changed else "was not paused"} for name, changed in done], "schedule")
+    _do_each(context, names, lambda name: "unpaused" if cluster.unpause(name, skip_immediately=skip_immediately) else "was not paused")
 
 
 @click.command("delete-schedule")
@@ -134,9 +133,12 @@ def delete_schedule(
 ) -> None:
     """Delete schedules. Their backups stay."""
     cluster = context.connection.cluster
-    for name in names:
+
+    def delete(name: str) -> str:
         cluster.delete_schedule(name, with_backups=with_backups)
-    _report(context, [{"schedule": name, "done": "deleted"} for name in names], "schedule")
+        return "deleted"
+
+    _do_each(context, names, delete)
 
 
 @click.command()
@@ -216,7 +218,8 @@ def _follow(context: Context, watched: Watch, backup: str | None) -> set[str]:
             # Whoever asks for one backup wants to know how it ended, also where it had ended before.
             is_failure = event.is_failure or bool(backup and event.after is not None and event.after.is_failure)
             if is_failure:
-                failures.add(event.phase)
+                # A volume is a part; whether more is lost, its backup says itself.
+                failures.add("PartiallyFailed" if event.kind.startswith("PodVolume") else event.phase)
             if context.as_json:
                 click.echo(json.dumps(_event_as_json(event, is_failure), ensure_ascii=False))
             else:
@@ -247,6 +250,17 @@ def _exit(failed_phases: set[str]) -> None:
         sys.exit(IncompleteError.exit_code if failed_phases == {"PartiallyFailed"} else 1)
 
 
+def _do_each(context: Context, schedules: Iterable[str], do: Callable[[str], str]) -> None:
+    """What was done is told also where one of them cannot be."""
+    done: list[dict[str, Any]] = []
+    try:
+        for name in dict.fromkeys(schedules):
+            done.append({"schedule": name, "done": do(name)})
+    finally:
+        if done:
+            _report(context, done, "schedule")
+
+
 def _report(context: Context, done: list[dict[str, Any]], kind: str) -> None:
     if context.as_json:
         context.print_json(done if len(done) > 1 else done[0])
@@ -265,16 +279,17 @@ def apply_and_report(
     *,
     dry_run: bool = False,
     force_conflicts: bool = False,
+    copied: Mapping[str, str] | None = None,
     also: Mapping[str, Any] | None = None,
 ) -> None:
     """Applies the objects and prints a line for each, with what changes in a dry run. Exits with 3 where some were refused.
 
-    `also` is what else the JSON document says.
+    `copied` is as for Cluster.apply; `also` is what else the JSON document says.
     """
     counts = dict.fromkeys(Outcome, 0)
     told: list[dict[str, Any]] = []
     began = datetime.now(timezone.utc)
-    for each in cluster.apply(documents, dry_run=dry_run, force_conflicts=force_conflicts):
+    for each in cluster.apply(documents, dry_run=dry_run, force_conflicts=force_conflicts, copied=copied):
         counts[each.outcome] += 1
         if context.as_json:
             told.append(_applied_as_json(each))

@@ -82,8 +82,9 @@ def _apply(
     if not context.as_json:
         _tell(backup, plan, problems)
     apply_and_report(
-        context, cluster, (each.document for each in plan.objects), dry_run=dry_run, force_conflicts=force_conflicts, also=_about(backup, plan, problems)
-    )
+        context, cluster, (each.document for each in plan.objects), dry_run=dry_run, force_conflicts=force_conflicts, copied=plan.namespaces,
+        also=_about(backup, plan, problems),
+    )  # fmt: skip
 
 
 def _write(context: Context, backup: Backup, plan: Plan, problems: list[str], out: str, *, replace: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +81,7 @@ def restore(
     missed = what_velero_missed(found)
     if missed:
         click.echo(f"note: {printable(missed, 1000)}", err=True)
-    with _Teller(is_silent=context.as_json) as teller:
+    with _telling_how_to_go_on(dry_run), _Teller(is_silent=context.as_json) as teller:
         if target is not None:
             teller.begin(want, target, dry_run)
             done = restore_into_directory(want, context.repositories, target, verify=verify, dry_run=dry_run, observer=teller)
@@ -99,6 +101,16 @@ def restore(
         _print_end(done)
     if not done.is_complete:
         sys.exit(IncompleteError.exit_code)
+
+
+@contextlib.contextmanager
+def _telling_how_to_go_on(dry_run: bool) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if not dry_run:
+            click.echo("stopped: not everything is restored. The same command goes on from there", err=True)
+        raise
 
 
 def _find(context: Context, name: str | None, at: datetime | None, schedule: str | None) -> Backup:

@@ -88,7 +88,10 @@ class _IntoCluster:
         # One call, which remembers the namespaces and definitions that are new in it. It takes a document only when what it has made of
         # the one before is known.
         applied = self._cluster.apply(
-            self._documents(), dry_run=self._settings.is_dry_run, force_conflicts=self._settings.force_conflicts
+            self._documents(),
+            dry_run=self._settings.is_dry_run,
+            force_conflicts=self._settings.force_conflicts,
+            copied=self._wanted.plan.namespaces,
         )
         for each in applied:
             self._add(each)
