@@ -26,8 +26,7 @@ def main(location: str, file: str) -> int:
     copies = Gauge("velero_bucket_volume_has_copy", "Whether the schedule's newest backup can bring the volume's data back.",
                    ["schedule", "volume", "state"], registry=registry)  # fmt: skip
     try:
-        with recoup.open_objects(location) as store:
-            bucket = VeleroBucket(store)
+        with VeleroBucket.open(location) as bucket:
             backups = bucket.backups()
             for schedule in schedules_of(backups):
                 its = [backup for backup in backups if backup.schedule == schedule.name]

@@ -1,9 +1,8 @@
 """Velero's backups, read from the bucket alone: no cluster, no Velero.
 
-    from recoup import open_objects
     from recoup.velero import Repositories, VeleroBucket, find_volume, open_volume
 
-    bucket = VeleroBucket(open_objects("s3:http://nas:9000/velero-backups"))
+    bucket = VeleroBucket.open("s3:http://nas:9000/velero-backups")
     for backup in bucket.backups():
         print(backup.name, backup.state, backup.time)
 

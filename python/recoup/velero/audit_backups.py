@@ -83,7 +83,7 @@ def _look_at(backup: Backup, seen: Seen) -> list[str]:
         seen.volumes[backup.name] = ()  # until both lists are joined
 
     def keep_infos() -> None:
-        backup.volumes()
+        backup.volume_infos()
         seen.volumes[backup.name] = ()
 
     def keep_names() -> None:

@@ -25,7 +25,7 @@ def findings(seen: Seen, now: datetime) -> Iterator[Finding]:
         if schedule.is_paused:
             yield Finding(
                 "schedule-paused", Severity.WARNING, "the schedule is paused", schedule.name,
-                "Velero makes no backups then, and says nothing about it, for ever", f"velero schedule unpause {schedule.name}",
+                "Velero makes no backups then, and says nothing about it, for ever", f"recoup velero unpause {schedule.name}",
             )  # fmt: skip
         rhythm = _Rhythm.of(schedule, backups, seen)
         if rhythm is None:

@@ -12,18 +12,23 @@ from __future__ import annotations
 import enum
 import io
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._engine import DamagedError, Error, NotFoundError
-from ..objects import ObjectInfo, ObjectStore
+from ..arguments import Path
+from ..network import Network
+from ..objects import ObjectInfo, ObjectStore, open_objects
 from .archive import Archive
 from .fields import Fields, parse_json
 from .model import BackupRecord, PodVolumeBackup, Results, Uploader, VolumeInfo
 from .unpacking import LARGEST_DOCUMENT, open_unzipped, unzip
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # As many requests as a server on a NAS answers beside each other; on S3 far away, waiting is most of each.
 _REQUESTS_AT_ONCE = 32
@@ -163,7 +168,7 @@ class Backup:
         passed over: it says nothing about the others. Raises NotFoundError where Velero's list of it is not there."""
         return self._list("podvolumebackups.json.gz", PodVolumeBackup.parse, problems)
 
-    def volumes(self, problems: list[str] | None = None) -> list[VolumeInfo]:
+    def volume_infos(self, problems: list[str] | None = None) -> list[VolumeInfo]:
         """What was done about each volume, the skipped ones too. Raises NotFoundError before Velero 1.13; `problems` as in
         `pod_volume_backups`."""
         return self._list("volumeinfo.json.gz", VolumeInfo.parse, problems)
@@ -245,6 +250,21 @@ class VeleroBucket:
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
+
+    @classmethod
+    def open(cls, location: Path, *, network: Network | None = None, options: Mapping[str, str] | None = None) -> Self:
+        """As `recoup.open_objects`: `s3:http://host:9000/velero-backups[/prefix]`, or a directory. Nothing is asked for yet."""
+        return cls(open_objects(location, network=network, options=options))
+
+    def close(self) -> None:
+        """Ends what is under way, in all threads; nothing more can be read."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"<recoup.velero.VeleroBucket {self.location!r}>"

@@ -124,7 +124,7 @@ def _fates(backup: Backup, problems: list[str]) -> Fates:
         stored = []
         problems.append(f"{problem}; volumes whose data is in a pod volume backup may be planned as they were")
     try:
-        infos = backup.volumes(unread)
+        infos = backup.volume_infos(unread)
     except NotFoundError:
         infos = []
     except DamagedError as problem:

@@ -344,7 +344,7 @@ def _read_ahead(backups: list[Backup]) -> Iterator[Backup]:
 
 def _read_lists(backup: Backup) -> None:
     """What is wrong with them is told when they are asked for."""
-    for read in (backup.pod_volume_backups, backup.volumes):
+    for read in (backup.pod_volume_backups, backup.volume_infos):
         try:
             read()
         except (NotFoundError, DamagedError):

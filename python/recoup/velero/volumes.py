@@ -162,7 +162,7 @@ class _Reading:
     def _read_infos(self, has_list: bool) -> bool:
         problems: list[str] = []
         try:
-            infos = self._backup.volumes(problems)
+            infos = self._backup.volume_infos(problems)
         except NotFoundError as problem:
             self._notes.append(
                 f"{problem}: which volumes were skipped, and why, is not known (Velero before 1.13 tells nobody)"

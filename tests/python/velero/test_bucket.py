@@ -129,7 +129,7 @@ def test_descriptions_that_are_damaged(content):
 def test_lists_that_are_damaged(content):
     (backup,) = bucket_of({**files_of("b"), **{f"backups/b/b-{name}.gz": content for name in
                           ("podvolumebackups.json", "volumeinfo.json", "results", "resource-list.json")}}).backups()  # fmt: skip
-    for read in (backup.pod_volume_backups, backup.volumes):
+    for read in (backup.pod_volume_backups, backup.volume_infos):
         with pytest.raises(DamagedError, match="backups/b/b-"):
             read()
     for read in (backup.results, backup.resources):
@@ -144,7 +144,7 @@ def test_lists_that_are_damaged(content):
 def test_lists_that_velero_leaves_empty():
     null = {f"backups/b/b-{name}.gz": gzip.compress(b"null") for name in ("podvolumebackups.json", "volumeinfo.json", "resource-list.json")}
     (backup,) = bucket_of({**files_of("b"), **null}).backups()
-    assert backup.pod_volume_backups() == [] and backup.volumes() == [] and backup.resources() == {}
+    assert backup.pod_volume_backups() == [] and backup.volume_infos() == [] and backup.resources() == {}
 
 
 def test_what_lies_beside_and_below_backups_is_no_backup():
@@ -241,7 +241,7 @@ def test_a_backup_reads_its_lists_once():
     before = len(store.reads)
     for _ in range(3):
         backup.pod_volume_backups().append("not in what is remembered")
-        backup.volumes()
+        backup.volume_infos()
     assert len(store.reads) == before + 2
     assert backup.pod_volume_backups() == []
 

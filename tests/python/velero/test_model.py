@@ -156,10 +156,10 @@ def test_what_the_genuine_buckets_have_skipped(genuine):
     for backup, expected in zip(genuine.bucket.backups(), genuine.expected["backups"]):
         skipped = {
             (each.claim_namespace, each.claim, each.persistent_volume, each.skipped_reason)
-            for each in backup.volumes() if each.is_skipped
+            for each in backup.volume_infos() if each.is_skipped
         }  # fmt: skip
         assert skipped == {
             (each["namespace"], each["pvc"], each["pv"], each["reason"].rstrip(";")) for each in expected["skipped"]
         }
-        stored = {(each.pod_namespace, each.volume): each.snapshot for each in backup.volumes() if not each.is_skipped}
+        stored = {(each.pod_namespace, each.volume): each.snapshot for each in backup.volume_infos() if not each.is_skipped}
         assert stored == {(each["namespace"], each["volume"]): each["snapshot_id"] for each in expected["volumes"]}

@@ -61,7 +61,7 @@ def test_a_bucket_is_the_same_as_its_copy(genuine, uploaded, proxy):
     ]
     assert bucket.repositories() == copy.repositories() and bucket.foreign_directories() == []
     for backup, same in zip(bucket.backups(), copy.backups()):
-        assert backup.record == same.record and backup.volumes() == same.volumes() and list(backup.log()) == list(same.log())
+        assert backup.record == same.record and backup.volume_infos() == same.volume_infos() and list(backup.log()) == list(same.log())
         assert backup.pod_volume_backups() == same.pod_volume_backups() and backup.results() == same.results()
         assert plan_restore(backup, Selection(secrets=True)) == plan_restore(same, Selection(secrets=True))
     found, expected = audit(bucket, now=NOW).to_json(), audit(copy, now=NOW).to_json()

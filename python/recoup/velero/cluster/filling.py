@@ -102,7 +102,7 @@ def fill_claim(
     if users:
         raise InvalidArgumentError(
             f"{where} is used by pod {', '.join(users)}: files would change under its hands. Scale what runs there down to 0, or write into "
-            f"the running container (--pod), where it can bear that"
+            f"the running container (restore-pvc --pod), where it can bear that"
         )
     if volume.snapshot is None:
         mark.end()

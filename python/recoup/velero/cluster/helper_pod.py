@@ -141,7 +141,7 @@ class HelperPod:
             if problem.status == 403 and "violates PodSecurity" in problem.message:
                 raise InvalidArgumentError(
                     f"cannot create {self}: {problem.message}. Files get their owners from root only: let the namespace be "
-                    f"pod-security.kubernetes.io/enforce=baseline meanwhile, or fill the volume in its own pod (--pod)"
+                    f"pod-security.kubernetes.io/enforce=baseline meanwhile, or fill the volume in its own pod (restore-pvc --pod)"
                 ) from problem
             raise problem.error(f"create {self}") from problem
 

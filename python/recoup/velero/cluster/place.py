@@ -128,7 +128,7 @@ def _storage_location(api: KubernetesApi, namespace: str, name: str | None) -> d
         return found[name]
     if not found:
         raise NotFoundError(
-            f"namespace {namespace} has no BackupStorageLocation. Is Velero in another one (--namespace)? Or give the bucket with --bucket"
+            f"namespace {namespace} has no BackupStorageLocation. Is Velero in another one (recoup velero -n NAME)? Or give the bucket with --bucket"
         )
     defaults = [each for each in found.values() if (each.get("spec") or {}).get("default")]
     if len(defaults) == 1:

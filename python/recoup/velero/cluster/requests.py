@@ -61,14 +61,14 @@ class VeleroRequests:
 
     def listing_error(self, problem: Refused, plural: str) -> Exception:
         if problem.is_missing and f'namespaces "{self.namespace}" not found' in problem.message:
-            return NotFoundError(f"there is no namespace {self.namespace} in the cluster {self.api}: which one is Velero's (--namespace)?")
+            return NotFoundError(f"there is no namespace {self.namespace} in the cluster {self.api}: which one is Velero's (recoup velero -n NAME)?")
         if problem.is_missing:
             return NotFoundError(f"the cluster {self.api} knows no {plural}.velero.io: Velero is not installed there")
         return problem.error(f"list the {plural} in namespace {self.namespace}")
 
     def _names(self, plural: str) -> str:
         names = [str(each["metadata"]["name"]) for each in self.list(plural, {"limit": "20"}).get("items") or []]
-        return ", ".join(names) or "none. Is Velero in another namespace (--namespace)?"
+        return ", ".join(names) or "none. Is Velero in another namespace (recoup velero -n NAME)?"
 
     # ---- schedules -------------------------------------------------------------------------------------------------------
 

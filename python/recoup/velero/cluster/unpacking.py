@@ -46,7 +46,7 @@ class Unpacker:
         if names and not may_have_others:
             raise InvalidArgumentError(
                 f"{self} is not empty ({len(names)} or more entries, such as {printable(names[0])}): nothing was written. Say that what is there may be written "
-                f"over (--overwrite), or empty it"
+                f"over (restore-pvc --overwrite always), or empty it"
             )
 
     def unpack(self, *, has_others: bool, verify: bool, progress: OnSent | None) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ class Unpacker:
         differences = ", ".join(f"{there} {name} and not {wanted}" for name, there, wanted in zip(names, found, expected) if there != wanted)
         raise IncompleteError(
             f"{self} does not hold what {self.tar.name} does: there are {differences}. Did anything else write there? Fill it again "
-            f"(--overwrite)"
+            f"(restore-pvc --overwrite always)"
         )
 
     def _compare(self, checksums: IO[bytes], probe: Ended) -> list[str]:

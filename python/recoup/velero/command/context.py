@@ -16,7 +16,6 @@ from rich.table import Table
 
 from ..._engine import NotFoundError, UnsupportedError
 from ...network import Network
-from ...objects import open_objects
 from ..bucket import VeleroBucket
 from ..fields import format_time, printable
 from ..repositories import Repositories
@@ -50,9 +49,9 @@ class Context:
     @cached_property
     def bucket(self) -> VeleroBucket:
         opening = self._opening
-        store = open_objects(opening.location, network=opening.network, options=opening.options)
-        click.get_current_context().find_root().call_on_close(store.close)
-        return VeleroBucket(store)
+        bucket = VeleroBucket.open(opening.location, network=opening.network, options=opening.options)
+        click.get_current_context().find_root().call_on_close(bucket.close)
+        return bucket
 
     @cached_property
     def repositories(self) -> Repositories:
