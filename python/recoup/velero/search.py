@@ -185,7 +185,7 @@ class _Search:
     def in_latest(self) -> FoundVolume:
         latest = newest(self._backups, at=self._at, schedule=self._schedule)
         if not self._backups:
-            raise NotFoundError(f"{self._bucket.location}: {self._bucket.why_empty()}")
+            raise NotFoundError(f"{self._bucket.location} holds no backup that can be restored: {self._bucket.why_empty()}")
         if latest is None:
             raise NotFoundError(f"{self._bucket.location} holds no backup {self._bounds()}that can be restored")
         return self._only_in(latest)
@@ -305,7 +305,7 @@ class _Search:
         if len(self._passed) > _NAMES_IN_MESSAGES:
             passed += f"\n  and {len(self._passed) - _NAMES_IN_MESSAGES} more"
         if not self._backups:
-            return f"{self._bucket.location}: no copy of {self._wanted.text}, as {self._bucket.why_empty()}{passed}"
+            return f"{self._bucket.location}: no copy of {self._wanted.text}, as {self._bucket.why_empty()}{self._near()}{passed}"
         where = f"{self._bucket.location}: no backup {self._bounds()}has a copy of {self._wanted.text}"
         return f"{where}{self._near()}{passed}"
 

@@ -80,7 +80,7 @@ def chosen_backup(bucket: VeleroBucket, name: str) -> Backup:
     there = bucket.backups()
     found = newest(there)
     if not there:
-        raise NotFoundError(f"{bucket.location}: {bucket.why_empty()}")
+        raise NotFoundError(f"{bucket.location} holds no backup that can be restored: {bucket.why_empty()}")
     if found is None:
         raise NotFoundError(f"{bucket.location} holds no backup that can be restored; `recoup velero backups` shows what there is")
     return found

@@ -73,7 +73,7 @@ def _listed(context: Context, name: str) -> dict[str, Any]:
         there = context.bucket.backups()
         found = newest(there)
         if not there:
-            raise NotFoundError(f"{context.bucket.location}: {context.bucket.why_empty()}; --all looks for what is left of backups")
+            raise NotFoundError(f"{context.bucket.location} holds no backup that can be restored: {context.bucket.why_empty()}; --all looks for what is left of backups")
         if found is None:
             raise NotFoundError(f"{context.bucket.location} holds no backup that can be restored: `backups` lists what there is; name one, or --all")
         return _of_backup(context, found)
