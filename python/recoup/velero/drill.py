@@ -253,6 +253,9 @@ class _Drill:
                 self._add(f"volume {volume.name}", Outcome.FAILED, str(problem))
         self._candidates = len(opened)
         self._check_repositories(opened)
+        if all(not each.has_copy and self._outcome_without_data(each) is Outcome.SKIPPED for each in volumes):
+            self._add("restore", Outcome.WARNING, "no volume of the backup needs data: its manifests are all that was tried")
+            return
         self._restore_all(self._sample(opened))
 
     def _outcome_without_data(self, volume: Volume) -> Outcome:

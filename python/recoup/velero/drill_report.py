@@ -71,7 +71,7 @@ class DrillReport:
     @property
     def is_restorable(self) -> bool:
         """Whether nothing failed, and something was tried."""
-        return bool(self.volumes) and not any(each.outcome is Outcome.FAILED for each in self.checks)
+        return bool(self.checks) and not any(each.outcome is Outcome.FAILED for each in self.checks)
 
     @property
     def failures(self) -> tuple[Check, ...]:

@@ -6,6 +6,7 @@ import gzip
 import json
 
 import pytest
+from velero_archives import manifest
 from velero_commands import good, run
 from velero_volumes import MadeBucket, file_of, rewrite_json
 
@@ -53,3 +54,17 @@ def test_a_log_without_line_ends_fills_no_memory(hostile):
     file_of(hostile, "daily", "-logs.gz").write_bytes(gzip.compress(b"x" * (3 << 20)))
     lines = good("--json", "logs", "daily", bucket=hostile).document
     assert "".join(lines) == "x" * (3 << 20) and max(map(len, lines)) <= 1 << 20
+
+
+@pytest.mark.parametrize("arguments", [["describe", "latest"], ["volumes"], ["manifests", "--list"], ["logs", "latest"]])
+def test_newer_backups_that_cannot_be_restored_are_told(tmp_path, arguments):
+    made = MadeBucket(tmp_path / "made")
+    made.volume("b")
+    made.finish("b", objects=[manifest("ConfigMap", "c", "db")])
+    (made.path / "backups/b/b-logs.gz").write_bytes(gzip.compress(b"a line\n"))
+    for number, phase in enumerate(["Failed", "InProgress", "Completed"], 2):
+        made.finish(f"newer-{number}", start=f"2026-01-0{number}T00:00:00Z", phase=phase)
+    (made.path / "backups/newer-4/newer-4.tar.gz").unlink()
+    told = good(*arguments, bucket=made.path).errors
+    assert "note: b is the newest backup that can be restored; newer ones cannot: newer-2 (failed), newer-3 (running), newer-4 (incomplete)\n" in told
+    assert "newer" not in good(arguments[0], "b", *arguments[1:2] if "--list" in arguments else [], bucket=made.path).errors

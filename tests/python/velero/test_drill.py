@@ -308,11 +308,22 @@ def test_empty_bucket(tmp_path, plan):
         assert "holds no backup that can be restored" in text
 
 
-def test_backup_without_volumes_proves_nothing(tmp_path, plan):
+def test_backup_of_manifests_alone_is_restorable(tmp_path, plan):
     bucket = MadeBucket(tmp_path / "none")
     bucket.finish("b")
     report = drill(bucket.bucket, plan())
+    assert report.is_restorable and checks(report, Outcome.WARNING) == {
+        "restore": "no volume of the backup needs data: its manifests are all that was tried"
+    }
+
+
+def test_backup_without_the_data_of_its_claims_is_not(tmp_path, plan):
+    bucket = MadeBucket(tmp_path / "none")
+    bucket.info("b", pvcName="data", pvcNamespace="db", skipped=True, skippedReason="opted out")
+    bucket.finish("b")
+    report = drill(bucket.bucket, plan())
     assert checks(report) == {"restore": "the backup has no volume that could be restored"}
+    assert drill(bucket.bucket, plan(without_data=["*"])).is_restorable
 
 
 def test_backup_that_is_being_made_is_passed_over(made, plan):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..._engine import IncompleteError, NotFoundError
-from ..bucket import Backup, newest
+from ..._engine import IncompleteError
+from ..bucket import Backup
 from ..cluster import Cluster, HelperSettings
 from ..fields import printable
 from ..restore import (
@@ -114,14 +114,9 @@ def _telling_how_to_go_on(dry_run: bool) -> Iterator[None]:
 
 
 def _find(context: Context, name: str | None, at: datetime | None, schedule: str | None) -> Backup:
-    if at is None and schedule is None:
-        return chosen_backup(context.bucket, name or "latest")
-    if name not in (None, "latest"):
+    if name not in (None, "latest") and (at is not None or schedule is not None):
         raise click.UsageError("BACKUP names one backup: leave --at and --schedule out")
-    found = newest(context.bucket.backups(), at=at, schedule=schedule)
-    if found is None:
-        raise NotFoundError(f"{context.bucket.location} holds no backup that can be restored and is so old, or of that schedule: see `backups`")
-    return found
+    return chosen_backup(context.bucket, name or "latest", at=at, schedule=schedule)
 
 
 def _confirm(want: Wanted, cluster: Cluster) -> None:

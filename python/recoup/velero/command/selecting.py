@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
 
 from ..._engine import NotFoundError
 from ..bucket import Backup, VeleroBucket, newest
+from ..fields import printable
 from ..manifests import Selection, parse_mapping
 from ..selectors import LabelSelector
 from ..stripping import Changes
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_NAMES_TOLD = 5
 
 
 def selection_options(*, secrets: bool = False) -> Callable[[_Command], _Command]:
@@ -73,14 +76,29 @@ def _listed(texts: Iterable[str], option: str) -> Iterator[str]:
         yield from names
 
 
-def chosen_backup(bucket: VeleroBucket, name: str) -> Backup:
-    """By its name; "latest" is the newest one that can be restored. Raises NotFoundError."""
+def chosen_backup(bucket: VeleroBucket, name: str = "latest", *, at: datetime | None = None, schedule: str | None = None) -> Backup:
+    """By its name; "latest" is the newest one that can be restored: not later than `at`, of that schedule. Newer ones that cannot
+    are told on standard error. Raises NotFoundError."""
     if name != "latest":
         return bucket.backup(name)
     there = bucket.backups()
-    found = newest(there)
-    if not there:
-        raise NotFoundError(f"{bucket.location} holds no backup that can be restored: {bucket.why_empty()}")
+    found = newest(there, at=at, schedule=schedule)
     if found is None:
-        raise NotFoundError(f"{bucket.location} holds no backup that can be restored; `recoup velero backups` shows what there is")
+        raise NotFoundError(f"{bucket.location} holds no backup that can be restored{_why_none(bucket, there, at, schedule)}")
+    passed_over = [
+        f"{printable(each.name)} ({each.state})"
+        for each in there[there.index(found) + 1 :]
+        if each.time and (at is None or each.time <= at) and schedule in (None, each.schedule)
+    ]
+    if passed_over:
+        few = ", ".join(passed_over[-_NAMES_TOLD:]) + (f" and {len(passed_over) - _NAMES_TOLD} more" if len(passed_over) > _NAMES_TOLD else "")
+        click.echo(f"note: {printable(found.name)} is the newest backup that can be restored; newer ones cannot: {few}", err=True)
     return found
+
+
+def _why_none(bucket: VeleroBucket, there: list[Backup], at: datetime | None, schedule: str | None) -> str:
+    if not there:
+        return f": {bucket.why_empty()}"
+    if at is None and schedule is None:
+        return "; `recoup velero backups` shows what there is"
+    return " and is so old, or of that schedule; `recoup velero backups` shows what there is"

@@ -15,7 +15,7 @@ from typing import IO, Any
 import click
 
 from ..._engine import Error, InvalidArgumentError, Node, NoSpaceError, NotFoundError
-from ..bucket import Backup, newest
+from ..bucket import Backup
 from ..contents import OpenVolume
 from ..fields import printable
 from ..mounting import check_mount_point, require_fuse
@@ -23,6 +23,7 @@ from ..mounting import mount as mount_volume
 from ..search import lost_backups
 from ..volumes import Volume, read_volumes
 from .context import Context, as_bytes, as_time
+from .selecting import chosen_backup
 from .volume_choice import VolumeChoice, print_notes, volume_options
 
 # Longer than any path.
@@ -70,13 +71,10 @@ def _row(volume: dict[str, Any]) -> list[str]:
 
 def _listed(context: Context, name: str) -> dict[str, Any]:
     if name == "latest":
-        there = context.bucket.backups()
-        found = newest(there)
-        if not there:
-            raise NotFoundError(f"{context.bucket.location} holds no backup that can be restored: {context.bucket.why_empty()}; --all looks for what is left of backups")
-        if found is None:
-            raise NotFoundError(f"{context.bucket.location} holds no backup that can be restored: `backups` lists what there is; name one, or --all")
-        return _of_backup(context, found)
+        try:
+            return _of_backup(context, chosen_backup(context.bucket))
+        except NotFoundError as problem:
+            raise NotFoundError(f"{problem}; --all looks for what is left of backups") from problem
     try:
         return _of_backup(context, context.bucket.backup(name))
     except NotFoundError as problem:
