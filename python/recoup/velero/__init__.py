@@ -15,7 +15,8 @@ recoup[kubernetes]), recoup.velero.mounting (needs recoup[mount]). The command i
 """
 
 from .archive import Archive, ArchiveProblem, ManifestObject
-from .audit import AuditReport, Finding, Retention, Severity, audit
+from .audit import audit
+from .audit_report import AuditReport, Finding, Retention, Severity
 from .bucket import Backup, BackupState, RepositoryPlace, VeleroBucket, newest
 from .comparison import Comparison, compare
 from .contents import OpenVolume, VolumeRestore, open_volume, restore_volume

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from .._engine import DamagedError, Error, NotFoundError, StorageError
-from .audit import Finding, Severity, counted, listed
+from .audit_report import Finding, Severity, counted, listed
 from .bucket import Backup, BackupState, VeleroBucket
 from .model import PodVolumeBackup, Uploader
 from .repositories import PASSWORD_SECRETS, Password, Repositories

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from .._engine import DamagedError, Error, NotFoundError, RepositoryMissingError, StorageError
-from .audit import Finding, Severity, counted, listed
 from .audit_backups import Seen, default_password
+from .audit_report import Finding, Severity, counted, listed
 from .bucket import Backup, RepositoryPlace, VeleroBucket
 from .model import Uploader
 from .repositories import Repositories, StoredSnapshot

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from .._engine import InvalidArgumentError
-from .audit import Finding, Retention, Severity, counted
 from .audit_backups import Seen
+from .audit_report import Finding, Retention, Severity, counted
 from .bucket import Backup
 from .cron import Cron
 from .schedules import Schedule, schedules_of

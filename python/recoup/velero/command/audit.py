@@ -8,8 +8,8 @@ from datetime import timedelta
 import click
 
 from ..._engine import IncompleteError
-from ..audit import AuditReport, Finding, Severity, counted
 from ..audit import audit as audit_bucket
+from ..audit_report import AuditReport, Finding, Severity, counted
 from ..fields import printable
 from .context import Context, as_duration, as_time
 
