@@ -265,7 +265,8 @@ def test_interrupted(recoup, restic, same_cuts, tmp_path):
     """No repository has a snapshot then; the next run goes on in both."""
     source = make_source(tmp_path / "source", "interrupted", files=2000, large=0)
     a, b = same_cuts(2)
-    with recoup.start("backup", "--limit-upload=8000", "--pack-size=4", "--host", HOST, "--also", b.path, "source", repo=a, cwd=tmp_path) as running:
+    # Some ten seconds: to look at what a bucket holds may take one of them.
+    with recoup.start("backup", "--limit-upload=3000", "--pack-size=4", "--host", HOST, "--also", b.path, "source", repo=a, cwd=tmp_path) as running:
         wait_until(lambda: sum(b.files("data").values()) > size_of(source) * 0.5 or not running.is_running(), what="packs")
         running.kill(signal.SIGINT)
         running.finish(code=130)
