@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 
 from .._engine import InvalidArgumentError, StorageError
 from ..arguments import Path
+from .files import unfinished
 from .manifests import PlannedObject
 
 _Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -82,7 +82,8 @@ def write_directory(objects: Iterable[PlannedObject], target: Path, *, replace: 
     _check_target(directory, replace)
     try:
         os.makedirs(os.path.dirname(directory), exist_ok=True)
-        made = tempfile.mkdtemp(prefix=f".{os.path.basename(directory)}.", dir=os.path.dirname(directory))
+        made = unfinished(directory)
+        os.mkdir(made, 0o700)
         try:
             names = []
             for number, each in enumerate(planned, 1):
@@ -135,7 +136,7 @@ def _put_in_place(made: str, directory: str) -> None:
     except OSError:
         if not os.path.isdir(directory):
             raise
-    old = tempfile.mkdtemp(prefix=f".{os.path.basename(directory)}.old.", dir=os.path.dirname(directory))
+    old = unfinished(directory)
     os.rename(directory, old)
     try:
         os.rename(made, directory)

@@ -90,6 +90,7 @@ def test_dump_into_a_file_is_whole_or_not_there(quick, tmp_path):
     good("dump", DB, "/pgdata/PG_VERSION", "-O", tmp_path / "pipe", bucket=quick.path)
     assert os.read(reading, 100) == b"16\n" and stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     os.close(reading)
+    assert good("dump", DB, "/pgdata/PG_VERSION", "-O", "/dev/stdout", bucket=quick.path).raw == b"16\n"
     good("dump", DB, "/pgdata/PG_VERSION", "-O", "/dev/null", bucket=quick.path)
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -12,6 +13,7 @@ from velero_volumes import all_files, expected_entries, file_of, on_disk, rewrit
 
 import recoup
 from recoup.velero import Repositories
+from recoup.velero.files import unfinished
 from recoup.velero.manifests import Selection
 from recoup.velero.restore import VolumeOutcome, restore_into_directory, wanted
 from recoup.velero.stripping import Changes
@@ -110,6 +112,17 @@ def test_a_run_that_was_stopped_goes_on(first_genuine, tmp_path, number):
     assert sum(each.outcome is VolumeOutcome.ALREADY for each in done.volumes) == len(done_before)
     for each in backup_of(first_genuine.expected, GOOD)["volumes"]:
         assert on_disk(place(target, each)) == expected_entries(first_genuine.expected, each)
+
+
+@pytest.mark.parametrize("name", ["restore.json", "manifests"])
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_what_a_killed_run_left_is_in_nobodys_way(first_genuine, tmp_path, name, has_begun):
+    target, nothing = tmp_path / "target", Selection(namespaces=("nowhere",))
+    target.mkdir()
+    if has_begun:
+        restore(first_genuine, target, selection=nothing)
+    os.mkdir(unfinished(str(target / name)))
+    assert restore(first_genuine, target, selection=nothing).volumes == ()
 
 
 def test_a_volume_that_failed_comes_from_an_older_backup_when_that_is_wanted(first_genuine, tmp_path):

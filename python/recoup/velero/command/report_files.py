@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 from collections.abc import Iterable
 
 import click
 
 from ..._engine import StorageError
+from ..files import appearing
 
 
 def check_writable(paths: Iterable[str]) -> None:
@@ -23,20 +22,7 @@ def check_writable(paths: Iterable[str]) -> None:
 def write_file(path: str, content: str) -> None:
     """Whole or not at all: whoever reads it beside us sees the old one or the new one. Raises StorageError."""
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "w", encoding="utf-8") as device:  # as /dev/stdout and pipes are
-                device.write(content)
-            return
-        target = os.path.realpath(path)
-        directory, name = os.path.split(target)
-        made = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(8)}")
-        try:
-            with open(made, "x", encoding="utf-8") as file:
-                file.write(content)
-            os.replace(made, target)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(made)
-            raise
+        with appearing(path) as file:
+            file.write(content.encode())
     except OSError as problem:
         raise StorageError(f"the report {path} cannot be written: {problem.strerror or problem}") from problem

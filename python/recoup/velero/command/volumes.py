@@ -6,11 +6,9 @@ import errno
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -18,6 +16,7 @@ from ..._engine import Error, InvalidArgumentError, Node, NoSpaceError, NotFound
 from ..bucket import Backup
 from ..contents import OpenVolume
 from ..fields import printable
+from ..files import appearing
 from ..mounting import check_mount_point, require_fuse
 from ..mounting import mount as mount_volume
 from ..search import lost_backups
@@ -218,32 +217,12 @@ def dump(context: Context, choice: VolumeChoice, path: str, output: str | None) 
 def _dump_into(volume: OpenVolume, path: str, output: str) -> int:
     volume.open(path).close()  # before anything is made
     try:
-        with _appearing(output) as into:
+        with appearing(output, is_private=True) as into:
             return volume.dump(path, into)
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpaceError(f"{printable(output, _WHOLE)}: {problem.strerror}") from problem
         raise InvalidArgumentError(f"{printable(output, _WHOLE)} cannot be written: {problem.strerror or problem}") from problem
-
-
-@contextmanager
-def _appearing(output: str) -> Iterator[IO[bytes]]:
-    """A file that is there when it is whole, or not at all. What is no file, such as a pipe, is written into."""
-    whole = os.path.realpath(output)
-    if os.path.lexists(whole) and not os.path.isfile(whole):
-        with open(whole, "wb") as into:
-            yield into
-        return
-    made = tempfile.NamedTemporaryFile(dir=os.path.dirname(whole), prefix=".recoup-", delete=False)  # noqa: SIM115
-    try:
-        with made as into:
-            yield into
-            into.flush()
-            os.fsync(into.fileno())
-        os.replace(made.name, whole)
-    except BaseException:
-        os.unlink(made.name)
-        raise
 
 
 # ---- mount -----------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import time
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -21,6 +20,7 @@ from ...arguments import Path
 from ...results import RestoreProgress
 from ..comparison import compare
 from ..contents import OpenVolume, open_volume
+from ..files import appearing, is_unfinished
 from ..manifest_files import write_directory
 from ..repositories import Repositories
 from ..volumes import Volume
@@ -67,7 +67,7 @@ class _State:
         self._document: dict[str, Any] = {"version": 1, "backup": backup, "backup_uid": uid, "volumes": {}}
         self._is_new = True
         try:
-            names = set(os.listdir(directory))
+            names = {name for name in os.listdir(directory) if not any(is_unfinished(name, ours) for ours in _OURS)}
         except FileNotFoundError:
             return
         except NotADirectoryError:
@@ -110,17 +110,8 @@ class _State:
         self.write()
 
     def write(self) -> None:
-        directory = os.path.dirname(self._file)
-        handle, name = tempfile.mkstemp(prefix=f".{_STATE}.", dir=directory)
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
-                json.dump(self._document, file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self._file)
-        except BaseException:
-            os.unlink(name)
-            raise
+        with appearing(self._file, is_private=True) as file:
+            file.write(json.dumps(self._document, indent=2).encode())
 
 
 class _IntoDirectory:
