@@ -58,15 +58,13 @@ class _Place:
 
 
 @dataclass(frozen=True)
-class ManifestObject:
-    """One object of the cluster."""
+class ClusterObject:
+    """An object as a cluster has it."""
 
     resource: str  # "deployments.apps", "pods"
     namespace: str | None
     name: str
     document: Mapping[str, Any] = field(repr=False)
-    path: str  # in the archive
-    sha256: str  # of the file in the archive
 
     @property
     def kind(self) -> str:
@@ -80,6 +78,14 @@ class ManifestObject:
     def reference(self) -> str:
         """For messages: "deployments.apps db/postgres"."""
         return f"{self.resource} {self.namespace}/{self.name}" if self.namespace else f"{self.resource} {self.name}"
+
+
+@dataclass(frozen=True)
+class ManifestObject(ClusterObject):
+    """One that a backup holds."""
+
+    path: str  # in the archive
+    sha256: str  # of the file in the archive
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from .._engine import DamagedError, InvalidArgumentError, NotFoundError
-from .archive import ManifestObject
+from .archive import ClusterObject, ManifestObject
 from .bucket import Backup
 from .documents import part, parts
 from .fields import printable
@@ -45,31 +45,15 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class PlannedObject:
+class PlannedObject(ClusterObject):
     """An object as it is to be created."""
 
-    resource: str
-    namespace: str | None
-    name: str
-    document: Mapping[str, Any] = field(repr=False)
     source: str
     """Its path in the archive; "" for a namespace that is not there, and that others need."""
     brought_by: str = ""
     """What needs it, where it was not selected itself: "pods db/postgres-0"."""
     source_namespace: str | None = None
     """In the backup, before namespaces were mapped."""
-
-    @property
-    def kind(self) -> str:
-        return str(self.document.get("kind", ""))
-
-    @property
-    def api_version(self) -> str:
-        return str(self.document.get("apiVersion", ""))
-
-    @property
-    def reference(self) -> str:
-        return f"{self.resource} {self.namespace}/{self.name}" if self.namespace else f"{self.resource} {self.name}"
 
 
 @dataclass(frozen=True)
