@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 from .._engine import DamagedError, Error, NotFoundError
 from ..arguments import Path
@@ -45,6 +45,8 @@ _NAMES_TOLD = 8
 KNOWN_DIRECTORIES = frozenset({"backups", "restores", "restic", "kopia", "metadata", "plugins"})
 
 _Parsed = TypeVar("_Parsed")
+# By the object that holds it: its key, size, time and ETag. An error stands for what cannot be read in it.
+_Records = dict[ObjectInfo, Union[BackupRecord, Error]]
 
 
 class BackupState(str, enum.Enum):
@@ -73,11 +75,12 @@ class RepositoryPlace:
 class Backup:
     """A backup in the bucket. What it says is read when it is asked for, and then remembered, but for the manifests and the log."""
 
-    def __init__(self, store: ObjectStore, name: str, files: Iterable[ObjectInfo]) -> None:
+    def __init__(self, store: ObjectStore, name: str, files: Iterable[ObjectInfo], records: _Records | None = None) -> None:
+        """`records` are those that were read before, of whatever backup."""
         self._store = store
         self.name = name
         self.files = {file.key.rpartition("/")[2]: file for file in files}
-        self._record: BackupRecord | Error | None = None
+        self._records: _Records = {} if records is None else records
         self._parsed: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -95,18 +98,21 @@ class Backup:
     @property
     def record(self) -> BackupRecord:
         """Raises NotFoundError or DamagedError."""
-        if self._record is None:
+        described = self.files.get("velero-backup.json")
+        if described is None:
+            raise NotFoundError(f"{self._where('velero-backup.json')} is not there: the backup was not uploaded to its end, or is being deleted")
+        found = self._records.get(described)
+        if found is None:
             try:
-                self._record = self._read_record()
+                found = self._read_record()
             except (NotFoundError, DamagedError) as problem:
-                self._record = problem
-        if isinstance(self._record, Error):
-            raise self._record
-        return self._record
+                found = problem
+            self._records[described] = found
+        if isinstance(found, Error):
+            raise found
+        return found
 
     def _read_record(self) -> BackupRecord:
-        if "velero-backup.json" not in self.files:
-            raise NotFoundError(f"{self._where('velero-backup.json')} is not there: the backup was not uploaded to its end, or is being deleted")
         content = self._store.read(self.prefix + "velero-backup.json", limit=LARGEST_DOCUMENT)
         record = BackupRecord.parse(parse_json(content, self._where("velero-backup.json")), self._where("velero-backup.json"))
         if record.name != self.name:
@@ -250,6 +256,8 @@ class VeleroBucket:
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
+        # Of thousands of backups each takes a request, and backups are listed for more than one reason.
+        self._records: _Records = {}
 
     @classmethod
     def open(cls, location: Path, *, network: Network | None = None, options: Mapping[str, str] | None = None) -> Self:
@@ -274,7 +282,8 @@ class VeleroBucket:
         return self.store.location
 
     def backups(self) -> list[Backup]:
-        """All backups, the newest last, with their descriptions read: a listing of the bucket and one request each."""
+        """All backups, the newest last, with their descriptions read: a listing of the bucket, and one request for each that is new
+        since the last one."""
         found: list[Backup] = []
         failed = threading.Event()
 
@@ -298,6 +307,9 @@ class VeleroBucket:
         finally:
             # When one has failed, or somebody pressed Ctrl-C, nobody waits for the thousands that are left.
             pool.shutdown(cancel_futures=True)
+        there = {each.files.get("velero-backup.json") for each in found}
+        for gone in [each for each in list(self._records) if each not in there]:
+            self._records.pop(gone, None)
         # Those without a time were never finished, and nobody looks for them first.
         beginning = datetime.min.replace(tzinfo=timezone.utc)
         return sorted(found, key=lambda each: (each.time or beginning, each.name))
@@ -310,20 +322,20 @@ class VeleroBucket:
             if len(parts) < 3 or not parts[1] or not parts[2]:
                 continue
             if parts[1] != name and files:
-                yield Backup(self.store, name, files)
+                yield Backup(self.store, name, files, self._records)
                 files = []
             name = parts[1]
             if len(parts) == 3:
                 files.append(file)
         if files:
-            yield Backup(self.store, name, files)
+            yield Backup(self.store, name, files, self._records)
 
     def backup(self, name: str) -> Backup:
         """Raises NotFoundError, naming what there is."""
         if name and "/" not in name:
             files = list(self.store.list(f"backups/{name}/"))
             if files:
-                return Backup(self.store, name, [file for file in files if file.key.count("/") == 2])
+                return Backup(self.store, name, [file for file in files if file.key.count("/") == 2], self._records)
         names = self.store.list_directories("backups/")
         few = ", ".join(names[-5:])
         there = f"there are {len(names)}, among them {few}" if names else self.why_empty()

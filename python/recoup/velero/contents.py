@@ -212,7 +212,8 @@ def open_volume(repositories: Repositories, volume: Volume) -> OpenVolume:
     place = repositories.place(volume.identifier, volume.namespace)
     if volume.source == "tags" and volume.place is not None:
         place = volume.place
-    opened = repositories.open(place, _backup(repositories, volume.backup))
+    # Only a repository that is not open yet is worth looking for its backup.
+    opened = repositories.opened(place) or repositories.open(place, _backup(repositories, volume.backup))
     return OpenVolume(volume, opened, _snapshot_of(volume, opened, f"{repositories.bucket.location}: {place.prefix}"))
 
 

@@ -159,6 +159,10 @@ class Repositories:
                 return prefix
         return candidates[-1]
 
+    def opened(self, place: RepositoryPlace) -> OpenRepository | None:
+        """None if it was not opened yet."""
+        return self._opened.get(place.prefix) if place.uploader is Uploader.RESTIC else None
+
     def open(self, place: RepositoryPlace, asking: Backup | None = None) -> OpenRepository:
         """`asking` is the backup whose volume is wanted: its manifests are the first to look for the password in.
 

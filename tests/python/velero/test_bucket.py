@@ -112,6 +112,25 @@ def test_states(case):
     assert backup.state is BackupState(case["state"])
 
 
+def test_a_description_is_read_again_where_it_has_changed():
+    store = MemoryStore({**files_of("a"), **files_of("b", phase="InProgress")})
+    bucket = VeleroBucket(store)
+    described = "backups/b/velero-backup.json"
+
+    def states():
+        store.reads.clear()
+        return {each.name: str(each.state) for each in bucket.backups()}, sorted(store.reads)
+
+    assert states() == ({"a": "good", "b": "running"}, ["backups/a/velero-backup.json", described])
+    assert bucket.backup("a").record is bucket.backup("a").record
+    assert states() == ({"a": "good", "b": "running"}, [])
+    store.objects[described] = files_of("b", phase="Completed")[described]
+    assert states() == ({"a": "good", "b": "good"}, [described])
+    store.objects[described] = b"{"
+    assert states() == ({"a": "good", "b": "damaged"}, [described])
+    assert states() == ({"a": "good", "b": "damaged"}, [])
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"null", b'{"kind": "Restore"}', b"\xff", json.dumps(backup_document("other")).encode(), b'{"metadata": {}}'],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import tarfile
@@ -33,7 +34,7 @@ class MemoryStore(ObjectStore):
         self.listings += 1
         for key in sorted(self.objects, key=str.encode):
             if key.startswith(prefix):
-                yield ObjectInfo(key, len(self.objects[key]), CREATED)
+                yield ObjectInfo(key, len(self.objects[key]), CREATED, hashlib.sha256(self.objects[key]).hexdigest())
 
     def list_directories(self, prefix: str = "") -> list[str]:
         self.listings += 1
