@@ -19,7 +19,7 @@ from .audit import audit
 from .audit_report import AuditReport, Finding, Retention, Severity
 from .bucket import Backup, BackupState, RepositoryPlace, VeleroBucket, newest
 from .comparison import Comparison, compare
-from .contents import OpenVolume, VolumeRestore, open_volume, restore_volume
+from .contents import OpenVolume, VolumeRestore, open_volume
 from .drill import DrillPlan, DrillProgress, drill
 from .drill_report import Check, DrillReport, Outcome, VolumeDrill
 from .manifest_files import to_yaml, write_directory
@@ -83,7 +83,6 @@ __all__ = [
     "open_volume",
     "plan_restore",
     "read_volumes",
-    "restore_volume",
     "schedules_of",
     "to_yaml",
     "volumes_of",

@@ -217,35 +217,6 @@ def open_volume(repositories: Repositories, volume: Volume) -> OpenVolume:
     return OpenVolume(volume, opened, _snapshot_of(volume, opened, f"{repositories.bucket.location}: {place.prefix}"))
 
 
-def restore_volume(
-    repositories: Repositories,
-    volume: Volume,
-    target: Path,
-    *,
-    include: Paths = (),
-    exclude: Paths = (),
-    overwrite: Overwrite | None = None,
-    delete: bool = False,
-    sparse: bool = False,
-    verify: bool = False,
-    dry_run: bool = False,
-    progress: OnRestoreProgress | None = None,
-) -> VolumeRestore:
-    """Opens a volume and restores it: `open_volume` and `OpenVolume.restore`."""
-    check_target(target, overwrite, delete)  # before half a minute of reading
-    return open_volume(repositories, volume).restore(
-        target,
-        include=include,
-        exclude=exclude,
-        overwrite=overwrite,
-        delete=delete,
-        sparse=sparse,
-        verify=verify,
-        dry_run=dry_run,
-        progress=progress,
-    )
-
-
 def _backup(repositories: Repositories, name: str) -> Backup | None:
     """None of a lost one."""
     try:

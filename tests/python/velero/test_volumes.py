@@ -29,7 +29,6 @@ from recoup.velero import (
     lost_backups,
     open_volume,
     read_volumes,
-    restore_volume,
     volumes_of,
 )
 
@@ -180,7 +179,7 @@ def restore_all(bucket, expected, tmp_path):
                 continue
             target = tmp_path / f"{number}-{each['namespace']}-{each['pod']}-{each['volume']}"
             volume = found[each["namespace"], each["pod"], each["volume"]]
-            done = restore_volume(repositories, volume, target)
+            done = open_volume(repositories, volume).restore(target)
             done.raise_for_errors()
             assert on_disk(target) == expected_entries(expected, each), (backup["name"], volume.name)
             count += 1
@@ -195,7 +194,7 @@ def test_every_volume_of_every_backup_is_restored_as_it_was(genuine, tmp_path):
 
 def test_empty_volume_becomes_an_empty_directory_and_says_so(quick, tmp_path):
     found = find_volume(quick.bucket, "db/empty-claim")
-    done = restore_volume(Repositories(quick.bucket), found.volume, tmp_path / "new")
+    done = open_volume(Repositories(quick.bucket), found.volume).restore(tmp_path / "new")
     assert os.listdir(tmp_path / "new") == []
     assert done.snapshot_id is None
     assert "db/empty-claim was empty when it was backed up" in done.notes[0]
@@ -212,16 +211,16 @@ def test_target_with_something_in_it_is_refused_unless_asked_for(made, tmp_path)
     (target / "mine").write_text("mine", encoding="utf-8")
     repositories = Repositories(made.bucket)
     with pytest.raises(recoup.InvalidArgumentError, match=r"is not empty \(1 entries, such as mine\): nothing was"):
-        restore_volume(repositories, volume, target)
+        open_volume(repositories, volume).restore(target)
     assert os.listdir(target) == ["mine"]
     with pytest.raises(recoup.InvalidArgumentError, match="say with overwrite"):
-        restore_volume(repositories, volume, target, delete=True)
-    restore_volume(repositories, volume, target, overwrite="never").raise_for_errors()
+        open_volume(repositories, volume).restore(target, delete=True)
+    open_volume(repositories, volume).restore(target, overwrite="never").raise_for_errors()
     assert sorted(os.listdir(target)) == ["hello", "mine"]
-    restore_volume(repositories, volume, target, overwrite="always", delete=True).raise_for_errors()
+    open_volume(repositories, volume).restore(target, overwrite="always", delete=True).raise_for_errors()
     assert os.listdir(target) == ["hello"]
     with pytest.raises(recoup.InvalidArgumentError, match="is not a directory"):
-        restore_volume(repositories, volume, target / "hello")
+        open_volume(repositories, volume).restore(target / "hello")
 
 
 def test_new_file_system_counts_as_empty(made, tmp_path):
@@ -229,7 +228,7 @@ def test_new_file_system_counts_as_empty(made, tmp_path):
     made.finish("b")
     (tmp_path / "target" / "lost+found").mkdir(parents=True)
     volume = find_volume(made.bucket, "db/data-postgres-0").volume
-    restore_volume(Repositories(made.bucket), volume, tmp_path / "target").raise_for_errors()
+    open_volume(Repositories(made.bucket), volume).restore(tmp_path / "target").raise_for_errors()
     assert sorted(os.listdir(tmp_path / "target")) == ["hello", "lost+found"]
 
 
@@ -264,7 +263,7 @@ def test_patterns_that_match_nothing_are_told(made, tmp_path):
     made.volume("b")
     made.finish("b")
     volume = find_volume(made.bucket, "db/data-postgres-0").volume
-    done = restore_volume(Repositories(made.bucket), volume, tmp_path / "target", include="nothing")
+    done = open_volume(Repositories(made.bucket), volume).restore(tmp_path / "target", include="nothing")
     assert done.notes == ("nothing in db/data-postgres-0 matches what was to be included",)
 
 
@@ -303,7 +302,7 @@ def test_dry_run_makes_nothing(made, tmp_path):
     made.finish("b")
     repositories = Repositories(made.bucket)
     for name in ("db/data-postgres-0", "db/nothing"):
-        restore_volume(repositories, find_volume(made.bucket, name).volume, tmp_path / "target", dry_run=True)
+        open_volume(repositories, find_volume(made.bucket, name).volume).restore(tmp_path / "target", dry_run=True)
     assert not (tmp_path / "target").exists()
 
 
@@ -397,7 +396,7 @@ def test_backup_lost_in_a_crash_is_found_and_restored(quick_after_crash, tmp_pat
     found = find_volume(quick_after_crash.bucket, "db/data-postgres-0", backup=lost.name)
     assert found.volume.snapshot.startswith("d06d1d62")
     assert "backup-20260104-000000 is not in the bucket any more" in found.notes[-1]
-    restore_volume(Repositories(quick_after_crash.bucket), found.volume, tmp_path / "target").raise_for_errors()
+    open_volume(Repositories(quick_after_crash.bucket), found.volume).restore(tmp_path / "target").raise_for_errors()
     wanted = entries_of(quick_after_crash.expected, "074739955746", "restic/db@d06d1d62")
     assert on_disk(tmp_path / "target") == wanted
 
@@ -420,7 +419,7 @@ def test_deleted_backup_directory_leaves_a_lost_backup(quick, tmp_path):
     [lost] = lost_backups(spoiled.bucket)
     assert (lost.name, len(lost.volumes)) == ("backup-20260102-000000", 3)
     found = find_volume(spoiled.bucket, "media/plex-config", backup=lost.name)
-    restore_volume(Repositories(spoiled.bucket), found.volume, tmp_path / "target").raise_for_errors()
+    open_volume(Repositories(spoiled.bucket), found.volume).restore(tmp_path / "target").raise_for_errors()
     volumes = quick.expected["backups"][1]["volumes"]
     plex = next(each for each in volumes if each["pvc"] == "plex-config")
     assert on_disk(tmp_path / "target") == expected_entries(quick.expected, plex)
@@ -433,7 +432,7 @@ def test_volume_comes_from_tags_when_every_backup_is_gone(quick, tmp_path):
     assert len(lost_backups(spoiled.bucket)) == 3
     found = find_volume(spoiled.bucket, "db/postgres-0:data")
     assert found.volume.backup == "backup-20260103-000000"
-    restore_volume(Repositories(spoiled.bucket), found.volume, tmp_path / "target").raise_for_errors()
+    open_volume(Repositories(spoiled.bucket), found.volume).restore(tmp_path / "target").raise_for_errors()
     with pytest.raises(recoup.NotFoundError, match=r"db/postgres-0:data"):
         find_volume(spoiled.bucket, "db/data-postgres-0")  # which claim it was, nobody knows any more
 
@@ -466,7 +465,7 @@ BACKUP = "backup-20260102-000000"
 def assert_restores(spoiled, name, tmp_path, repositories=None):
     bucket = spoiled.bucket
     found = find_volume(bucket, name, backup=BACKUP)
-    restore_volume(repositories or Repositories(bucket), found.volume, tmp_path / "target").raise_for_errors()
+    open_volume(repositories or Repositories(bucket), found.volume).restore(tmp_path / "target").raise_for_errors()
     volumes = spoiled.expected["backups"][1]["volumes"]
     wanted = next(each for each in volumes if name in (f"{each['namespace']}/{each['pvc']}",))
     assert on_disk(tmp_path / "target") == expected_entries(spoiled.expected, wanted)

@@ -23,7 +23,7 @@ from velero_volumes import (
 )
 
 import recoup
-from recoup.velero import Repositories, find_volume, lost_backups, open_volume, restore_volume, volumes_of
+from recoup.velero import Repositories, find_volume, lost_backups, open_volume, volumes_of
 from recoup.velero.repositories import passwords_in, place_candidates
 
 NAME = "db/data-postgres-0"
@@ -233,7 +233,7 @@ def test_snapshot_of_another_volume_is_not_restored(tmp_path):
     rewrite_json(path, lambda stored: stored[0]["status"].update(snapshotID=other[:8]))
     volume = next(each for each in volumes_of(made.bucket, made.bucket.backup("b")) if each.name == NAME)
     with pytest.raises(recoup.DamagedError) as problem:
-        restore_volume(Repositories(made.bucket), volume, tmp_path / "target")
+        open_volume(Repositories(made.bucket), volume).restore(tmp_path / "target")
     assert f"snapshot {other[:8]}" in str(problem.value)
     assert "its tag volume is 'logs', not 'data'" in str(problem.value)
     assert "Nothing was restored" in str(problem.value)
