@@ -16,8 +16,8 @@ from ..._engine import IncompleteError, InvalidArgumentError
 from ..cluster import KINDS, Applied, Cluster, Event, Outcome, State, Watch
 from ..fields import format_time, parse_duration, printable
 from .context import Context, as_time
+from .pairs import pairs
 
-_PAIR = "KEY=VALUE"
 # Of one line that is printed.
 _MOST = 4000
 _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
@@ -31,16 +31,6 @@ def duration(text: str) -> float:
         raise click.BadParameter(f"{text!r} is no duration such as 30m or 1h30m") from problem
 
 
-def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
-    found = {}
-    for each in given:
-        key, equals, value = each.partition("=")
-        if not equals or not key:
-            raise click.UsageError(f"{option} {each}: it has the form {_PAIR}")
-        found[key] = value
-    return found
-
-
 # ---- what a backup takes ---------------------------------------------------------------------------------------------------
 
 
@@ -52,7 +42,7 @@ def _backup_options(command: Any) -> Any:
         click.option("--ttl", metavar="DURATION", help="How long to keep: 168h. Without it, the server's default: 720h."),
         click.option("--exclude-namespace", "excluded", multiple=True, metavar="NAME"),
         click.option("--include-namespace", "included", multiple=True, metavar="NAME", help="Only these; without it, all."),
-        click.option("--label", "labels", multiple=True, metavar=_PAIR, help="Of the object itself."),
+        click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Of the object itself."),
     ):
         command = option(command)
     return command
@@ -99,7 +89,7 @@ def create(
     """
     spec = _spec(**chosen)
     cluster = context.connection.cluster
-    cluster.create_schedule(name, expression, spec, labels=_pairs(labels, "--label"), paused=paused, skip_immediately=skip_immediately)
+    cluster.create_schedule(name, expression, spec, labels=pairs(labels, "--label"), paused=paused, skip_immediately=skip_immediately)
     _report(context, [{"schedule": name, "namespace": cluster.namespace, "expression": expression, "paused": paused, "done": "created"}], "schedule")
 
 
@@ -164,7 +154,7 @@ def run(
     if schedule:
         name = cluster.run_schedule(schedule, backup_name)
     else:
-        name = cluster.run_backup(str(backup_name), spec, labels=_pairs(labels, "--label"))
+        name = cluster.run_backup(str(backup_name), spec, labels=pairs(labels, "--label"))
     if not wait:
         _report(context, [{"backup": name, "namespace": cluster.namespace, "done": "asked for"}], "backup")
         return

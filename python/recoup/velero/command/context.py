@@ -21,6 +21,7 @@ from ..fields import format_time, printable
 from ..repositories import Repositories
 from .connection import Connection
 from .everywhere import Given
+from .pairs import pairs
 from .passwords import read_passwords
 
 # Longer than what anybody has to say in a cell or a line.
@@ -60,12 +61,7 @@ class Context:
 
     @cached_property
     def _opening(self) -> Opening:
-        options: dict[str, str] = {}
-        for each in self._given.options:
-            key, equals, value = each.partition("=")
-            if not equals:
-                raise click.UsageError(f"-o {each}: an option has the form KEY=VALUE")
-            options[key] = value
+        options = pairs(self._given.options, "-o")
         if self._given.bucket:
             return Opening(self._given.bucket, options)
         try:

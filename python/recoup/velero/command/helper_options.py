@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from ..cluster import HelperSettings
 from ..cluster.helper_pod import IMAGE
+from .pairs import pairs
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -19,7 +20,7 @@ def helper_options(command: _Command) -> _Command:
 
     @functools.wraps(command)
     def chosen(*arguments: Any, image: str | None, node_selector: tuple[str, ...], toleration: tuple[str, ...], **others: Any) -> Any:
-        settings = HelperSettings(image or IMAGE, node_selector=_labels(node_selector), tolerations=[_toleration(each) for each in toleration])
+        settings = HelperSettings(image or IMAGE, node_selector=pairs(node_selector, "--node-selector"), tolerations=[_toleration(each) for each in toleration])
         return command(*arguments, helper=settings, **others)
 
     found: Any = chosen
@@ -32,16 +33,6 @@ def helper_options(command: _Command) -> _Command:
         found = option(found)
     typed: _Command = found
     return typed
-
-
-def _labels(texts: Iterable[str]) -> Mapping[str, str]:
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise click.UsageError(f"--node-selector {text}: it has the form KEY=VALUE")
-        found[key] = value
-    return found
 
 
 def _toleration(text: str) -> Mapping[str, str]:
