@@ -23,7 +23,7 @@ from .answers import Refused
 from .api import KubernetesApi
 from .apply import Applied, Applier, Outcome
 from .differences import Change
-from .filling import Filled, fill_claim, fill_pod
+from .filling import Filled, FillSettings, fill_claim, fill_pod
 from .helper_pod import HelperSettings
 from .place import BucketPlace, Credentials, find_place
 from .requests import VeleroRequests
@@ -139,9 +139,7 @@ class Cluster:
         Raises NotFoundError, InvalidArgumentError, AccessDeniedError, UnsupportedError where the container has no sh or tar, StorageError
         where the connection breaks or hangs, IncompleteError where tar could not write all or not all is there.
         """
-        return fill_pod(
-            self._api, volume, namespace, pod, container, path, overwrite=overwrite, verify=verify, patience=patience, progress=progress
-        )
+        return fill_pod(self._api, volume, namespace, pod, container, path, FillSettings(overwrite, verify, patience, progress))
 
     def fill_claim(
         self,
@@ -160,9 +158,8 @@ class Cluster:
 
         Besides the errors of fill_pod: StorageError where the pod does not run, with what the scheduler, the kubelet and the provisioner say.
         """
-        return fill_claim(
-            self._api, volume, namespace, claim, settings=settings, overwrite=overwrite, verify=verify, patience=patience, progress=progress
-        )
+        how = FillSettings(overwrite, verify, patience, progress)
+        return fill_claim(self._api, volume, namespace, claim, settings or HelperSettings(), how)
 
     # ---- Velero ----------------------------------------------------------------------------------------------------------
 

@@ -45,58 +45,59 @@ class Filled:
     """What could not be had: attributes that the container's tar does not restore, sockets…"""
 
 
+@dataclass(frozen=True)
+class FillSettings:
+    """How a claim or a pod is filled: see Cluster.fill_pod."""
+
+    overwrite: bool
+    verify: bool
+    patience: float | None
+    progress: OnSent | None
+
+    def patiently(self, container: Container) -> Container:
+        return container if self.patience is None else replace(container, patience=self.patience)
+
+    def unpack(self, unpacker: Unpacker) -> tuple[str, ...]:
+        return unpacker.unpack(has_others=self.overwrite, verify=self.verify, progress=self.progress)
+
+
 def fill_pod(
     api: KubernetesApi,
     volume: OpenVolume,
     namespace: str,
     pod: str,
-    container: str | None = None,
-    path: str | None = None,
-    *,
-    overwrite: bool = False,
-    verify: bool = False,
-    patience: float | None = None,
-    progress: OnSent | None = None,
+    container: str | None,
+    path: str | None,
+    how: FillSettings,
 ) -> Filled:
     """Into a running container. By default into its main one, and there where it mounts the claim that was backed up, or a volume of the
     same name. See Cluster.fill_pod."""
     document = _running_pod(api, namespace, pod)
     chosen = _container_of(document, container)
     mount, into = _mount_of(document, chosen, volume.volume, path)
-    running = Container(api, namespace, pod, str(chosen["name"]))
-    if patience is not None:
-        running = replace(running, patience=patience)
+    running = how.patiently(Container(api, namespace, pod, str(chosen["name"])))
     unpacker = Unpacker(running, VolumeTar(volume), into)
     # Only a claim of which all is replaced can be marked as filled.
     is_whole = into == str(mount["mountPath"]).rstrip("/") and not mount.get("subPath") and not mount.get("subPathExpr")
     claim = _claims_of(document).get(str(mount["name"])) if is_whole else None
     mark = _Mark(api, namespace, claim, _id_of(volume)) if claim else None
-    unpacker.check_empty(overwrite or bool(mark and mark.is_interrupted()))
+    unpacker.check_empty(how.overwrite or bool(mark and mark.is_interrupted()))
     if mark:
         mark.begin()
-    notes = unpacker.unpack(has_others=overwrite, verify=verify, progress=progress)
+    notes = how.unpack(unpacker)
     if mark:
         mark.end()
     return Filled(volume.volume, f"{into} in {running}", _id_of(volume, None), unpacker.tar.totals(), True, notes)
 
 
 def fill_claim(
-    api: KubernetesApi,
-    volume: OpenVolume,
-    namespace: str,
-    claim: str,
-    *,
-    settings: HelperSettings | None = None,
-    overwrite: bool = False,
-    verify: bool = False,
-    patience: float | None = None,
-    progress: OnSent | None = None,
+    api: KubernetesApi, volume: OpenVolume, namespace: str, claim: str, helper: HelperSettings, how: FillSettings
 ) -> Filled:
     """Into a claim that nobody uses, by means of a pod that mounts it. See Cluster.fill_claim."""
     where = f"claim {namespace}/{claim}"
     mark = _Mark(api, namespace, claim, _id_of(volume))
     tar = VolumeTar(volume)
-    if mark.is_done() and not overwrite:
+    if mark.is_done() and not how.overwrite:
         return Filled(volume.volume, where, _id_of(volume, None), tar.totals(), False, (f"{where} was filled with it before",))
     users = _users_of(api, namespace, claim)
     if users:
@@ -108,13 +109,11 @@ def fill_claim(
         mark.end()
         return Filled(volume.volume, where, None, tar.totals(), True, (f"{volume.volume.name} was empty when it was backed up",))
     tar.totals()  # what is wrong with the backup is found before anything is made
-    with HelperPod(api, namespace, claim, settings or HelperSettings()) as container:
-        if patience is not None:
-            container = replace(container, patience=patience)
-        unpacker = Unpacker(container, tar, MOUNTED_AT)
-        unpacker.check_empty(overwrite or mark.is_interrupted())
+    with HelperPod(api, namespace, claim, helper) as container:
+        unpacker = Unpacker(how.patiently(container), tar, MOUNTED_AT)
+        unpacker.check_empty(how.overwrite or mark.is_interrupted())
         mark.begin()
-        notes = unpacker.unpack(has_others=overwrite, verify=verify, progress=progress)
+        notes = how.unpack(unpacker)
         mark.end()
     return Filled(volume.volume, where, volume.snapshot.id, tar.totals(), True, notes)
 
