@@ -50,4 +50,4 @@ def is_unfinished(name: str, wanted: str) -> bool:
 
 
 def _beginning(name: str) -> str:
-    return "." + os.fsdecode(os.fsencode(name)[:_LONGEST])
+    return ".recoup-" + os.fsdecode(os.fsencode(name)[:_LONGEST])
