@@ -5,6 +5,7 @@ They are filled behind the package's back, through the file system and boto3. to
 
 from __future__ import annotations
 
+import abc
 import os
 import pathlib
 import sys
@@ -18,19 +19,19 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "interop"))
 from support import s3
 
 
-class Place:
+class Place(abc.ABC):
     """Where objects lie, and how a store for them is opened."""
 
     is_bucket = False
 
-    def write(self, key: str, content: bytes) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def write(self, key: str, content: bytes) -> None: ...
 
-    def delete(self, key: str) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def delete(self, key: str) -> None: ...
 
-    def location(self, prefix: str = "") -> str:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def location(self, prefix: str = "") -> str: ...
 
     def store(self, prefix: str = "", **chosen: Any) -> recoup.ObjectStore:
         return recoup.open_objects(self.location(prefix), **chosen)

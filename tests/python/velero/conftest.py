@@ -7,6 +7,8 @@ import os
 import pathlib
 import shutil
 import subprocess
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,3 +108,25 @@ def quick(quickly_opened) -> Genuine:
 @pytest.fixture
 def quick_after_crash(quickly_opened) -> Genuine:
     return quickly_opened(GENUINE[1])
+
+
+@pytest.fixture
+def readable_bucket(minio):
+    """readable_bucket(directory, prefix): a bucket of MinIO's with what is in the directory, until the test's end, and somebody who
+    may do nothing but read it."""
+    from velero_volumes import s3
+
+    made = []
+
+    def upload(directory: pathlib.Path, prefix: str = ""):
+        bucket = minio.make_bucket(f"velero-{uuid.uuid4().hex[:12]}")
+        made.append(bucket)
+        files = [path for path in directory.rglob("*") if path.is_file()]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda path: bucket.write(f"{prefix}{path.relative_to(directory)}", path.read_bytes()), files))
+        return bucket, minio.add_user(s3.READ_ONLY(bucket.name))
+
+    yield upload
+    for bucket in made:
+        bucket.delete_below("")
+        bucket.client.delete_bucket(Bucket=bucket.name)

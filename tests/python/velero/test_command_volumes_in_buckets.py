@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 import select
 import signal
 import time
-import uuid
 
 import pytest
-from objects_places import s3
 from velero_commands import good, restore_all, run, start
 from velero_volumes import MadeBucket, noise, on_disk
 
@@ -20,32 +17,17 @@ from support.proxy import Proxy
 DB = "db/data-postgres-0"
 
 
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory):
-    with s3.Minio(tmp_path_factory.mktemp("minio")) as server:
-        yield server
-
-
 @pytest.fixture
-def uploaded(minio, tmp_path):
+def uploaded(minio, readable_bucket, tmp_path):
     """uploaded(directory): the bucket, and arguments for commands that read it, with rights to read only."""
-    made = []
 
     def upload(directory, prefix="", endpoint=None):
-        bucket = minio.make_bucket(f"velero-{uuid.uuid4().hex[:12]}")
-        made.append(bucket)
-        files = [path for path in directory.rglob("*") if path.is_file()]
-        with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda path: bucket.write(f"{prefix}{path.relative_to(directory)}", path.read_bytes()), files))
-        user = minio.add_user(s3.READ_ONLY(bucket.name))
+        bucket, user = readable_bucket(directory, prefix)
         location = minio.location(bucket.name, prefix.rstrip("/"), *([endpoint] if endpoint else []))
         home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home/cache")}
         return bucket, {"bucket": location, "env": {**minio.environment(user), **home}}
 
-    yield upload
-    for bucket in made:
-        bucket.delete_below("")
-        bucket.client.delete_bucket(Bucket=bucket.name)
+    return upload
 
 
 @pytest.mark.parametrize("which", ["quick", "quick_after_crash"])

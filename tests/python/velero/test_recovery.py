@@ -48,7 +48,7 @@ def test_the_wheel_is_all_that_is_needed(first_genuine, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory):
+def places(minio):
     """The buckets of the homelab, and a new cluster."""
     needs_kubelet()
     if not os.environ.get("RECOUP"):
@@ -56,8 +56,7 @@ def places(tmp_path_factory):
     server = KubernetesServer()
     kubelet = Kubelet(server)
     try:
-        with s3.Minio(tmp_path_factory.mktemp("minio")) as minio:
-            yield minio, kubelet
+        yield minio, kubelet
     finally:
         kubelet.stop()
         server.stop()

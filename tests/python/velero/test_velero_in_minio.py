@@ -7,7 +7,6 @@ import json
 import uuid
 
 import pytest
-from objects_places import s3
 from test_audit import NOW
 from velero_archives import backup_document
 
@@ -21,29 +20,23 @@ PREFIX = "cluster-1/"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with s3.Minio(tmp_path_factory.mktemp("minio")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def proxy(server):
-    with Proxy(server.endpoint) as made:
+def proxy(minio):
+    with Proxy(minio.endpoint) as made:
         yield made
 
 
 @pytest.fixture
-def uploaded(server, proxy, monkeypatch):
+def uploaded(minio, proxy, monkeypatch):
     """uploaded(files): a bucket with these files below a prefix, through a proxy that sees each request."""
-    for name, value in server.environment().items():
+    for name, value in minio.environment().items():
         monkeypatch.setenv(name, value)
 
     def upload(files: dict[str, bytes]) -> VeleroBucket:
-        bucket = server.make_bucket(f"velero-{uuid.uuid4().hex[:12]}")
+        bucket = minio.make_bucket(f"velero-{uuid.uuid4().hex[:12]}")
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda key: bucket.write(PREFIX + key, files[key]), files))
         proxy.clear()
-        return VeleroBucket(recoup.open_objects(server.location(bucket.name, PREFIX.rstrip("/"), proxy.endpoint)))
+        return VeleroBucket(recoup.open_objects(minio.location(bucket.name, PREFIX.rstrip("/"), proxy.endpoint)))
 
     return upload
 

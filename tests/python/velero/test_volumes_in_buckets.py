@@ -3,12 +3,11 @@ server."""
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime, timezone
 
 import pytest
 from test_volumes import restore_all
-from velero_volumes import file_of, on_disk, s3
+from velero_volumes import file_of, on_disk
 
 import recoup
 from recoup.velero import (
@@ -24,32 +23,17 @@ from recoup.velero import (
 WHEN = datetime(2026, 11, 23, 21, tzinfo=timezone.utc)
 
 
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory):
-    with s3.Minio(tmp_path_factory.mktemp("minio")) as server:
-        yield server
-
-
 @pytest.fixture
-def uploaded(minio, monkeypatch):
+def uploaded(minio, readable_bucket, monkeypatch):
     """uploaded(directory, prefix): the bucket's location after it was uploaded, read with rights to read only."""
-    made = []
 
     def upload(directory, prefix=""):
-        bucket = minio.make_bucket(f"velero-{uuid.uuid4().hex[:12]}")
-        made.append(bucket)
-        for path in directory.rglob("*"):
-            if path.is_file():
-                bucket.write(f"{prefix}{path.relative_to(directory)}", path.read_bytes())
-        user = minio.add_user(s3.READ_ONLY(bucket.name))
+        bucket, user = readable_bucket(directory, prefix)
         for name, value in minio.environment(user).items():
             monkeypatch.setenv(name, value)
         return bucket, minio.location(bucket.name, prefix.rstrip("/"))
 
-    yield upload
-    for bucket in made:
-        bucket.delete_below("")
-        bucket.client.delete_bucket(Bucket=bucket.name)
+    return upload
 
 
 @pytest.mark.parametrize("prefix", ["", "clusters/home/"])
