@@ -2,6 +2,7 @@
 package velero
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -176,7 +177,7 @@ func failedVolumes(ctx context.Context, client *kubernetes.Client, backup *kuber
 				continue
 			}
 			message, _ := lookup(each.Object, []string{"status", "message"}).(string)
-			reasons = append(reasons, fmt.Sprintf("volume %s: %s", volumeOf(&each), orText(message, phase)))
+			reasons = append(reasons, fmt.Sprintf("volume %s: %s", volumeOf(&each), cmp.Or(message, phase)))
 		}
 	}
 	slices.Sort(reasons)
@@ -192,11 +193,4 @@ func volumeOf(object *kubernetes.Object) string {
 		return said("spec", "pod", "namespace") + "/" + claim
 	}
 	return fmt.Sprintf("%s of the pod %s/%s", said("spec", "volume"), said("spec", "pod", "namespace"), said("spec", "pod", "name"))
-}
-
-func orText(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

@@ -2,6 +2,7 @@
 package velerobucket
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -170,7 +171,7 @@ func model(of *backup, text content) backupModel {
 	var said record
 	err := text.parse(&said)
 	if err == nil && (said.Kind != "Backup" || said.Metadata.Name != of.name) {
-		err = fmt.Errorf("describes the %s %q", orText(said.Kind, "object"), said.Metadata.Name)
+		err = fmt.Errorf("describes the %s %q", cmp.Or(said.Kind, "object"), said.Metadata.Name)
 	}
 	if err != nil {
 		result.State = damaged
@@ -181,7 +182,7 @@ func model(of *backup, text content) backupModel {
 		return result
 	}
 	status := said.Status
-	result.State, result.Phase = stateOf(of, said), pointer(orText(status.Phase, "New"))
+	result.State, result.Phase = stateOf(of, said), pointer(cmp.Or(status.Phase, "New"))
 	result.Restorable = result.State == good || result.State == partial
 	if result.State == incomplete {
 		result.Problem = pointer(of.name + ".tar.gz is not there: the backup has no manifests")

@@ -9,6 +9,7 @@ package velerobucket
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -195,7 +196,7 @@ func (c content) parse(into any) error {
 	err := json.Unmarshal(c.text, into)
 	var odd *json.UnmarshalTypeError
 	if errors.As(err, &odd) {
-		return fmt.Errorf("is not as Velero writes it: %s is a JSON %s", orText(strings.Trim(odd.Field, "."), "the whole"), odd.Value)
+		return fmt.Errorf("is not as Velero writes it: %s is a JSON %s", cmp.Or(strings.Trim(odd.Field, "."), "the whole"), odd.Value)
 	}
 	if err != nil {
 		return fmt.Errorf("is no JSON of Velero's: %w", err)

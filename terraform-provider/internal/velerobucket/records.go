@@ -2,6 +2,7 @@
 package velerobucket
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -227,7 +228,7 @@ func fromInfo(info volumeInfo) volume {
 	case info.Result == "failed":
 		one.state = unsaved
 	case one.uploader == "":
-		one.state, one.reason = elsewhere, "its data is not in the bucket but where "+orText(info.BackupMethod, "another method")+" keeps it"
+		one.state, one.reason = elsewhere, "its data is not in the bucket but where "+cmp.Or(info.BackupMethod, "another method")+" keeps it"
 	case one.snapshot != "":
 		one.state = stored
 	case info.Result == "succeeded":
@@ -236,11 +237,4 @@ func fromInfo(info volumeInfo) volume {
 		one.state, one.reason = unsaved, "Velero names no snapshot of it"
 	}
 	return one
-}
-
-func orText(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
