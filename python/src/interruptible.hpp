@@ -52,4 +52,13 @@ auto run_interruptible(Work&& work) {
   return run_interruptible(std::forward<Work>(work), [] {});
 }
 
+/// The same for `work()` that hears of a stop by way of `stop`, as all that waits for a server on one connection does.
+template <class Work>
+auto run_stopping(std::stop_source stop, Work&& work) {
+  return run_interruptible([&](const std::stop_token& asked) {
+    const std::stop_callback forward(asked, [&] { stop.request_stop(); });
+    return work();
+  });
+}
+
 }  // namespace recoup::python

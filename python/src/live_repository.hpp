@@ -89,7 +89,7 @@ public:
   template <class Work>
   auto run(Work&& work) {
     const auto through = way_to_read();
-    return run_on(through.connection, [&] { return work(*through.plain); });
+    return run_stopping(through.connection->stop, [&] { return work(*through.plain); });
   }
 
   /// Calls `read(std::shared_ptr<repository>, std::shared_ptr<storage_connection>)` with an index; once more with a
@@ -104,7 +104,7 @@ public:
   template <class Read>
   auto search(Read&& read) {
     const auto through = way_to_read();
-    return run_on(through.connection, [&] { return read_with_index(through, read); });
+    return run_stopping(through.connection->stop, [&] { return read_with_index(through, read); });
   }
 
 private:

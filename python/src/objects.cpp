@@ -221,15 +221,7 @@ public:
   template <class Work>
   auto run(Work&& work) {
     const auto through = current();
-    return run_on(through, [&] { return work(*through->client); });
-  }
-
-  template <class Work>
-  static auto run_on(const std::shared_ptr<connection>& through, Work&& work) {
-    return run_interruptible([&](const std::stop_token& asked) {
-      const std::stop_callback forward(asked, [&] { through->stop.request_stop(); });
-      return work();
-    });
+    return run_stopping(through->stop, [&] { return work(*through->client); });
   }
 
   [[nodiscard]] std::unique_ptr<object_listing> list(const py::object& prefix) {
@@ -315,7 +307,7 @@ std::unique_ptr<s3_objects> open_objects(const py::object& location, const py::k
 }
 
 py::list next_of(object_listing& listing) {
-  const auto entries = s3_objects::run_on(listing.through(), [&] { return listing.next(); });
+  const auto entries = run_stopping(listing.through()->stop, [&] { return listing.next(); });
   py::list found;
   for (const auto& [key, size, modified, etag] : entries)
     found.append(py::make_tuple(to_text(key), size, to_datetime(modified), etag.empty() ? py::object(py::none()) : to_text(etag)));

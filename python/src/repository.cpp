@@ -72,7 +72,7 @@ std::unique_ptr<live_repository> connected(const py::kwargs& chosen, const std::
   auto locks = locks_from(chosen);
   auto cache = cache_from(chosen);
   const auto first = connections->take();
-  return run_on(first, [&] {
+  return run_stopping(first->stop, [&] {
     return std::make_unique<live_repository>(connections, first, open(first->storage), locks, std::move(cache));
   });
 }
