@@ -60,11 +60,13 @@ private:
   std::vector<std::unique_ptr<storage_connection>> idle_;
 };
 
-/// As run_stopping(), for what is done in no time unless a server keeps it waiting. Another thread, which is what hearing of
-/// signals takes, would cost more than the work: without a server there is none, nor where Python delivers no signals.
+/// As run_stopping(), for what is done in no time unless a server keeps it waiting. Another thread, which is what
+/// hearing of signals takes, would cost more than the work: without a server there is none, nor where Python delivers
+/// no signals.
 template <class Work>
 auto run_briefly_on(const std::shared_ptr<storage_connection>& connection, Work&& work) {
-  if (connection->storage->is_worth_caching() && is_main_thread()) return run_stopping(connection->stop, std::forward<Work>(work));
+  if (connection->storage->is_worth_caching() && is_main_thread())
+    return run_stopping(connection->stop, std::forward<Work>(work));
   const pybind11::gil_scoped_release release;
   return work();
 }
