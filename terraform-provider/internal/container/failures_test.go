@@ -177,6 +177,36 @@ func TestAccContainerOverloaded(t *testing.T) {
 	})
 }
 
+// TestAccContainerStartedMeanwhile: a stopped container that starts after it was looked at, as by a start whose connection broke
+// and which the daemon carries out late, is stopped and deleted all the same.
+func TestAccContainerStartedMeanwhile(t *testing.T) {
+	f := start(t)
+	faults := guesttest.StartFaults(t, f.incus.Socket)
+	started := false
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: acctest.Factories,
+		CheckDestroy:             f.gone,
+		Steps: []resource.TestStep{
+			{Config: provider(faults.Socket) + f.resource("  running = false")},
+			{
+				PreConfig: func() {
+					faults.Set(func(request *http.Request) guesttest.Fault {
+						if !started && request.Method == http.MethodDelete && request.URL.Path == "/1.0/instances/"+f.name {
+							started = true
+							f.incus.Command(t, "start", f.name)
+						}
+						return guesttest.Pass
+					})
+				},
+				Config: provider(faults.Socket) + f.resource("  running = false"), Destroy: true,
+			},
+		},
+	})
+	if !started {
+		t.Error("it was not started between the look and the deletion")
+	}
+}
+
 // TestAccContainerNotMine: a create that lost its connection must not remove what somebody else made under the same name.
 func TestAccContainerNotMine(t *testing.T) {
 	f := start(t)
