@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import os
 import pathlib
-import random
 import shutil
 import subprocess
 import threading
 
 import pytest
+from samples import MIB, PASSWORD, noise
 
 import recoup
 from recoup import _engine
 from recoup.repository import _settings
-
-PASSWORD = "geheim"
-MIB = 1 << 20
-
-
-def noise(size: int, seed: object = 0) -> bytes:
-    """Bytes that do not compress; the same seed gives the same ones."""
-    return random.Random(repr(seed)).randbytes(size)
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ import threading
 import time
 
 import pytest
+from samples import MIB, PASSWORD, noise
 
 import recoup
-from conftest import MIB, PASSWORD, noise
 
 
 def names(snapshot, top) -> list[str]:

@@ -8,9 +8,9 @@ import signal
 import threading
 
 import pytest
+from samples import MIB
 
 import recoup
-from conftest import MIB
 
 
 def packs(repository) -> list[pathlib.Path]:

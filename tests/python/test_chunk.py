@@ -10,9 +10,9 @@ import numpy
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import MIB, noise
 
 import recoup
-from conftest import MIB, noise
 
 DATA = noise(20 * MIB, "chunks")
 

@@ -6,9 +6,9 @@ import json
 import pathlib
 
 import pytest
+from samples import PASSWORD
 
 import recoup
-from conftest import PASSWORD
 
 
 @pytest.fixture

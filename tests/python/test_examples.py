@@ -7,8 +7,9 @@ import pathlib
 import subprocess
 import sys
 
+from samples import PASSWORD
+
 import recoup
-from conftest import PASSWORD
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples/python"
 

@@ -8,10 +8,10 @@ import pathlib
 import tarfile
 
 import pytest
+from samples import MIB, PASSWORD, noise
 from test_restore import contents
 
 import recoup
-from conftest import MIB, PASSWORD, noise
 
 
 @pytest.fixture(params=[1, 2], ids=["v1", "v2"])

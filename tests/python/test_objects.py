@@ -12,9 +12,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from objects_places import BucketPlace, DirectoryPlace, Place, s3
+from samples import MIB, PASSWORD, noise
 
 import recoup
-from conftest import MIB, PASSWORD, noise
 
 #: Names that every kind of place can have. None of them is a directory of another.
 ODD = [

@@ -11,9 +11,9 @@ import time
 
 import pytest
 from objects_places import BucketPlace, s3
+from samples import MIB, noise
 
 import recoup
-from conftest import MIB, noise
 from support import faults
 from support.link import Link
 from support.proxy import Proxy

@@ -11,9 +11,9 @@ import threading
 
 import pytest
 from objects_places import DirectoryPlace
+from samples import MIB, noise
 
 import recoup
-from conftest import MIB, noise
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import stat
 import threading
 
 import pytest
+from samples import MIB, PASSWORD, noise
 
 import recoup
-from conftest import MIB, PASSWORD, noise
 
 # --- init and open ---
 

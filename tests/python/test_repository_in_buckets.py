@@ -11,9 +11,9 @@ import time
 
 import pytest
 from objects_places import BucketPlace
+from samples import MIB, PASSWORD, noise
 
 import recoup
-from conftest import MIB, PASSWORD, noise
 from recoup import _engine
 from recoup.repository import _settings
 from support import faults

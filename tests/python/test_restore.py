@@ -9,9 +9,9 @@ import stat
 import threading
 
 import pytest
+from samples import MIB, noise
 
 import recoup
-from conftest import MIB, noise
 
 
 def contents(top: pathlib.Path) -> dict[str, tuple[int, int, object]]:

@@ -16,9 +16,9 @@ import zipfile
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import MIB, noise
 
 import recoup
-from conftest import MIB, noise
 
 # Parts that repeat, so that blobs do too, between parts that do not; more blobs than the reader keeps.
 CONTENT = noise(9 * MIB, 1) + bytes(2 * MIB) + noise(7 * MIB, 2) + bytes(1_500_001) + noise(300_000, 3)

@@ -10,6 +10,9 @@ from typing import Any
 
 from .fields import format_time
 
+#: Raised by one when something in the JSON changes its meaning or goes away; new fields may come at any time.
+REPORT_VERSION = 1
+
 
 class Severity(str, enum.Enum):
     """How grave a finding is, the gravest first."""
@@ -79,6 +82,7 @@ class AuditReport:
     def to_json(self) -> dict[str, Any]:
         """Only dictionaries, lists, texts and numbers; times as RFC 3339 in UTC."""
         return {
+            "version": REPORT_VERSION,
             "location": self.location,
             "time": as_json(self.time),
             "backups": self.backups,

@@ -9,6 +9,7 @@ from .._engine import DamagedError, Error, NotFoundError, RepositoryMissingError
 from .audit_backups import Seen, default_password
 from .audit_report import Finding, Severity, counted, listed
 from .bucket import Backup, RepositoryPlace, VeleroBucket
+from .fields import in_words
 from .model import Uploader
 from .repositories import Repositories, StoredSnapshot
 from .search import KnownBackups
@@ -81,9 +82,8 @@ def _locks(bucket: VeleroBucket, place: RepositoryPlace, now: datetime) -> Itera
     stale = [each for each in bucket.store.list(f"{place.prefix}/locks/") if now - each.modified > _STALE]
     if stale:
         oldest = min(stale, key=lambda each: each.modified)
-        age = now - oldest.modified
         yield Finding(
-            "stale-locks", Severity.WARNING, f"{counted(len(stale), 'lock')} that nobody renews, the oldest for {age.total_seconds() / 3600:.1f} hours",
+            "stale-locks", Severity.WARNING, f"{counted(len(stale), 'lock')} that nobody renews, the oldest for {in_words(now - oldest.modified)}",
             place.prefix, "Velero's maintenance then frees no space, and with an exclusive one no backup of this namespace succeeds",
             f"when no pod of Velero works on it: recoup unlock --repo {bucket.location.rstrip('/')}/{place.prefix}",
             {"locks": [{"id": each.key.rpartition("/")[2], "modified": each.modified} for each in stale]},

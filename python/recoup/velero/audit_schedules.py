@@ -11,6 +11,7 @@ from .audit_backups import Seen
 from .audit_report import Finding, Retention, Severity, counted
 from .bucket import Backup
 from .cron import Cron
+from .fields import in_words
 from .schedules import Schedule, schedules_of
 
 # A backup begins up to a minute late, and behind others that run; and the next one may be as punctual as that.
@@ -63,7 +64,7 @@ class _Rhythm:
             return None
         # Of two in the middle the shorter one: gaps only make intervals longer.
         usual = timedelta(seconds=statistics.median_low([each.total_seconds() for each in intervals]))
-        return _Rhythm(None, usual, f"its backups usually come every {_words(usual)}")
+        return _Rhythm(None, usual, f"its backups usually come every {in_words(usual)}")
 
     def missed(self, earlier: datetime, later: datetime) -> int:
         """How many backups there should have been between two."""
@@ -100,7 +101,7 @@ def _overdue(schedule: Schedule, backups: list[Backup], rhythm: _Rhythm, now: da
     due = rhythm.due(times[-1])
     if due + rhythm.grace < now:
         yield Finding(
-            "backup-overdue", Severity.CRITICAL, f"the newest backup is {_words(now - times[-1])} old: {rhythm.words}", schedule.name,
+            "backup-overdue", Severity.CRITICAL, f"the newest backup is {in_words(now - times[-1])} old: {rhythm.words}", schedule.name,
             "what has changed since then is in no backup",
             f"velero schedule get {schedule.name}; velero backup-location get; kubectl logs -n velero deployment/velero",
             {"newest": times[-1], "newest_backup": backups[-1].name, "due": due},
@@ -110,7 +111,7 @@ def _overdue(schedule: Schedule, backups: list[Backup], rhythm: _Rhythm, now: da
     if not good or rhythm.due(good[-1]) + rhythm.grace < now:
         yield Finding(
             "backup-overdue", Severity.CRITICAL, "its newest backups cannot be restored"
-            + (f"; the last one that can is {_words(now - good[-1])} old" if good else ""), schedule.name,
+            + (f"; the last one that can is {in_words(now - good[-1])} old" if good else ""), schedule.name,
             "what has changed since then is in no backup", "recoup velero logs NAME shows why they fail",
             {"newest": good[-1] if good else None, "newest_backup": backups[-1].name, "due": rhythm.due(good[-1]) if good else None},
         )  # fmt: skip
@@ -126,11 +127,3 @@ def retention(seen: Seen) -> Iterator[Retention]:
             name, len(backups), sum(1 for each in backups if each.is_restorable), times[0] if times else None,
             times[-1] if times else None, tuple(f"{span.total_seconds() / 3600:g}h" for span in spans),
         )  # fmt: skip
-
-
-def _words(span: timedelta) -> str:
-    seconds = span.total_seconds()
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} seconds"

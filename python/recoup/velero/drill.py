@@ -22,6 +22,7 @@ from .bucket import Backup, BackupState, VeleroBucket
 from .comparison import Comparison, compare
 from .contents import OpenVolume, open_volume
 from .drill_report import Check, DrillReport, Outcome, VolumeDrill
+from .fields import in_words
 from .repositories import Repositories
 from .scratch import remove_tree
 from .search import lost_backups
@@ -163,7 +164,7 @@ class _Drill:
             self._add("age", Outcome.FAILED, f"when {backup.name} was made is not known")
             return
         age = self._now - begun
-        text = f"{backup.name} began {begun:%Y-%m-%d %H:%M:%S} UTC, {_duration(age)} ago"
+        text = f"{backup.name} began {begun:%Y-%m-%d %H:%M:%S} UTC, {in_words(age)} ago"
         if age < -_CLOCK_MAY_DIFFER:
             self._add(
                 "age",
@@ -171,7 +172,7 @@ class _Drill:
                 f"{backup.name} began {begun:%Y-%m-%d %H:%M:%S} UTC, in the future: one of the clocks is wrong",
             )
         elif self._plan.max_age is not None and age > self._plan.max_age:
-            self._add("age", Outcome.FAILED, f"{text}: more than the {_duration(self._plan.max_age)} that are allowed")
+            self._add("age", Outcome.FAILED, f"{text}: more than the {in_words(self._plan.max_age)} that are allowed")
         else:
             self._add("age", Outcome.PASSED, text)
 
@@ -387,9 +388,3 @@ def _few(messages: Iterable[str]) -> str:
     found = list(messages)
     more = [f"and {len(found) - _MESSAGES_KEPT} more"] if len(found) > _MESSAGES_KEPT else []
     return "\n".join([*found[:_MESSAGES_KEPT], *more])
-
-
-def _duration(span: timedelta) -> str:
-    minutes = int(span.total_seconds() // 60)
-    days, hours = minutes // 1440, minutes % 1440 // 60
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min"

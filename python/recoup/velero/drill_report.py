@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import html
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -88,8 +87,8 @@ class DrillReport:
         tried = f"{whole} of {self.candidates} volumes restored{damaged}"
         return _printable(f"{name} {verdict}: {tried}, {len(self.failures)} of {len(self.checks)} checks failed")
 
-    def to_json(self) -> str:
-        """The document's text; times are RFC 3339 in UTC, sizes bytes."""
+    def to_json(self) -> dict[str, Any]:
+        """Only dictionaries, lists, texts and numbers; times as RFC 3339 in UTC, sizes in bytes."""
         document = {
             "version": REPORT_VERSION,
             "is_restorable": self.is_restorable,
@@ -104,7 +103,7 @@ class DrillReport:
             "checks": [{**asdict(each), "outcome": each.outcome.value} for each in self.checks],
             "volumes": [asdict(each) for each in self.volumes],
         }
-        return json.dumps(_all_printable(document), indent=2) + "\n"
+        return {name: _all_printable(value) for name, value in document.items()}
 
     def to_junit_xml(self) -> str:
         """A test suite with a test case for each check, as CI servers show them."""

@@ -131,6 +131,16 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{printable(text)} is longer than the calendar") from problem
 
 
+def in_words(span: timedelta) -> str:
+    """For sentences and tables: "26 hours", "3.5 days"; the largest unit of which there are two. Less than nothing, between clocks
+    that differ, is nothing."""
+    seconds = max(round(span.total_seconds()), 0)
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f}".removesuffix(".0") + f" {unit}"
+    return "1 second" if seconds == 1 else f"{seconds} seconds"
+
+
 def parse_json(content: bytes, where: str) -> Any:
     """Raises DamagedError. Numbers that JSON has no word for, and halves of surrogate pairs, which nothing could print or store
     again, are damage too."""

@@ -91,7 +91,7 @@ def test_options_that_cannot_be(made, command, options):
 
 def test_a_backup_that_is_too_old(made, command):
     said = command("-b", made.path, "drill", "--max-age", "26h")
-    assert said.code == 1 and "failed" in said.output and "1 d 2 h" in said.output
+    assert said.code == 1 and "failed" in said.output and "26 hours" in said.output
     assert command("-b", made.path, "drill", "--max-age", "900000h").code == 0
 
 

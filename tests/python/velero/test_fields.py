@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from recoup import DamagedError
 from recoup.velero.fields import (
     Fields,
+    in_words,
     parse_duration,
     parse_json,
     parse_time,
@@ -212,3 +213,20 @@ def test_a_name_in_the_header_of_gzip_without_end_fills_no_memory():
         assert tracemalloc.get_traced_memory()[1] < 5 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (timedelta(seconds=-5), "0 seconds"),
+        (timedelta(seconds=1), "1 second"),
+        (timedelta(seconds=119), "119 seconds"),
+        (timedelta(minutes=2), "2 minutes"),
+        (timedelta(hours=26), "26 hours"),
+        (timedelta(hours=47, minutes=30), "47.5 hours"),
+        (timedelta(days=7), "7 days"),
+        (timedelta(days=1095.5), "1095.5 days"),
+    ],
+)
+def test_durations_in_words(span, text):
+    assert in_words(span) == text

@@ -17,7 +17,7 @@ from rich.table import Table
 from ..._engine import NotFoundError, UnsupportedError
 from ...network import Network
 from ..bucket import VeleroBucket
-from ..fields import format_time, printable
+from ..fields import format_time, in_words, printable
 from ..repositories import Repositories
 from .connection import Connection
 from .everywhere import Given
@@ -142,10 +142,4 @@ def as_bytes(count: int) -> str:
 
 
 def as_duration(span: timedelta | None) -> str:
-    if span is None:
-        return "-"
-    seconds = round(span.total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds} s"
+    return "-" if span is None else in_words(span)

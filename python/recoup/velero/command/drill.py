@@ -15,7 +15,7 @@ from ..drill import drill as drill_backup
 from ..drill_report import Check, DrillReport, Outcome
 from ..fields import printable
 from .cluster import duration
-from .context import Context
+from .context import Context, as_json_text
 from .progress import ByteProgress
 from .report_files import check_writable, write_file
 
@@ -69,7 +69,7 @@ def drill(
     )
     reports: list[tuple[str, Callable[[DrillReport], str]]] = [
         (path, make)
-        for path, make in ((json_file, DrillReport.to_json), (junit, DrillReport.to_junit_xml), (html, DrillReport.to_html))
+        for path, make in ((json_file, _json), (junit, DrillReport.to_junit_xml), (html, DrillReport.to_html))
         if path is not None
     ]
     check_writable(path for path, _ in reports)
@@ -77,11 +77,15 @@ def drill(
     for path, make in reports:
         write_file(path, make(report))
     if context.as_json:
-        click.echo(report.to_json(), nl=False)
+        context.print_json(report.to_json())
     else:
         _print(context, report)
     if not report.is_restorable:
         sys.exit(1)
+
+
+def _json(report: DrillReport) -> str:
+    return as_json_text(report.to_json(), indent=2) + "\n"
 
 
 def _drill(context: Context, plan: DrillPlan, reports: list[tuple[str, Callable[[DrillReport], str]]]) -> DrillReport:
