@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
+import sys
 import threading
+import time
 
 import pytest
 from samples import MIB, PASSWORD, noise
@@ -80,7 +83,7 @@ class Restic:
             "RESTIC_REPOSITORY": str(location),
         }
         command = [self.program, *map(str, arguments)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", timeout=60)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", timeout=600)
         assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -93,6 +96,28 @@ def restic(tmp_path) -> Restic:
     home = tmp_path / "restic-home"
     home.mkdir()
     return Restic(program, home)
+
+
+@pytest.fixture
+def interrupts_when():
+    """interrupts_when(condition): the process gets SIGINT once that is true, as Ctrl-C does it; ended with the test."""
+    threads, ended = [], threading.Event()
+
+    def start(condition) -> threading.Thread:
+        def send() -> None:
+            while not condition():
+                if ended.wait(0.01):
+                    return
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threads.append(threading.Thread(target=send, daemon=True))
+        threads[-1].start()
+        return threads[-1]
+
+    yield start
+    ended.set()
+    for each in threads:
+        each.join()
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +139,7 @@ def versitygw(tmp_path_factory):
 
 
 class Counter(threading.Thread):
-    """Counts as fast as it gets the GIL."""
+    """Counts whenever it gets the GIL, and gives it back at once."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -124,19 +149,33 @@ class Counter(threading.Thread):
     def run(self) -> None:
         while not self.stopped:
             self.count += 1
+            time.sleep(0.0001)
 
 
 @pytest.fixture
-def counts_during():
-    """counts_during(call): how far another Python thread could count while a call was running."""
+def others_run_during():
+    """others_run_during(call): whether another Python thread could run while a call was running.
+
+    Nobody asks for the GIL meanwhile (of who keeps it, the interpreter would demand it as soon as the call has ended, and the other thread
+    would count before it can be asked how far it has come): it counts only where the call gives the GIL away itself. A call that is over
+    before the machine has let the other thread run says nothing, so it is made again."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(3600)
     counter = Counter()
     counter.start()
 
-    def measure(call) -> int:
-        before = counter.count
-        call()
-        return counter.count - before
+    def measure(call) -> bool:
+        end = time.monotonic() + 60
+        while True:
+            before = counter.count
+            call()
+            # More often than arguments are looked at and locks are taken on the way, for which the GIL may be given away too.
+            if counter.count - before > 20:
+                return True
+            if time.monotonic() > end:
+                return False
 
     yield measure
     counter.stopped = True
     counter.join()
+    sys.setswitchinterval(interval)

@@ -112,11 +112,11 @@ def test_sha256_is_the_hash_of_the_piece():
     assert piece.sha256() == hashlib.sha256(piece.data).hexdigest()
 
 
-def test_other_threads_run_meanwhile(counts_during):
+def test_other_threads_run_meanwhile(others_run_during):
     zeros = b"\xff" * (64 * MIB)
-    assert counts_during(lambda: lengths(zeros)) > 100
+    assert others_run_during(lambda: lengths(zeros))
     (whole,) = recoup.chunk(zeros[: 8 * MIB])
-    assert counts_during(lambda: [whole.sha256() for _ in range(8)]) > 100
+    assert others_run_during(lambda: [whole.sha256() for _ in range(8)])
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -140,6 +140,9 @@ class Follower(threading.Thread):
             try:
                 # The server ends it after `seconds`. Where even that does not come, the connection is dead.
                 self._stream = self._api.stream(self._path, query, seconds + 15.0)
+                if self._stopping.is_set():  # stop() came before there was a stream to close
+                    self._stream.close()
+                    return
                 for event in self._stream:
                     if self._stopping.is_set():
                         return
