@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
-import os
+import itertools
 import re
-import signal
-import threading
 import time
 
 import pytest
@@ -116,22 +114,22 @@ def test_a_file_is_read_ahead_in_growing_pieces(place, proxy):
 def test_requests_of_several_threads_are_in_flight_together(place, minio):
     keys = [f"x/{number}" for number in range(200)]
     fill(place, keys)
-    with Link(("127.0.0.1", minio.port), rtt=0.1) as line:
-        store = recoup.open_objects(place.location(endpoint=f"http://127.0.0.1:{line.port}"))
+    with Link(("127.0.0.1", minio.port), rtt=0.1) as line, Proxy(f"http://127.0.0.1:{line.port}") as before_it:
+        store = recoup.open_objects(place.location(endpoint=before_it.endpoint))
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
-            begun = time.monotonic()
             assert list(pool.map(store.read, keys)) == [key.encode() for key in keys]
-            took = time.monotonic() - begun
-    # One after the other takes 20 s and more; 16 at a time, as the engine begins at this distance, some 2 s.
-    assert took < 8, took
+    # The engine begins with 16 at this distance. How long that takes says more about the machine.
+    changes = sorted(change for each in before_it.log for change in ((each.begin, 1), (each.begin + each.seconds, -1)))
+    assert max(itertools.accumulate(step for _, step in changes)) >= 8, before_it
 
 
-def test_other_threads_of_python_go_on(place, proxy, counts_during):
+def test_other_threads_of_python_go_on(place, proxy, others_run_during):
     place.write("x", b"content")
     store = recoup.open_objects(place.location(endpoint=proxy.endpoint))
     for ask in (lambda: store.read("x"), lambda: keys_of(store), store.list_directories):
-        proxy.add(faults.stall(0.5))
-        assert counts_during(ask) > 1000
+        proxy.add(faults.stall(0.5), times=None)
+        assert others_run_during(ask)
+        proxy.clear()
 
 
 # ---- stopping ------------------------------------------------------------------------------------
@@ -143,40 +141,38 @@ def silent(place, proxy):
     place.write("x", b"content")
     store = recoup.open_objects(place.location(endpoint=proxy.endpoint))
     assert store.read("x") == b"content"
-    proxy.add(faults.stall(60), times=None)
+    proxy.clear()
+    proxy.add(faults.stall(120), times=None)
     yield store
 
 
-def interrupt_soon() -> threading.Thread:
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    return timer
-
-
-@pytest.mark.timeout(50)
-def test_control_c_ends_a_call_and_those_of_other_threads(silent, proxy):
+@pytest.mark.timeout(600)
+def test_control_c_ends_a_call_and_those_of_other_threads(silent, proxy, interrupts_when):
     for ask in (lambda: silent.read("x"), lambda: keys_of(silent), silent.list_directories, lambda: silent.open("x")):
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = len(proxy.log) + 2
             beside = pool.submit(silent.read, "x")
             begun = time.monotonic()
-            timer = interrupt_soon()
+            sent = interrupts_when(lambda waiting=waiting: len(proxy.log) >= waiting)
             with pytest.raises(KeyboardInterrupt):
                 ask()
-            timer.join()
+            sent.join()
             with pytest.raises(recoup.StoppedError):
                 beside.result()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 60
     proxy.clear()
     assert silent.read("x") == b"content"
     assert keys_of(silent) == ["x"]
 
 
-@pytest.mark.timeout(50)
-def test_closing_ends_what_other_threads_ask_for(silent):
+@pytest.mark.timeout(600)
+def test_closing_ends_what_other_threads_ask_for(silent, proxy):
     listing = silent.list()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         asked = [pool.submit(silent.read, "x"), pool.submit(next, listing)]
-        time.sleep(0.5)
+        while len(proxy.log) < 2:
+            assert not any(each.done() for each in asked)
+            time.sleep(0.01)
         silent.close()
         for each in asked:
             with pytest.raises(recoup.StoppedError):
@@ -265,7 +261,7 @@ def test_no_such_bucket(minio, place):
             ask()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_a_server_that_is_not_there(place):
     store = recoup.open_objects(f"s3:http://127.0.0.1:{s3.free_port()}/bucket", options={"s3.retries": "1"})
     for ask in each_question(store):

@@ -113,7 +113,7 @@ def test_the_place_itself_may_be_a_link(place, tmp_path):
     assert (keys_of(store), store.read("a/x")) == (["a/x"], b"content")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_what_is_no_file_is_no_object(place, caplog):
     os.mkfifo(place.folder / "pipe")
     (place.folder / "empty" / "deep").mkdir(parents=True)

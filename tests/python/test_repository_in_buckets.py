@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import os
-import signal
-import threading
 import time
 
 import pytest
@@ -19,9 +16,11 @@ from recoup.repository import _settings
 from support import faults
 from support.proxy import Proxy
 
-# An operation that holds a lock tries for ten seconds to take it back.
-WITH_LOCK = 16
-WITHOUT_LOCK = 6
+# Of the STALL for which nothing is answered. An operation that holds a lock tries for ten seconds to take it back.
+IN_TIME = 60
+STALL = 120
+
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
@@ -56,16 +55,20 @@ def repository(location, source) -> recoup.Repository:
     return made
 
 
-@contextlib.contextmanager
-def interrupted(within: float):
-    """The process gets SIGINT while what stands inside waits; it ends with KeyboardInterrupt, in time."""
-    timer = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        yield
-    timer.join()
-    assert time.monotonic() - begun < within
+@pytest.fixture
+def interrupted(proxy, interrupts_when):
+    """interrupted(): the process gets SIGINT while what stands inside waits for the server; it ends with KeyboardInterrupt, in time."""
+
+    @contextlib.contextmanager
+    def interrupted(is_waiting=lambda: proxy.faults()):
+        begun = time.monotonic()
+        sent = interrupts_when(is_waiting)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+        sent.join()
+        assert time.monotonic() - begun < IN_TIME
+
+    return interrupted
 
 
 CALLS = {
@@ -77,28 +80,38 @@ CALLS = {
 }
 
 
-@pytest.mark.timeout(100)
 @pytest.mark.parametrize("name", CALLS)
-def test_control_c_ends_each_call_and_the_next_one_works(repository, proxy, source, tmp_path, name):
-    proxy.add(faults.stall(80), times=None)
-    with interrupted(WITH_LOCK):
+def test_control_c_ends_each_call_and_the_next_one_works(repository, proxy, interrupted, source, tmp_path, name):
+    proxy.add(faults.stall(STALL), times=None)
+    with interrupted():
         CALLS[name](repository, source, tmp_path / "first")
     proxy.clear()
     CALLS[name](repository, source, tmp_path / "second")
     assert repository.check().clean
 
 
-@pytest.mark.timeout(100)
-def test_control_c_ends_opening(location, proxy):
-    proxy.add(faults.stall(80), times=None)
-    with interrupted(WITHOUT_LOCK):
+@pytest.mark.parametrize("name", ["check", "restore"])
+def test_control_c_in_the_middle_of_what_is_read(repository, proxy, interrupted, source, tmp_path, name):
+    """Under its lock, which goes."""
+    calls = {"check": lambda: repository.check(read_data=True), "restore": lambda: repository.snapshot().restore(tmp_path / "out", verify=True)}
+    proxy.add(faults.stall(STALL), method="GET", key="data/", times=None)
+    with interrupted():
+        calls[name]()
+    assert proxy.requests("DELETE", "locks/")
+    proxy.clear()
+    calls[name]()
+    assert not proxy.faults() and repository.unlock(remove_all=True) == 0
+
+
+def test_control_c_ends_opening(location, proxy, interrupted):
+    proxy.add(faults.stall(STALL), times=None)
+    with interrupted():
         recoup.open(location, PASSWORD, cache=False)
     proxy.clear()
     assert recoup.open(location, PASSWORD, cache=False).snapshots() == []
 
 
-@pytest.mark.timeout(100)
-def test_control_c_ends_reading_of_trees_and_files(repository, proxy, source):
+def test_control_c_ends_reading_of_trees_and_files(repository, proxy, interrupted, source):
     snapshot = repository.snapshot("latest")
     file = snapshot.open(source / "large")
     reads = {
@@ -108,8 +121,8 @@ def test_control_c_ends_reading_of_trees_and_files(repository, proxy, source):
         "open file": lambda: (file.seek(0), file.read(100)),
     }
     for name, read in reads.items():
-        proxy.add(faults.stall(80), times=None)
-        with interrupted(WITHOUT_LOCK):
+        proxy.add(faults.stall(STALL), times=None)
+        with interrupted():
             read()
             pytest.fail(f"{name} was read without the server")
         proxy.clear()
@@ -118,15 +131,14 @@ def test_control_c_ends_reading_of_trees_and_files(repository, proxy, source):
     assert file.read(100) == noise(5 * MIB)[MIB : MIB + 100]
 
 
-@pytest.mark.timeout(100)
-def test_operations_of_other_threads_go_on(repository, proxy, source, tmp_path):
+def test_operations_of_other_threads_go_on(repository, proxy, interrupted, source, tmp_path):
     snapshot = repository.snapshot("latest")
     (source / "new").write_bytes(noise(MIB, "new"))
     proxy.add(faults.stall(3), method="GET", key="data/", times=None)
-    proxy.add(faults.stall(80), method="PUT", key="data/", times=None)
+    proxy.add(faults.stall(STALL), method="PUT", key="data/", times=None)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         beside = pool.submit(snapshot.restore, tmp_path / "target")
-        with interrupted(WITH_LOCK):
+        with interrupted(lambda: len(proxy.faults()) == 2):
             repository.backup(source)
         assert beside.result().errors == []
     assert list((tmp_path / "target").rglob("large"))[0].read_bytes() == noise(5 * MIB)
