@@ -42,7 +42,7 @@ class Command:
 
     def __call__(self, *arguments: object, **environment: str) -> Said:
         done = subprocess.run(
-            self.line(*arguments), env={**self.environment, **environment}, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False
+            self.line(*arguments), env={**self.environment, **environment}, stdin=subprocess.DEVNULL, capture_output=True, timeout=900, check=False
         )
         output, errors = done.stdout.decode(), done.stderr.decode()
         assert "Traceback" not in errors, errors

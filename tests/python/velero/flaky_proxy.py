@@ -54,7 +54,7 @@ class FlakyProxy:
                     return self._watch(proxy.plan["WATCH"].popleft() if proxy.plan["WATCH"] else 1 << 30)
                 request = urllib.request.Request(server.address + self.path, body or None, headers, method=self.command)
                 try:
-                    with urllib.request.urlopen(request, context=server._context, timeout=60) as answer:
+                    with urllib.request.urlopen(request, context=server._context, timeout=300) as answer:
                         status_code, content = answer.status, answer.read()
                 except urllib.error.HTTPError as problem:
                     status_code, content = problem.code, problem.read()

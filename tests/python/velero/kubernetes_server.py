@@ -13,10 +13,12 @@ import contextlib
 import ctypes
 import datetime
 import functools
+import http.client
 import ipaddress
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -26,6 +28,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,15 +39,28 @@ _MERGE = "application/merge-patch+json"
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """Below those that Linux gives to outgoing connections: one of these could be in the way of a server that starts later, or again."""
+    for _ in range(200):
+        port = random.SystemRandom().randrange(20000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free port between 20000 and 32000")
 
 
 def _die_with_parent() -> None:
     """Also where the tests are killed, so that no server stays. It is the thread that counts, not the process."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 300, pause: float = 0.05) -> None:
+    """Until it is true. The seconds are for what never comes."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"did not come within {seconds:.0f} s")
+        time.sleep(pause)
 
 
 class Authority:
@@ -103,16 +119,30 @@ class KubernetesServer:
         self.authority.issue("kube-apiserver", addresses=("127.0.0.1",))
         self.authority.issue("admin", "system:masters")
         self.authority.issue("service-accounts")
-        self.port = _free_port()
-        self._etcd_port = _free_port()
+        self._has_velero = False
         try:
-            self._start_etcd()
-            self.start()
-            self._wait()
+            self._start_all()
         except BaseException:
             self.stop()
             raise
         self.kubeconfig = self.write_kubeconfig("admin")
+
+    def _start_all(self) -> None:
+        attempts = 5
+        for attempt in range(1, attempts + 1):
+            self.port, self._etcd_port = _free_port(), _free_port()
+            try:
+                self._start_etcd()
+                self.start()
+                self._wait()
+                return
+            except RuntimeError as problem:
+                # Somebody else took a port after it was found to be free.
+                if "address already in use" not in str(problem) or attempt == attempts:
+                    raise
+                self._end_all()
+                for each in [self.directory / "etcd", *self.directory.glob("*.log")]:
+                    shutil.rmtree(each) if each.is_dir() else each.unlink()
 
     @property
     def address(self) -> str:
@@ -155,7 +185,7 @@ class KubernetesServer:
         end = time.monotonic() + seconds
         while True:
             with contextlib.suppress(OSError):
-                if self.request("GET", "/readyz") == "ok":
+                if self.request("GET", "/readyz") == "ok" and self._is_settled():
                     return
             ended = next((each for each in self._running if each.poll() is not None), None)
             if ended is not None or time.monotonic() > end:
@@ -163,14 +193,25 @@ class KubernetesServer:
                 raise RuntimeError(f"the API server does not start: {ended.args[0] if ended else 'no answer'}\n{logs}")
             time.sleep(0.1)
 
+    def _is_settled(self) -> bool:
+        """What the server makes by itself, and kinds that were defined: it may be ready a moment before."""
+        if self._has_velero:
+            self.request("GET", "/apis/velero.io/v1/backups")
+        names = {each["metadata"]["name"] for each in self.request("GET", "/api/v1/namespaces")["items"]}
+        return names >= {"default", "kube-node-lease", "kube-public", "kube-system"}
+
     def wait_until_ready(self) -> None:
         self._running = [each for each in self._running if each.poll() is None]
         self._wait()
 
-    def stop(self) -> None:
+    def _end_all(self) -> None:
         for process in reversed(self._running):
             process.kill()
             process.wait()
+        self._running = []
+
+    def stop(self) -> None:
+        self._end_all()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # ---- users -----------------------------------------------------------------------------------------------------------
@@ -195,7 +236,20 @@ class KubernetesServer:
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
             "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name}],
         })  # fmt: skip
+        self.wait_until_allowed(name, *rules)
         return self.write_kubeconfig(name)
+
+    def wait_until_allowed(self, user: str, *rules: dict[str, Any], namespace: str = "") -> None:
+        """The server heeds new roles a moment after it has stored them."""
+        for rule in rules:
+            resource, _, subresource = rule["resources"][0].partition("/")
+            attributes = {"group": rule["apiGroups"][0], "resource": resource, "subresource": subresource, "verb": rule["verbs"][0]}
+            review = {
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+                "spec": {"user": user, "resourceAttributes": {**attributes, "namespace": namespace}},
+            }  # fmt: skip
+            path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+            wait_for(lambda path=path, review=review: self.request("POST", path, review)["status"].get("allowed"))
 
     # ---- as the administrator, without anything of recoup's ----------------------------------------------------------------
 
@@ -210,10 +264,12 @@ class KubernetesServer:
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, content, headers, method=method)
         try:
-            with urllib.request.urlopen(request, context=self._context, timeout=30) as answer:
+            with urllib.request.urlopen(request, context=self._context, timeout=120) as answer:
                 text = answer.read().decode()
         except urllib.error.HTTPError as problem:
             raise OSError(f"{method} {path}: {problem.code} {problem.read().decode(errors='replace')}") from problem
+        except http.client.HTTPException as problem:
+            raise OSError(f"{method} {path}: {problem!r}: the server ended in the middle of its answer") from problem
         return json.loads(text) if text.startswith("{") else text
 
     def path_of(self, document: dict[str, Any], *, name: bool = True) -> str:
@@ -246,15 +302,15 @@ class KubernetesServer:
             definition = yaml.safe_load(file.read_text())
             self.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
             names.append(definition["spec"]["names"]["plural"])
-        end = time.monotonic() + 60
-        while True:
+
+        def are_served() -> bool:
             with contextlib.suppress(OSError):
                 served = {each["name"] for version in ("v1", "v2alpha1") for each in self.request("GET", f"/apis/velero.io/{version}")["resources"]}
-                if served >= set(names):
-                    return
-            if time.monotonic() > end:
-                raise RuntimeError("Velero's definitions are not served after a minute")
-            time.sleep(0.1)
+                return served >= set(names)
+            return False
+
+        wait_for(are_served)
+        self._has_velero = True
 
 
 @functools.cache

@@ -244,6 +244,7 @@ def test_ten_thousand_backups_take_a_listing_and_a_request_each():
 class _Breaking(MemoryStore):
     def _piece(self, key, offset, count, version):
         super()._piece(key, offset, count, version)
+        threading.Event().wait(0.01)  # as long as it takes to see that nobody answers: there is time to hear of it
         raise StorageError("the line is down")
 
 

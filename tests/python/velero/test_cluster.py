@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import yaml
+from velero_volumes import s3
 
 import recoup
 from recoup.velero.cluster import Cluster
@@ -301,31 +302,17 @@ class TestCommand:
     @pytest.mark.skipif(not os.environ.get("MINIO"), reason="MINIO not set: eval $(tools/s3-servers.sh)")
     def test_with_a_real_bucket(self, server, namespace, tmp_path):
         """Keys and address are known to the cluster only."""
-        import boto3
-        from botocore.config import Config
         from click.testing import CliRunner
 
         from recoup.velero.command import main
 
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
-        root = {"MINIO_ROOT_USER": "AKIAIOSFODNN7EXAMPLE", "MINIO_ROOT_PASSWORD": SECRET_KEY}
-        command = [os.environ["MINIO"], "server", str(tmp_path / "data"), "--address", f"127.0.0.1:{port}", "--quiet"]
-        minio = subprocess.Popen(command, env={**os.environ, **root}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            s3 = boto3.client(
-                "s3", endpoint_url=f"http://127.0.0.1:{port}", aws_access_key_id=root["MINIO_ROOT_USER"], aws_secret_access_key=SECRET_KEY,
-                region_name="us-east-1", config=Config(retries={"max_attempts": 20, "mode": "standard"}),
-            )  # fmt: skip
-            s3.create_bucket(Bucket="velero-backups")
+        with s3.Minio(tmp_path / "minio", environment={"MINIO_ROOT_USER": "AKIAIOSFODNN7EXAMPLE", "MINIO_ROOT_PASSWORD": SECRET_KEY}) as minio:
+            minio.root = s3.Credentials("AKIAIOSFODNN7EXAMPLE", SECRET_KEY)
+            bucket = minio.make_bucket("velero-backups")
             record = {"kind": "Backup", "metadata": {"name": "b1"}, "status": {"phase": "Failed"}}
-            s3.put_object(Bucket="velero-backups", Key="lab/backups/b1/velero-backup.json", Body=json.dumps(record).encode())
+            bucket.write("lab/backups/b1/velero-backup.json", json.dumps(record).encode())
             server.create(secret(namespace, cloud=CREDENTIALS))
-            server.create(storage_location(namespace, config={"s3Url": f"http://127.0.0.1:{port}", "s3ForcePathStyle": "true"}, storage={"prefix": "lab"}))
+            server.create(storage_location(namespace, config={"s3Url": minio.endpoint, "s3ForcePathStyle": "true"}, storage={"prefix": "lab"}))
             said = CliRunner().invoke(main, ["--kubeconfig", str(server.kubeconfig), "-n", namespace, "--json", "backups"])
             assert said.exit_code == 0, said.output
             assert [each["name"] for each in json.loads(said.output)] == ["b1"]
-        finally:
-            minio.kill()
-            minio.wait()

@@ -7,6 +7,7 @@ import copy
 import time
 
 import pytest
+from kubernetes_server import wait_for
 
 import recoup
 from recoup.velero.cluster import Cluster, Outcome
@@ -146,6 +147,14 @@ class TestApply:
         assert applied.outcome is CREATED and any("deprecated since v1.8" in warning for warning in applied.warnings)
 
 
+def cannot_be_created(server, document: dict) -> bool:
+    try:
+        server.request("POST", server.path_of(document, name=False) + "?dryRun=All", document)
+    except OSError:
+        return True
+    return False
+
+
 class TestRefused:
     def test_one_does_not_stop_the_rest(self, cluster, namespace):
         objects = [config_map(namespace, "first"), config_map("no-such-namespace"), config_map(namespace, "In Valid"), config_map(namespace, "last")]
@@ -218,12 +227,12 @@ class TestRefused:
         server.create(quota)
         # A controller would say that the quota is in force.
         server.request("PATCH", server.path_of(quota) + "/status", {"status": {"hard": {"count/secrets": "0"}, "used": {"count/secrets": "0"}}}, "application/merge-patch+json")
+        wait_for(lambda: cannot_be_created(server, secret(namespace, "tried", key="x")))  # the server heeds it a moment after it has stored it
         (refused,) = cluster.apply([secret(namespace, key="x")])
         assert refused.outcome is REFUSED and "exceeded quota" in refused.message
 
     def test_a_schema(self, cluster, namespace):
-        list(cluster.apply([definition("schema.recoup.test")]))
-        (refused,) = cluster.apply([widget("schema.recoup.test", namespace, size="large")])
+        _, refused = cluster.apply([definition("schema.recoup.test"), widget("schema.recoup.test", namespace, size="large")], patience=300)
         assert refused.outcome is REFUSED and "size" in refused.message
         (unknown,) = cluster.apply([widget("schema.recoup.test", namespace) | {"spec": {"colour": "red"}}])
         assert unknown.outcome is REFUSED and ".spec.colour: field not declared in schema" in unknown.message
@@ -235,24 +244,24 @@ class TestWaiting:
     def test_definitions_and_namespaces_and_what_needs_them_in_one_go(self, server, cluster, namespace):
         group, inner = "waiting.recoup.test", f"{namespace}-inner"
         objects = [definition(group), new_namespace(inner), widget(group, inner), config_map(inner)]
-        assert outcomes(cluster.apply(objects)) == [CREATED] * 4
+        assert outcomes(cluster.apply(objects, patience=300)) == [CREATED] * 4
         assert outcomes(cluster.apply(objects)) == [UNCHANGED] * 4
 
     def test_a_new_version_of_a_definition(self, cluster, namespace):
         group = "versions.recoup.test"
         first = definition(group)
-        assert outcomes(cluster.apply([first, widget(group, namespace)])) == [CREATED, CREATED]
+        assert outcomes(cluster.apply([first, widget(group, namespace)], patience=300)) == [CREATED, CREATED]
         second = copy.deepcopy(first)
         second["spec"]["versions"].append({**second["spec"]["versions"][0], "name": "v2", "storage": False})
         newer = {**widget(group, namespace, "two"), "apiVersion": f"{group}/v2"}
-        assert outcomes(cluster.apply([second, newer])) == [CHANGED, CREATED]
+        assert outcomes(cluster.apply([second, newer], patience=300)) == [CHANGED, CREATED]
 
     def test_names_that_another_definition_has(self, cluster, namespace):
         group = "names.recoup.test"
         other = definition(group, "Gadget", "gadgets")
         other["spec"]["names"]["shortNames"] = ["widgets"]
         list(cluster.apply([other]))
-        applied = list(cluster.apply([definition(group), widget(group, namespace)], patience=10))
+        applied = list(cluster.apply([definition(group), widget(group, namespace)], patience=300))
         assert applied[1].outcome is REFUSED and "does not accept the names" in applied[1].message
 
     def test_a_pod_in_a_new_namespace_waits_for_its_account(self, server, namespace):

@@ -7,7 +7,8 @@ import itertools
 import time
 
 import pytest
-from kubelet import NO_TAR, pod_in
+from kubelet import NO_TAR, pod_in, pod_is_gone
+from kubernetes_server import wait_for
 
 import recoup
 from recoup.velero.cluster import Cluster
@@ -20,7 +21,7 @@ V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"
 @pytest.fixture
 def container(server, namespace, kubelet, cluster):
     pod_in(server, namespace, "box", {})
-    return Container(cluster._api, namespace, "box", "main", patience=30)
+    return Container(cluster._api, namespace, "box", "main", patience=120)
 
 
 def noise(count):
@@ -43,12 +44,12 @@ def test_input_comes_whole_and_ends(container, size):
 
 
 def test_in_the_older_protocol_input_has_no_end_but_comes_whole(server, namespace, kubelet, cluster, container):
-    old = Container(cluster._api, namespace, "box", "main", patience=3, protocols=(V4,))
+    old = Container(cluster._api, namespace, "box", "main", patience=120, protocols=(V4,))
     content = bytes(range(256)) * 40_000
     ended = old.run(["sh", "-c", f"head -c {len(content)} | sha256sum"], iter([content]))
     assert ended.output.decode().split()[0] == hashlib.sha256(content).hexdigest() and not ended.has_end_of_input
     with pytest.raises(recoup.StorageError, match="nothing moved for 3 s"):
-        old.run(["sha256sum"], iter([content]))
+        old.run(["sha256sum"], iter([content]), patience=3)
 
 
 def test_what_comes_back_is_read_while_input_goes(container):
@@ -126,7 +127,7 @@ def test_what_takes_no_more_does_not_hang_for_ever(server, namespace, kubelet, c
     began = time.monotonic()
     with pytest.raises(recoup.StorageError, match="nothing moved for 2 s.*The pod still runs"):
         Container(cluster._api, namespace, "box", "main", patience=2).run(["cat"], noise(1000), output=lambda content: None)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 120
 
 
 def test_a_pod_that_is_deleted_in_the_middle(server, namespace, kubelet, cluster):
@@ -136,7 +137,7 @@ def test_a_pod_that_is_deleted_in_the_middle(server, namespace, kubelet, cluster
     def source():
         yield from noise(8)
         server.delete(pod)
-        time.sleep(1)
+        wait_for(lambda: pod_is_gone(server, pod))
         yield from noise(100)
 
     with pytest.raises(recoup.NotFoundError, match="The pod is gone"):
@@ -159,6 +160,7 @@ def test_a_token_in_place_of_a_certificate(server, namespace, kubelet, container
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "filler"},
         "subjects": [{"kind": "ServiceAccount", "name": "filler", "namespace": namespace}],
     })  # fmt: skip
+    server.wait_until_allowed(f"system:serviceaccount:{namespace}:filler", *rules, namespace=namespace)
     config = yaml.safe_load(server.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": token}
     file = server.directory / f"token-{namespace}.kubeconfig"
@@ -196,7 +198,7 @@ def test_an_api_server_that_dies_in_the_middle(server, namespace, kubelet, conta
     finally:
         server.start()
         server.wait_until_ready()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while True:  # the node's own view of things comes back a moment later
         try:
             assert container.run(["echo", "x"]).output == b"x\n"

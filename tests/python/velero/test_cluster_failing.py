@@ -45,7 +45,7 @@ def test_as_late_as_the_server_asks(proxy, behind, namespace):
     proxy.plan["PATCH"].append(429)
     began = time.monotonic()
     (applied,) = behind.apply([config_map(namespace, "x")])
-    assert applied.outcome is Outcome.CREATED and 2 <= time.monotonic() - began < 30
+    assert applied.outcome is Outcome.CREATED and 2 <= time.monotonic() - began < 60
 
 
 def test_a_server_that_asks_for_an_hour_is_not_waited_for(proxy, behind, namespace):
@@ -91,7 +91,7 @@ def test_a_webhook_that_is_down_is_waited_for_once(server, proxy, behind, namesp
     }  # fmt: skip
     server.create(configuration)
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 300
         # The server heeds a new webhook after a moment.
         while [each.outcome for each in behind.apply([config_map(namespace, "first")])] != [Outcome.REFUSED]:
             assert time.monotonic() < end
@@ -133,7 +133,7 @@ def test_a_watch_that_breaks_goes_on_where_it_was(server, proxy, behind, namespa
     proxy.plan["WATCH"].extend([1] * 30)
     backup = {"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": "b", "namespace": namespace}}
     phases = ["InProgress", "WaitingForPluginOperations", "Finalizing", "Completed", "Deleting"]
-    with behind.watch(["backups"], timeout=120) as watch:
+    with behind.watch(["backups"], timeout=280) as watch:
         events = iter(watch)
         server.create({**backup, "spec": {}})
         assert next(events).phase == "New"

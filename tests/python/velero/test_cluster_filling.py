@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
+import types
 
 import pytest
-from kubelet import BUSYBOX, NO_TAR, NODE, claim_in, pod_in
+from kubelet import BUSYBOX, NO_TAR, NODE, claim_in, pod_in, pod_is_gone
+from kubernetes_server import wait_for
 from velero_volumes import MadeBucket, expected_entries, noise, on_disk
 
 import recoup
@@ -90,13 +91,28 @@ def test_helper_pod_asks_for_no_more_than_it_needs(server, namespace, kubelet, c
     assert container["volumeMounts"] == [{"name": "volume", "mountPath": "/volume"}]
 
 
+def enforce(server, namespace, level):
+    """The server heeds a new label a moment after it has stored it: a pod that is no more than baseline tells."""
+    server.patch({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}})
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": {"containers": [{"name": "main", "image": "x"}]}}
+
+    def is_refused() -> bool:
+        try:
+            server.request("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+        except OSError as problem:
+            assert "violates PodSecurity" in str(problem), problem
+            return True
+        return False
+
+    wait_for(lambda: is_refused() == (level == "restricted"))
+
+
 def test_pod_security_baseline_takes_it_and_restricted_says_why_not(server, namespace, kubelet, cluster, opened):
-    place = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     claim_in(server, namespace, "data")
-    server.patch(place, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    enforce(server, namespace, "restricted")
     with pytest.raises(recoup.InvalidArgumentError, match="violates PodSecurity.*enforce=baseline"):
         cluster.fill_claim(opened, namespace, "data")
-    server.patch(place, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}})
+    enforce(server, namespace, "baseline")
     assert cluster.fill_claim(opened, namespace, "data").is_new
 
 
@@ -159,6 +175,8 @@ def test_an_interrupted_run_is_done_again_over_what_it_left(server, namespace, k
 
     def stop(sent, size):
         if sent > size // 2:
+            # What was sent may still be on its way.
+            wait_for(lambda: os.listdir(kubelet.volume(namespace, "data")))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -237,13 +255,33 @@ def test_other_content_is_found_when_verified(server, namespace, kubelet, cluste
         cluster.fill_claim(opened, namespace, "data", verify=True)
 
 
+class ClockThatWaits:
+    """Stands until something has happened: however long that takes, it counts for nothing."""
+
+    def __init__(self, has_happened, seconds=300) -> None:
+        self._has_happened = has_happened
+        self._begin = time.monotonic()
+        self._end = self._begin + seconds
+        self._since = None
+
+    def __call__(self) -> float:
+        now = time.monotonic()
+        if self._since is None and (now > self._end or self._has_happened()):
+            self._since = time.monotonic()
+        return self._begin + (0 if self._since is None else max(0.0, now - self._since))
+
+
+def reasons_of_events(server, namespace) -> set[str]:
+    return {each["reason"] for each in server.request("GET", f"/api/v1/namespaces/{namespace}/events")["items"]}
+
+
 # ---- pods that do not run ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("claim", "settings", "message"),
     [
-        ({}, {"image": "no-such-image:1"}, "cannot run: .*Back-off pulling image"),
+        ({}, {"image": "no-such-image:1", "patience": 300.0}, "cannot run: .*Back-off pulling image"),
         ({}, {"node_selector": {"disk": "ssd"}}, "does not run after 1 s: .*didn't match Pod's node affinity/selector.*--node-selector"),
         (
             {"storageClassName": "no-such-class"}, {},
@@ -251,10 +289,14 @@ def test_other_content_is_found_when_verified(server, namespace, kubelet, cluste
         ),
     ],
 )  # fmt: skip
-def test_a_pod_that_does_not_run_says_why(server, namespace, kubelet, cluster, opened, claim, settings, message):
+def test_a_pod_that_does_not_run_says_why(server, namespace, kubelet, cluster, opened, claim, settings, message, monkeypatch):
     claim_in(server, namespace, "data", **claim)
+    wanted = {"FailedScheduling", *(["ProvisioningFailed"] if claim else [])}
+    clock = ClockThatWaits(lambda: wanted <= reasons_of_events(server, namespace))
+    if "patience" not in settings:
+        monkeypatch.setattr("recoup.velero.cluster.helper_pod.time", types.SimpleNamespace(monotonic=clock, sleep=time.sleep))
     with pytest.raises(recoup.StorageError, match=message):
-        cluster.fill_claim(opened, namespace, "data", settings=HelperSettings(patience=1.0, **settings))
+        cluster.fill_claim(opened, namespace, "data", settings=HelperSettings(**{"patience": 1.0, **settings}))
     assert pods(server, namespace) == []
 
 
@@ -301,7 +343,7 @@ def test_with_either_protocol_and_tar(server, namespace, kubelet, cluster, opene
     from recoup.velero.cluster import filling
 
     made = filling.Container
-    monkeypatch.setattr(filling, "Container", lambda *given: made(*given, patience=20, protocols=protocols))
+    monkeypatch.setattr(filling, "Container", lambda *given: made(*given, patience=300, protocols=protocols))
     claim_in(server, namespace, "data")
     pod_in(server, namespace, "box", {"/data": "data"}, image=image)
     done = cluster.fill_pod(opened, namespace, "box", path="/data", verify=True)
@@ -373,8 +415,15 @@ def test_a_pod_that_is_deleted_while_it_is_filled(server, namespace, kubelet, cl
     kubelet.more = {"stall_after": 5_000_000}
     claim_in(server, namespace, "data")
     pod = pod_in(server, namespace, "box", {"/data": "data"})
-    deleting = threading.Thread(target=lambda: (time.sleep(1), server.delete(pod)))
-    deleting.start()
+    is_deleted = False
+
+    def delete(sent, size):
+        nonlocal is_deleted
+        if not is_deleted:
+            is_deleted = True
+            server.delete(pod)
+            wait_for(lambda: pod_is_gone(server, pod))
+
     with pytest.raises(recoup.NotFoundError, match="The pod is gone"):
-        cluster.fill_pod(volume, namespace, "box", path="/data", patience=4)
-    deleting.join()
+        cluster.fill_pod(volume, namespace, "box", path="/data", patience=10, progress=delete)
+    assert is_deleted

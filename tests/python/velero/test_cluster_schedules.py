@@ -182,21 +182,28 @@ class TestWaiting:
 
         worker = threading.Thread(target=velero)
         worker.start()
-        state = cluster.wait(name, timeout=120)
+        state = cluster.wait(name, timeout=600)
         worker.join()
         assert (state.phase, state.is_failure, state.details) == ("PartiallyFailed", True, ("errors: 2",))
-        assert cluster.wait(name, timeout=120).phase == "PartiallyFailed"
+        assert cluster.wait(name, timeout=600).phase == "PartiallyFailed"
 
     def test_nobody_begins_it(self, cluster):
         cluster.run_backup("b", {})
         with pytest.raises(recoup.IncompleteError, match="still New after 3 s: Velero's server has not begun it"):
             cluster.wait("b", timeout=3)
 
-    def test_it_is_deleted_meanwhile(self, server, cluster, namespace):
+    def test_it_is_deleted_meanwhile(self, server, cluster, namespace, monkeypatch):
         cluster.run_backup("b", {})
-        threading.Timer(1.0, lambda: server.delete(backup(namespace, "b"))).start()
-        with pytest.raises(recoup.NotFoundError, match="was deleted"):
-            cluster.wait("b", timeout=120)
+        get = cluster._velero.get
+
+        def get_and_delete_soon(plural, name):
+            found = get(plural, name)  # it is there when it is begun to be waited for
+            threading.Timer(1.0, lambda: server.delete(backup(namespace, "b"))).start()
+            return found
+
+        with monkeypatch.context() as patch, pytest.raises(recoup.NotFoundError, match="was deleted"):
+            patch.setattr(cluster._velero, "get", get_and_delete_soon)
+            cluster.wait("b", timeout=600)
         with pytest.raises(recoup.NotFoundError, match="there are: none"):
             cluster.wait("b")
 
@@ -243,7 +250,7 @@ class TestCommand:
 
     def test_run_and_wait(self, server, namespace, recoup_velero):
         def velero(name: str, phase: str) -> None:
-            for _ in range(600):
+            for _ in range(6000):
                 time.sleep(0.1)
                 try:
                     server.patch(backup(namespace, name), {"status": {"phase": phase}})
@@ -254,7 +261,7 @@ class TestCommand:
         for phase, code in (("Completed", 0), ("PartiallyFailed", 3), ("Failed", 1), ("FailedValidation", 1)):
             worker = threading.Thread(target=velero, args=(phase.lower(), phase))
             worker.start()
-            said = recoup_velero("run", "--name", phase.lower(), "--ttl", "1h", "--wait", "--timeout", "3m", code=code, as_json=True)
+            said = recoup_velero("run", "--name", phase.lower(), "--ttl", "1h", "--wait", "--timeout", "10m", code=code, as_json=True)
             worker.join()
             assert (said["phase"], said["failed"]) == (phase, code > 0)
 

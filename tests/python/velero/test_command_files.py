@@ -101,4 +101,4 @@ def test_reader_that_has_seen_enough_is_no_error(quick):
     process.stdout.close()
     said = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(60), said) == (0, b"")
+    assert (process.wait(600), said) == (0, b"")

@@ -151,7 +151,7 @@ def test_a_reader_that_has_seen_enough(first_genuine, command):
     assert process.stdout.readline() == "---\n"
     process.stdout.close()
     errors = process.stderr.read()
-    assert process.wait(60) in (0, 1) and errors == ""
+    assert process.wait(600) in (0, 1) and errors == ""
 
 
 def test_a_table(first_genuine, command):

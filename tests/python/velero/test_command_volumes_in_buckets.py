@@ -15,6 +15,8 @@ from support import faults
 from support.proxy import Proxy
 
 DB = "db/data-postgres-0"
+# Until long after the signal, however slow the machine is.
+STALL = 600
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_volume_is_mounted_from_the_bucket(quick, uploaded, tmp_path):
     try:
         said = b""
         while not said.endswith(b"ends it\n"):
-            assert select.select([process.stdout], [], [], 60)[0]
+            assert select.select([process.stdout], [], [], 600)[0]
             more = os.read(process.stdout.fileno(), 1 << 16)
             assert more, (said, process.stderr.read())
             said += more
@@ -63,14 +65,13 @@ def test_volume_is_mounted_from_the_bucket(quick, uploaded, tmp_path):
         assert found == on_disk(tmp_path / "restored")
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=600)
     assert process.returncode == 0 and os.listdir(tmp_path / "mount") == []
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_restore_that_is_stopped_says_so_and_goes_on(minio, uploaded, tmp_path, how, code):
-    """The second of two packs does not come for a while: meanwhile it is stopped. (The engine ends no request that is under way:
-    with one that never answers, it would take until the network's own patience ends.)"""
+    """The second of two packs does not come whole: meanwhile it is stopped."""
     made = MadeBucket(tmp_path / "made")
 
     def tree(writer):
@@ -83,17 +84,18 @@ def test_restore_that_is_stopped_says_so_and_goes_on(minio, uploaded, tmp_path, 
     large = max((each for each in (made.path / "restic/db/data").rglob("*") if each.is_file()), key=lambda each: each.stat().st_size)
     with Proxy(minio.endpoint) as proxy:
         _, there = uploaded(made.path, endpoint=proxy.endpoint)
-        proxy.add(faults.stall(5, where="answer", after=1_000_000), method="GET", key=large.name)
+        proxy.add(faults.stall(STALL, where="answer", after=1_000_000), method="GET", key=large.name, times=None)
         target = tmp_path / "target"
         process = start("restore-pvc", DB, "-t", target, **there)
         wait_for(lambda: (target / "a2").exists() and any(each.fault for each in proxy.requests(key=large.name)))
-        time.sleep(0.5)
+        begun = time.monotonic()
         process.send_signal(how)
         try:
-            _, errors = process.communicate(timeout=30)
+            _, errors = process.communicate(timeout=600)
         finally:
             process.kill()
         said = errors.decode()
+        assert time.monotonic() - begun < 120, "it waited for the answer"
         assert process.returncode == code and "Traceback" not in said
         assert f"stopped: {target} may hold only part of {DB}" in said and "--overwrite if-changed" in said
         assert set(os.listdir(target)) <= {"a0", "a1", "a2", "b"}  # nothing under another name
@@ -105,7 +107,7 @@ def test_restore_that_is_stopped_says_so_and_goes_on(minio, uploaded, tmp_path, 
     assert contents == {**{f"a{number}": noise(10_000, number) for number in range(3)}, "b": noise(3_000_000)}
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not come"
@@ -120,10 +122,10 @@ def test_dump_that_is_stopped_leaves_no_file(minio, uploaded, tmp_path):
     (tmp_path / "out").mkdir()
     with Proxy(minio.endpoint) as proxy:
         _, there = uploaded(made.path, endpoint=proxy.endpoint)
-        proxy.add(faults.stall(5, where="answer", after=1_000_000), method="GET", key=large.name)
+        proxy.add(faults.stall(STALL, where="answer", after=1_000_000), method="GET", key=large.name, times=None)
         process = start("dump", DB, "/b", "-O", tmp_path / "out/b", **there)
         wait_for(lambda: os.listdir(tmp_path / "out") and any(each.fault for each in proxy.requests(key=large.name)))
         assert [name.startswith(".recoup-") for name in os.listdir(tmp_path / "out")] == [True]
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
         assert process.returncode == 143 and os.listdir(tmp_path / "out") == []

@@ -40,10 +40,10 @@ def mounted(tmp_path):
         started.append((where, process))
         said = b""
         while not said.endswith(b"}\n" if as_json else b"ends it\n"):
-            ready, _, _ = select.select([process.stdout], [], [], 60)
-            assert ready, (said, "nothing came for a minute")
+            ready, _, _ = select.select([process.stdout], [], [], 600)
+            assert ready, (said, "nothing came for ten minutes")
             more = os.read(process.stdout.fileno(), 1 << 16)
-            assert more, (said, process.wait(60), process.stderr.read())
+            assert more, (said, process.wait(600), process.stderr.read())
             said += more
         return where, process, json.loads(said) if as_json else said.decode()
 
@@ -51,7 +51,7 @@ def mounted(tmp_path):
     for where, process in started:
         if process.poll() is None:
             process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=600)
         assert not os.path.ismount(where), "a mount was left behind"
 
 
@@ -72,7 +72,7 @@ def test_every_file_of_every_volume_is_as_it_was(quick, quick_after_crash, mount
             assert all(facts["type"] == "socket" for facts in extra.values()), extra
             assert found == expected_entries(genuine.expected, each), name
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+            assert process.wait(600) == 0
             count += 1
     assert count == 7
     where, _, said = mounted(quick_after_crash.path, DB, "--backup", "backup-20260104-000000")
@@ -179,7 +179,7 @@ def test_damage_is_an_error_for_who_reads_and_told(quick, tmp_path, mounted):
             failed += 1
     assert wanted > 20 and failed >= 1
     process.terminate()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 0 and errors.decode().count("cannot be read:") >= failed and "Traceback" not in errors.decode()
 
 
@@ -195,13 +195,13 @@ def test_it_ends_by_a_signal_and_when_it_is_unmounted(quick, mounted, end):
     elif end == "busy":
         used = os.open(where / "pgdata/PG_VERSION", os.O_RDONLY)
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(600) == 0
         with pytest.raises(OSError) as problem:
             os.close(used)
         assert problem.value.errno == errno.ENOTCONN  # whoever uses it still is told, and keeps nobody waiting
     else:
         process.send_signal(end)
-    assert process.wait(30) == 0
+    assert process.wait(600) == 0
     assert not os.path.ismount(where) and os.listdir(where) == []
     assert process.stderr.read() == b""
 

@@ -40,7 +40,7 @@ def test_the_wheel_is_all_that_is_needed(first_genuine, tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
     clean = {"PATH": f"{tmp_path / 'venv/bin'}:{os.defpath}", "HOME": str(tmp_path)}
     for script in (blocks()[0], f"recoup velero -b {shlex.quote(str(first_genuine.path))} backups"):
-        done = subprocess.run(["bash", "-ec", script], cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=200, check=False)
+        done = subprocess.run(["bash", "-ec", script], cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=1200, check=False)
         assert done.returncode == 0, done
     assert first_genuine.expected["backups"][-1]["name"] in done.stdout
     imported = subprocess.run([tmp_path / "venv/bin/python", "-c", "import kubernetes"], cwd=tmp_path, env=clean, check=False)
@@ -85,7 +85,7 @@ def done(places, quickly_opened, tmp_path_factory):
         script += [f"echo @@{number}", line, 'echo "@@=$?"']
     (home / "restore").mkdir()
     ran = subprocess.run(
-        ["bash"], input="\n".join(script), env=environment(home, kubelet), capture_output=True, text=True, timeout=600, check=True
+        ["bash"], input="\n".join(script), env=environment(home, kubelet), capture_output=True, text=True, timeout=2400, check=True
     )
     found = re.findall(r"^@@\d+\n(.*?)@@=(\d+)$", ran.stdout, re.MULTILINE | re.DOTALL)
     assert len(found) == len(lines()), ran.stdout

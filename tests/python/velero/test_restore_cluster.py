@@ -191,12 +191,12 @@ class TestRestore:
 def test_it_is_ended_while_a_helper_pod_is_waited_for(fresh, quick, command):
     options = ("--namespace", "db", "--map-namespace", "db=ended", "--node-selector", "disk=none", "--yes", "--kubeconfig", fresh.server.kubeconfig)
     with command.start("--bucket", quick.path, "restore", GOOD, *options) as process:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         while pod_names(fresh, "ended") != ["recoup-fill-data-postgres-0"]:
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.05)
         process.terminate()
-        errors = process.communicate(timeout=120)[1]
+        errors = process.communicate(timeout=600)[1]
     assert process.returncode == 143 and "The same command goes on from there" in errors, errors
     assert pod_names(fresh, "ended") == []
 

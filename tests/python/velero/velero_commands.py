@@ -53,7 +53,7 @@ def start(*arguments: object, bucket: os.PathLike[str] | str | None = None, **mo
 def run(*arguments: object, bucket: os.PathLike[str] | str | None = None, **more: Any) -> Done:
     process = start(*arguments, bucket=bucket, **more)
     try:
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=600)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
