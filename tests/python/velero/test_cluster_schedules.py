@@ -194,15 +194,16 @@ class TestWaiting:
 
     def test_it_is_deleted_meanwhile(self, server, cluster, namespace, monkeypatch):
         cluster.run_backup("b", {})
-        get = cluster._velero.get
+        requests = type(cluster._velero)
+        get = requests.get
 
-        def get_and_delete_soon(plural, name):
-            found = get(plural, name)  # it is there when it is begun to be waited for
+        def get_and_delete_soon(self, plural, name):
+            found = get(self, plural, name)  # it is there when it is begun to be waited for
             threading.Timer(1.0, lambda: server.delete(backup(namespace, "b"))).start()
             return found
 
         with monkeypatch.context() as patch, pytest.raises(recoup.NotFoundError, match="was deleted"):
-            patch.setattr(cluster._velero, "get", get_and_delete_soon)
+            patch.setattr(requests, "get", get_and_delete_soon)
             cluster.wait("b", timeout=600)
         with pytest.raises(recoup.NotFoundError, match="there are: none"):
             cluster.wait("b")

@@ -358,6 +358,28 @@ class TestNothingIsMissed:
                 assert not thread.is_alive()
 
 
+    def test_closing_ends_a_watch_that_only_connects(self, cluster, namespace, monkeypatch):
+        """There is no stream yet that could be closed. Not ended, it would last until the server ends it, after a minute."""
+        from recoup.velero.cluster.api import KubernetesApi
+
+        connecting, is_closed = threading.Event(), threading.Event()
+        connect = KubernetesApi.stream
+
+        def connect_late(*arguments):
+            connecting.set()
+            is_closed.wait(300)
+            return connect(*arguments)
+
+        monkeypatch.setattr(KubernetesApi, "stream", connect_late)
+        watch = cluster.watch(["backups"])
+        assert connecting.wait(300)
+        watch.close()
+        is_closed.set()
+        (follower,) = watch._followers
+        follower.join(40)
+        assert not follower.is_alive()
+
+
 class TestSchedules:
     def test_one_that_velero_refuses(self, server, namespace, watching):
         server.create(schedule(namespace))
