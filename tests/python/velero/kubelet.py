@@ -47,6 +47,9 @@ class Kubelet:
         """Goes into the description of each container that starts: cut_after, stall_after, user."""
         self.pods_seen: dict[str, dict[str, Any]] = {}
         self._stopping = threading.Event()
+        self._awake = threading.Event()
+        self._awake.set()
+        self._turn = threading.Lock()
         self._start_program()
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}}}
         server.create(node)
@@ -79,8 +82,18 @@ class Kubelet:
             "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}],
         }}, "application/merge-patch+json")  # fmt: skip
 
+    def pause(self) -> None:
+        """Where nobody needs it, it takes neither the machine's time nor memory that others measure."""
+        self._awake.clear()
+        with self._turn:  # until this one is over
+            pass
+
+    def resume(self) -> None:
+        self._awake.set()
+
     def stop(self) -> None:
         self._stopping.set()
+        self._awake.set()
         self._thread.join()
         self._program.kill()
         self._program.wait()
@@ -124,13 +137,18 @@ class Kubelet:
 
     def _run(self) -> None:
         while not self._stopping.wait(0.05):
+            self._awake.wait()
             # The server is killed in some tests.
-            with contextlib.suppress(OSError):
-                for claim in self.server.request("GET", "/api/v1/persistentvolumeclaims")["items"]:
-                    self._bind(claim)
-                for pod in self.server.request("GET", "/api/v1/pods")["items"]:
-                    with contextlib.suppress(OSError):  # 404, 409: it went, or changed
-                        self._sync(pod)
+            with self._turn, contextlib.suppress(OSError):
+                if self._awake.is_set():
+                    self._look()
+
+    def _look(self) -> None:
+        for claim in self.server.request("GET", "/api/v1/persistentvolumeclaims")["items"]:
+            self._bind(claim)
+        for pod in self.server.request("GET", "/api/v1/pods")["items"]:
+            with contextlib.suppress(OSError):  # 404, 409: it went, or changed
+                self._sync(pod)
 
     def _bind(self, claim: dict[str, Any]) -> None:
         metadata, spec = claim["metadata"], claim["spec"]
@@ -250,7 +268,9 @@ def kubelet() -> Kubelet:
     needs_kubelet()
     found = shared_kubelet()
     found.more = {}
+    found.resume()
     yield found
+    found.pause()
     if "cut_after" in found.more:
         # Whoever was connected may know a moment earlier that it is gone.
         with contextlib.suppress(subprocess.TimeoutExpired):

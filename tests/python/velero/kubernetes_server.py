@@ -264,10 +264,11 @@ class KubernetesServer:
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, content, headers, method=method)
         try:
-            with urllib.request.urlopen(request, context=self._context, timeout=120) as answer:
-                text = answer.read().decode()
-        except urllib.error.HTTPError as problem:
-            raise OSError(f"{method} {path}: {problem.code} {problem.read().decode(errors='replace')}") from problem
+            try:
+                with urllib.request.urlopen(request, context=self._context, timeout=120) as answer:
+                    text = answer.read().decode()
+            except urllib.error.HTTPError as problem:
+                raise OSError(f"{method} {path}: {problem.code} {problem.read().decode(errors='replace')}") from problem
         except http.client.HTTPException as problem:
             raise OSError(f"{method} {path}: {problem!r}: the server ended in the middle of its answer") from problem
         return json.loads(text) if text.startswith("{") else text

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes_server import wait_for
 from velero_archives import backup_document, manifest, packed, pair
 from velero_volumes import file_of, truncate
 
@@ -313,6 +314,11 @@ def versions(server, objects) -> dict[_Key, str]:
     return found
 
 
+def is_established(definition) -> bool:
+    """The server has written all that it has to say of it."""
+    return any(each["type"] == "Established" and each["status"] == "True" for each in definition.get("status", {}).get("conditions", []))
+
+
 class TestApply:
     """In this order: the second needs what the first has done."""
 
@@ -344,6 +350,7 @@ class TestApply:
 
     def test_a_second_run_changes_nothing(self, fresh, first_genuine, command):
         objects = documents(command("-b", first_genuine.path, "manifests", GOOD, "--secrets").output)
+        wait_for(lambda: all(is_established(fresh.get(each)) for each in objects if each["kind"] == "CustomResourceDefinition"))
         before = versions(fresh, objects)
         said = command("-b", first_genuine.path, "--json", "manifests", GOOD, "--secrets", "--apply", "--kubeconfig", fresh.kubeconfig)
         assert said.code == 0 and set(applied(said)) == {"unchanged"} and len(before) == len(objects)
