@@ -221,12 +221,34 @@ def test_stream_that_fails(repository):
 # --- progress, and being stopped ---
 
 
+@pytest.fixture
+def endless(tmp_path) -> pathlib.Path:
+    """A file of zeros, to be read for minutes: whatever is to come in the middle of a backup comes in time."""
+    with open(tmp_path / "endless", "wb") as file:
+        file.truncate(1 << 38)
+    return tmp_path / "endless"
+
+
 def assert_sensible(seen) -> None:
     for before, after in zip(seen, seen[1:]):
         assert before.files_done <= after.files_done and before.bytes_done <= after.bytes_done
 
 
-def test_progress_grows_to_the_result(repository, tmp_path):
+def test_progress_grows(repository, endless):
+    seen: list[recoup.BackupProgress] = []
+
+    def watch(now: recoup.BackupProgress) -> None:
+        seen.append(now)
+        if len({each.bytes_done for each in seen}) == 4:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        repository.backup(endless, progress=watch)
+    assert_sensible(seen)
+    assert seen[-1].current_file == str(endless)
+
+
+def test_progress_ends_with_the_result(repository, tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     for number in range(30):
@@ -234,7 +256,6 @@ def test_progress_grows_to_the_result(repository, tmp_path):
     seen: list[recoup.BackupProgress] = []
     caller = threading.get_ident()
     result = repository.backup(source, progress=lambda now: (seen.append(now), threading.get_ident() == caller or 1 / 0))
-    assert len(seen) >= 2
     assert_sensible(seen)
     last = seen[-1]
     assert (last.files_done, last.bytes_done) == (result.total_files_processed, result.total_bytes_processed)
@@ -244,14 +265,6 @@ def test_progress_grows_to_the_result(repository, tmp_path):
 
 def test_other_threads_run_meanwhile(repository, tree, others_run_during):
     assert others_run_during(lambda: repository.backup(tree, force=True))
-
-
-@pytest.fixture
-def endless(tmp_path) -> pathlib.Path:
-    """A file of zeros, to be read for minutes: whatever is to come in the middle of a backup comes in time."""
-    with open(tmp_path / "endless", "wb") as file:
-        file.truncate(1 << 38)
-    return tmp_path / "endless"
 
 
 def test_exception_in_progress_stops_the_backup(repository, tree, endless, restic):
