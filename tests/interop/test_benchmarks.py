@@ -28,7 +28,7 @@ def bench(tmp_path):
     (tmp_path / "scratch").mkdir()
 
     def run(name: str, *arguments: str, code: int = 0, **environment: str):
-        done = subprocess.run(command(tmp_path, name, *arguments), env=settings(**environment), capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command(tmp_path, name, *arguments), env=settings(**environment), capture_output=True, text=True, timeout=600)
         assert done.returncode == code, done.stdout + done.stderr
         assert list((tmp_path / "scratch").iterdir()) == []
         if code != 0:
@@ -159,7 +159,7 @@ def test_interrupted_it_leaves_nothing(small_tree, tmp_path, number):
                                env=settings(RECOUP=hanging), stderr=subprocess.DEVNULL)
     programs.wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip(), what="the program has started")
     process.send_signal(number)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=180) == 130
     assert list((tmp_path / "scratch").iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

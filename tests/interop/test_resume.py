@@ -97,7 +97,7 @@ def interrupt(program, repo, *args, after: float, number=signal.SIGINT, **run):
     """Ends a backup once it has stored so many bytes."""
     start = blobs_stored(repo)
     with program.start("backup", *SLOW, "--host", HOST, "--pack-size=4", *args, repo=repo, **run) as running:
-        wait_until(lambda: blobs_stored(repo) - start > after or not running.is_running(), what="packs", timeout=120)
+        wait_until(lambda: blobs_stored(repo) - start > after or not running.is_running(), what="packs")
         assert running.is_running(), running.finish()
         running.kill(number)
         return running.finish(code=130 if number == signal.SIGINT else -number)

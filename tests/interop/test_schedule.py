@@ -261,7 +261,7 @@ def test_secrets_are_nowhere_to_be_seen_while_it_runs(schedule, repo, tmp_path):
     plan.env_file.unlink()
     with plan.start(env={"CREDENTIALS_DIRECTORY": str(credentials)}) as run:
         children = lambda: open(f"/proc/{run.pid}/task/{run.pid}/children").read().split()
-        wait_until(lambda: children() and "sleep" in open(f"/proc/{children()[0]}/cmdline").read(), timeout=60, what="the command afterwards")
+        wait_until(lambda: children() and "sleep" in open(f"/proc/{children()[0]}/cmdline").read(), what="the command afterwards")
         for pid in [str(run.pid), *children()]:
             for name in ("environ", "cmdline"):
                 content = open(f"/proc/{pid}/{name}", "rb").read()

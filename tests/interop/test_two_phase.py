@@ -213,7 +213,7 @@ def test_backups_go_on(recoup, restic, repo, tmp_path):
         time.sleep(rng.random() / 2)
         recoup.run(*prune, f"--delete-after={rng.choice(['0s', '1s'])}", "--no-cache", repo=repo, code=0)
         for each, tree in running:
-            result = each.finish(timeout=120)
+            result = each.finish()
             if result.code == 1 and is_excused(result):
                 replaced += 1
                 continue

@@ -92,7 +92,7 @@ def trusts(endpoint, authority, shown=None):
         context.load_cert_chain(shown.chain, shown.key)
     host, _, port = endpoint.partition("://")[2].rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), timeout=10) as plain, context.wrap_socket(plain, server_hostname=host) as secure:
+        with socket.create_connection((host, int(port)), timeout=120) as plain, context.wrap_socket(plain, server_hostname=host) as secure:
             secure.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             return None if secure.recv(12).startswith(b"HTTP/1.1") else "no answer"
     except ssl.SSLCertVerificationError as why:
@@ -178,7 +178,7 @@ def test_headers_of_refusals(minio, bucket, proxy):
         proxy.clear()
         proxy.add(fault)
         with pytest.raises(urllib.error.HTTPError) as why:
-            urllib.request.build_opener(NoRedirect).open(f"{proxy.endpoint}/{bucket.name}/key", timeout=5)
+            urllib.request.build_opener(NoRedirect).open(f"{proxy.endpoint}/{bucket.name}/key", timeout=120)
         return why.value
     class NoRedirect(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *_): return None
@@ -358,6 +358,6 @@ def test_the_line_as_a_command(minio):
     ask = "import sys, time, http.client as h; t = time.time(); c = h.HTTPConnection('127.0.0.1', int(sys.argv[1])); c.request('GET', '/nowhere/');" \
           "print(c.getresponse().status, time.time() - t)"
     done = subprocess.run([sys.executable, "-m", "support.link", f"127.0.0.1:{minio.port}", "--rtt", "0.1", "--", sys.executable, "-c", ask, "{}"],
-                          cwd=REPOSITORY_ROOT / "tests/interop", capture_output=True, text=True, timeout=60)
+                          cwd=REPOSITORY_ROOT / "tests/interop", capture_output=True, text=True, timeout=180)
     status, seconds = done.stdout.split()
     assert status == "403" and float(seconds) >= 0.2, done
