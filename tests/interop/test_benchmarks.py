@@ -49,7 +49,7 @@ def settings(**changed: str) -> dict[str, str]:
 
 def assert_measured(cell: dict, runs: int = 1) -> None:
     assert len(cell["runs"]) == runs
-    assert 0 < cell["wall"] < 60 and 0 < cell["cpu"] < 60
+    assert 0 < cell["wall"] < 600 and 0 < cell["cpu"] < 60
     assert 4e6 < cell["memory"] < 2e9, "no program of these needs less, and none so much for so little"
 
 
@@ -196,7 +196,7 @@ def test_targets_are_judged_beside_restic():
 
 def test_memory_of_two_processes_is_added():
     """What wait4 says is the larger of the two."""
-    hog = "import time; held = b'1' * 60_000_000; time.sleep(0.5)"
+    hog = "import time; held = b'1' * 60_000_000; time.sleep(3)"
     both = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {hog!r}]); {hog}; child.wait()"
     one, _ = measure.measure([sys.executable, "-c", hog], os.environ)
     two, _ = measure.measure([sys.executable, "-c", both], os.environ)

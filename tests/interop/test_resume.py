@@ -21,8 +21,8 @@ SEED = int(os.environ.get("RECOUP_SEED", "1"))
 
 pytestmark = pytest.mark.recoup_only
 
-#: slows a backup down, so that it can be interrupted at a moment that is known
-SLOW = ("--limit-upload", "8000")
+#: slows a backup down, so that it can be interrupted at a moment that is known: to look at what a bucket holds may take a second
+SLOW = ("--limit-upload", "3000")
 
 
 def make_source(top: pathlib.Path, seed: object, files: int = 3000, large: int = 3) -> pathlib.Path:
@@ -80,7 +80,8 @@ class Opened:
 
 def bytes_read(running) -> int:
     """All that the process has read, by the kernel's count; waits for its end."""
-    os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+    while os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        running.listen(0.05)  # it says as much as its pipes hold in some seconds, and would wait for a reader then
     text = pathlib.Path(f"/proc/{running.pid}/io").read_text()
     return int(text.split("rchar:")[1].split()[0])
 
@@ -277,10 +278,7 @@ def test_what_is_said(recoup, repo, tmp_path):
     link.symlink_to(recoup.path)
     restic_named = type(recoup)("restic", link)
     restic_named.home = recoup.home
-    with restic_named.start("backup", *SLOW, "--host", HOST, "source", repo=repo, cwd=tmp_path) as running:
-        time.sleep(1)
-        running.kill(signal.SIGINT)
-        running.finish(code=130)
+    interrupt(restic_named, repo, "source", after=size_of(source) * 0.2, cwd=tmp_path)
     summary = restic_named.run("backup", "--json", "--host", HOST, "source", repo=repo, cwd=tmp_path).summary
     assert not [name for name in summary if "taken" in name]
 
