@@ -50,7 +50,9 @@ def settings(**changed: str) -> dict[str, str]:
 def assert_measured(cell: dict, runs: int = 1) -> None:
     assert len(cell["runs"]) == runs
     assert 0 < cell["wall"] < 600 and 0 < cell["cpu"] < 60
-    assert 4e6 < cell["memory"] < 2e9, "no program of these needs less, and none so much for so little"
+    # It is looked at fifty times a second: a run that is over sooner than a busy machine lets somebody look is seen too small.
+    assert cell["memory"] > 4e6 or cell["cpu"] < 0.3, "no program of these needs less"
+    assert cell["memory"] < 2e9, "none needs so much for so little"
 
 
 def assert_describes_machine(made: dict, *names: str) -> None:
@@ -205,8 +207,8 @@ def test_memory_of_two_processes_is_added():
 
 def test_memory_of_a_small_program_is_its_own():
     """Not that of this Python, which a fork of it begins with."""
-    took, said = measure.measure(["sleep", "0.2"], os.environ)
-    assert 0 < took.memory < 8e6 and took.wall >= 0.2 and said == ""
+    took, said = measure.measure(["sleep", "2"], os.environ)
+    assert 0 < took.memory < 8e6 and took.wall >= 2 and said == ""
 
 
 def test_a_stream_repeats_and_has_its_size(tmp_path):
