@@ -91,6 +91,7 @@ def test_nothing_that_is_needed_goes(recoup, restic, repo, tmp_path, case):
     made = 0
     for number in range(-(-ROUNDS // CASES)):
         made += len(everybody.round(number))
+    print(f"{made} backups")
     assert made > ROUNDS // CASES // 2
     restic.run("unlock", repo=repo)
     check_clean(recoup, repo)
