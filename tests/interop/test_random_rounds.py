@@ -47,7 +47,7 @@ class Everybody:
     def action(self, is_first):
         """One command line, and the exit codes that are right beside others. Each round begins with a backup."""
         what = "backup" if is_first else self.rng.choice(["backup", "backup", "forget", "prune", "forget and prune", "tag", "prune in two phases"])
-        wait = [f"--retry-lock={self.rng.choice(['0s', '5s'])}"]
+        wait = [f"--retry-lock={self.rng.choice(['0s', '2m'])}"]
         unused = [f"--max-unused={self.rng.choice(['0', '5%', 'unlimited'])}"]
         if what == "backup":
             tree = self.rng.choice(self.trees)
