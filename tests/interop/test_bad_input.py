@@ -47,7 +47,7 @@ def test_no_repository(recoup, tmp_path, command, where):
 def test_repository_is_a_file(recoup, tmp_path, command, where):
     """Refused at once; restic tries again for 15 minutes."""
     (tmp_path / "a-file").write_text("no directory")
-    result = recoup.run(*command, repo=Repository(tmp_path / where), cwd=tmp_path, code=(1, 10), timeout=20)
+    result = recoup.run(*command, repo=Repository(tmp_path / where), cwd=tmp_path, code=(1, 10), timeout=180)
     assert "a-file" in result.errors
 
 

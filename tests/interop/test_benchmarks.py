@@ -28,7 +28,7 @@ def bench(tmp_path):
     (tmp_path / "scratch").mkdir()
 
     def run(name: str, *arguments: str, code: int = 0, **environment: str):
-        done = subprocess.run(command(tmp_path, name, *arguments), env=settings(**environment), capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command(tmp_path, name, *arguments), env=settings(**environment), capture_output=True, text=True, timeout=600)
         assert done.returncode == code, done.stdout + done.stderr
         assert list((tmp_path / "scratch").iterdir()) == []
         if code != 0:
@@ -49,8 +49,10 @@ def settings(**changed: str) -> dict[str, str]:
 
 def assert_measured(cell: dict, runs: int = 1) -> None:
     assert len(cell["runs"]) == runs
-    assert 0 < cell["wall"] < 60 and 0 < cell["cpu"] < 60
-    assert 4e6 < cell["memory"] < 2e9, "no program of these needs less, and none so much for so little"
+    assert 0 < cell["wall"] < 600 and 0 < cell["cpu"] < 60
+    # It is looked at fifty times a second: a run that is over sooner than a busy machine lets somebody look is seen too small.
+    assert cell["memory"] > 4e6 or cell["cpu"] < 0.3, "no program of these needs less"
+    assert cell["memory"] < 2e9, "none needs so much for so little"
 
 
 def assert_describes_machine(made: dict, *names: str) -> None:
@@ -159,7 +161,7 @@ def test_interrupted_it_leaves_nothing(small_tree, tmp_path, number):
                                env=settings(RECOUP=hanging), stderr=subprocess.DEVNULL)
     programs.wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip(), what="the program has started")
     process.send_signal(number)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=180) == 130
     assert list((tmp_path / "scratch").iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
@@ -196,7 +198,7 @@ def test_targets_are_judged_beside_restic():
 
 def test_memory_of_two_processes_is_added():
     """What wait4 says is the larger of the two."""
-    hog = "import time; held = b'1' * 60_000_000; time.sleep(0.5)"
+    hog = "import time; held = b'1' * 60_000_000; time.sleep(3)"
     both = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {hog!r}]); {hog}; child.wait()"
     one, _ = measure.measure([sys.executable, "-c", hog], os.environ)
     two, _ = measure.measure([sys.executable, "-c", both], os.environ)
@@ -205,8 +207,8 @@ def test_memory_of_two_processes_is_added():
 
 def test_memory_of_a_small_program_is_its_own():
     """Not that of this Python, which a fork of it begins with."""
-    took, said = measure.measure(["sleep", "0.2"], os.environ)
-    assert 0 < took.memory < 8e6 and took.wall >= 0.2 and said == ""
+    took, said = measure.measure(["sleep", "2"], os.environ)
+    assert 0 < took.memory < 8e6 and took.wall >= 2 and said == ""
 
 
 def test_a_stream_repeats_and_has_its_size(tmp_path):

@@ -162,18 +162,17 @@ def test_check_waits_for_a_backup(recoup, other, repo, held_open):
     """--retry-lock: waits, then does its work."""
     for holder, checker in ((recoup, other), (other, recoup)):
         with held_open(holder, repo):
-            waiting = checker.start("check", "--retry-lock=2m", repo=repo)
-            time.sleep(1)
+            waiting = checker.start("check", "--retry-lock=10m", repo=repo)
+            waiting.wait_for("waiting up to 10m0s for the lock")
             assert waiting.is_running()
-        result = waiting.finish(0, timeout=60)
-        assert "waiting" in result.everything
+        waiting.finish(0)
 
 
 def test_waiting_has_an_end(recoup, repo, held_open):
     with held_open(recoup, repo):
         begin = time.monotonic()
         result = recoup.run("check", "--retry-lock=2s", repo=repo, code=LOCKED)
-        assert 1.8 < time.monotonic() - begin < 15
+        assert 1.8 < time.monotonic() - begin < 120
         assert "lock" in result.errors
         recoup.run("check", "--retry-lock=soon", repo=repo, code=1)
 
@@ -205,7 +204,7 @@ def test_lock_file(recoup, restic, repo, held_open):
         stored = format.Repo(repo.path).load("locks", held.lock)
         assert stored["pid"] == held.running.pid and stored["exclusive"] is False
         assert stored["hostname"] == os.uname().nodename and stored["username"] == "root"
-        assert abs(time.time() - time.mktime(time.strptime(stored["time"][:19], "%Y-%m-%dT%H:%M:%S")) + time.timezone) < 60
+        assert abs(time.time() - time.mktime(time.strptime(stored["time"][:19], "%Y-%m-%dT%H:%M:%S")) + time.timezone) < 600
         assert "uid" not in stored and "gid" not in stored  # 0 is left out
         for program in (recoup, restic):
             assert program.run("list", "locks", "--no-lock", repo=repo).text.split() == [held.lock]
@@ -225,7 +224,7 @@ def test_the_holder_of_a_lock_survives_being_asked(recoup, restic, repo, held_op
 def test_exclusive_lock_of_check(recoup, restic, repo, tmp_path):
     write(os.fsencode(tmp_path / "large"), noise(150_000_000, "large"))
     backup(restic, repo, "large", cwd=tmp_path)
-    running = recoup.start("check", "--read-data", repo=repo)
+    running = recoup.start("check", "--read-data", "--limit-download=20000", repo=repo)  # so that it lasts
     wait_until(lambda: repo.ids("locks"), what="check's lock", step=0.001)
     running.kill(signal.SIGSTOP)
     try:
@@ -259,7 +258,7 @@ def stale_locks(made, alive):
 
 def fresh_locks(made, alive):
     return [made.save_lock(pid=alive), made.save_lock(exclusive=True, host="elsewhere", pid=ended()),
-            made.save_lock(host="elsewhere", pid=1, age=29 * 60)]
+            made.save_lock(host="elsewhere", pid=1, age=27 * 60)]
 
 
 def test_unlock_removes_stale_locks_only(recoup, repo, alive):
@@ -362,7 +361,7 @@ def test_unreadable_lock(recoup, repo, small_tree, tmp_path, kind):
     UNREADABLE[kind](repo)
     if stand_in() and kind != "junk":
         return  # one is enough for restic
-    result = recoup.run("backup", "small", repo=repo, cwd=tmp_path, code=(1, LOCKED), timeout=100)
+    result = recoup.run("backup", "small", repo=repo, cwd=tmp_path, code=(1, LOCKED), timeout=300)
     assert stand_in() or "unlock --remove-all" in result.errors, result
     assert len(repo.ids("snapshots")) == 0 and len(repo.ids("locks")) == 1
     recoup.run("unlock", repo=repo)

@@ -10,6 +10,7 @@ import pytest
 from support import format, storage, trees
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same
+from support.killer import Killer
 from support.programs import PASSWORD, Repository, stand_in
 from support.trees import noise
 
@@ -315,30 +316,24 @@ def test_kills(recoup, restic, new_repo, tmp_path):
             (folder / f"f{file}").write_bytes(rng.randbytes(rng.randint(0, 60_000)))
         (tmp_path / "files/large").write_bytes(rng.randbytes(5_000_000))
         backup(restic, source, "files", cwd=tmp_path)
-    begin = copy(recoup, source, new_repo("probe"), "--pack-size=4").seconds
-    shots = killed = 0
-    while shots < KILLS:
-        repo = new_repo(f"dst{shots}")
-        for _ in range(min(5, KILLS - shots)):
-            shots += 1
+    kill = Killer(copy(recoup, source, new_repo("probe"), "--pack-size=4").seconds, rng, share=1 / 3)
+    while kill.goes_on(KILLS):
+        repo = new_repo(f"dst{kill.shots}")
+        for number in range(5):
             running = recoup.start("copy", "--from-repo", source.path, "--pack-size=4", repo=repo,
                                    env={"RESTIC_FROM_PASSWORD": PASSWORD})
-            moment = rng.uniform(0, begin)
-            try:
-                running.process.wait(moment)
-            except Exception:
-                killed += 1
-            running.kill()
-            running.finish()
-            assert format.Repo(repo.path).problems() == [], f"shot {shots} after {moment:.3f} s"
+            moment = kill(running, is_whole=number == 0)
+            assert format.Repo(repo.path).problems() == [], f"shot {kill.shots} after {moment:.3f} s"
+            if not kill.goes_on(KILLS):
+                break
         restic.run("unlock", "--remove-all", repo=repo)
         copy(recoup, source, repo)
         assert len(repo.ids("snapshots")) == 3
         assert_whole(repo)
         check_clean(restic, repo)
         storage.remove_tree(repo.path)
-    print(f"{killed} of {shots} were killed while running")
-    assert killed >= shots // 3
+    print(kill)
+    assert kill.has_hit, kill
     restic.run("unlock", "--remove-all", repo=source)
     check_clean(restic, source)
 

@@ -85,7 +85,7 @@ def test_key_that_is_no_good(recoup, tmp_path, kind):
     (made.path / "keys" / name).unlink()
     new = format.sha256(raw)
     (made.path / "keys" / new).write_bytes(raw)
-    result = recoup.run("snapshots", repo=repo, code=(1, 12), timeout=20, wrap=LITTLE_MEMORY)
+    result = recoup.run("snapshots", repo=repo, code=(1, 12), timeout=60, wrap=LITTLE_MEMORY)
     assert new[:8] in result.errors or "key" in result.errors
 
 
@@ -131,7 +131,7 @@ def test_index_and_snapshot_that_unpack_to_gigabytes(recoup, sound, tmp_path):
     made.save_body("index", b"\x02" + frame)
     made.save_body("snapshots", b"\x02" + frame)
     for command in (["check"], ["snapshots"], ["ls", "latest"]):
-        recoup.run(*command, repo=repo, code=TOLERABLE, timeout=100, wrap=LITTLE_MEMORY)
+        recoup.run(*command, repo=repo, code=TOLERABLE, timeout=300, wrap=LITTLE_MEMORY)
 
 
 ENTRIES = {

@@ -56,14 +56,14 @@ def hostile(tmp_path, recoup):
             target.mkdir()
             prepare(target)
         before = state()
-        result = restore(recoup, repo, snapshot, target, *args, code=code, timeout=100)
+        result = restore(recoup, repo, snapshot, target, *args, code=code, timeout=300)
         assert state() == before, result
         assert not os.path.lexists("/tmp/recoup-escaped")
         if others:
             for command in (["ls", "--recursive", snapshot], ["find", "*ictim*"], ["stats", snapshot], ["diff", snapshot, snapshot], ["check"],
                             ["ls", "--json", "--long", snapshot], ["cat", "tree", snapshot], ["restore", snapshot, "--target", target, "--delete"],
                             ["restore", snapshot, "--target", target, "--overwrite=if-newer", "--sparse"]):
-                again = recoup.run(*command, repo=repo, code=(0, 1), timeout=100)
+                again = recoup.run(*command, repo=repo, code=(0, 1), timeout=300)
                 assert again.code == 0 or again.errors.strip()
             dumped = recoup.run("dump", snapshot, "/", repo=repo, code=(0, 1))
             if dumped.code == 0:
@@ -239,17 +239,17 @@ def test_deep_nesting(recoup, tmp_path, tmpfs, depth):
     writer.finish()
     snapshot = made.save_snapshot(tree)
     repo = Repository(made.path)
-    recoup.run("check", repo=repo, timeout=100)
-    listed = recoup.run("ls", "--recursive", snapshot, repo=repo, timeout=100)
+    recoup.run("check", repo=repo, timeout=300)
+    listed = recoup.run("ls", "--recursive", snapshot, repo=repo, timeout=300)
     assert "/d/d/d/d/f" in listed.text
     target = tmpfs("memory", "size=200m")  # unmounted in the end: removing 10,000 levels takes rm half a minute
-    result = restore(recoup, repo, snapshot, target / "out", code=(0, 1), timeout=100)
+    result = restore(recoup, repo, snapshot, target / "out", code=(0, 1), timeout=300)
     path = target / "out"
     for _ in range(min(depth - 1, 1000)):
         path /= "d"
     assert (path / "f").read_bytes() == b"beside"
     for command in (["stats", snapshot], ["find", "bottom"], ["diff", snapshot, snapshot]):
-        recoup.run(*command, repo=repo, code=(0, 1), timeout=100)
+        recoup.run(*command, repo=repo, code=(0, 1), timeout=300)
     if not stand_in() or depth == 100:
         assert result.code == 0 and int(subprocess.run(["find", target, "-name", "f", "-printf", "x"], capture_output=True).stdout.count(b"x")) == depth
 
@@ -265,12 +265,12 @@ def test_wide_tree_shared_many_times(recoup, tmp_path):
     writer.finish()
     snapshot = made.save_snapshot(tree)
     repo = Repository(made.path)
-    recoup.run("check", "--read-data", repo=repo, timeout=20)
-    recoup.run("stats", "--mode=raw-data", repo=repo, timeout=20)
-    assert recoup.run("ls", snapshot, "/0", repo=repo, timeout=20).text.strip()
-    recoup.run("diff", snapshot, snapshot, repo=repo, timeout=20)
+    recoup.run("check", "--read-data", repo=repo, timeout=180)
+    recoup.run("stats", "--mode=raw-data", repo=repo, timeout=180)
+    assert recoup.run("ls", snapshot, "/0", repo=repo, timeout=180).text.strip()
+    recoup.run("diff", snapshot, snapshot, repo=repo, timeout=180)
     (tmp_path / "f").write_text("x")
-    recoup.run("backup", "f", "--parent", snapshot, repo=repo, cwd=tmp_path, timeout=20)
+    recoup.run("backup", "f", "--parent", snapshot, repo=repo, cwd=tmp_path, timeout=180)
 
 
 def test_backup_on_top_of_a_hostile_parent(recoup, restic, tmp_path, small_tree):

@@ -31,7 +31,7 @@ class Mount:
 
     def interrupt(self, number: int = signal.SIGINT, code: int = 0):
         os.kill(self.running.pid, number)
-        return self.running.finish(code=code, timeout=30)
+        return self.running.finish(code=code, timeout=180)
 
 
 @contextlib.contextmanager
@@ -271,8 +271,8 @@ def test_a_snapshot_that_comes_is_seen(recoup, restic, repo, small_tree, tmp_pat
         assert os.listdir(mount.at / "ids") and os.readlink(mount.at / "snapshots/latest") == "2024-01-01T00:00:00Z"
         write(os.fsencode(small_tree / "new"), b"new content")
         made = backup(restic, repo, ".", "--time=2024-01-02 00:00:00", cwd=small_tree).id
-        wait_until(lambda: made[:8] in os.listdir(mount.at / "ids"), timeout=75, step=0.5, what="the new snapshot is seen")
-        wait_until(lambda: os.readlink(mount.at / "snapshots/latest") == "2024-01-02T00:00:00Z", timeout=5, what="latest")
+        wait_until(lambda: made[:8] in os.listdir(mount.at / "ids"), step=0.5, what="the new snapshot is seen")
+        wait_until(lambda: os.readlink(mount.at / "snapshots/latest") == "2024-01-02T00:00:00Z", timeout=30, what="latest")
         assert (mount.at / "snapshots/latest/new").read_bytes() == b"new content"
 
 
@@ -288,7 +288,7 @@ def test_the_end_of_a_mount(recoup, restic, history, tmp_path, how):
             assert format.Repo(repo.path).load("locks", *repo.ids("locks"))["exclusive"] is False
             if how == "umount":
                 subprocess.run(["umount", mount.at], check=True)
-                result = mount.running.finish(code=0, timeout=30)
+                result = mount.running.finish(code=0, timeout=180)
             else:
                 result = mount.interrupt(how)
             assert not os.path.ismount(mount.at) and not repo.ids("locks")
@@ -321,7 +321,7 @@ def test_what_is_refused(recoup, restic, history, tmp_path):
     if isinstance(repo.path, pathlib.Path):
         cases += [[repo.path], [repo.path / "data"], [repo.path.parent]]
     for args in cases:
-        theirs, ours = (program.run("mount", *args, repo=repo, code=1, timeout=20) for program in (restic, recoup))
+        theirs, ours = (program.run("mount", *args, repo=repo, code=1, timeout=180) for program in (restic, recoup))
         assert ours.errors == theirs.errors, args
     with mounted(recoup, repo, tmp_path / "busy") as mount:  # what is mounted is not writable
         theirs, ours = (program.run("mount", mount.at, repo=repo, code=1) for program in (restic, recoup))

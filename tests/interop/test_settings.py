@@ -120,7 +120,7 @@ def test_init(recoup, restic, tmp_path):
             (name,) = made.names("keys")
             key = json.loads((repo.path / "keys" / name).read_bytes())
             assert list(key) == ["created", "username", "hostname", "kdf", "N", "r", "p", "salt", "data"]
-            assert key["N"] >= 8192 and key["hostname"] == os.uname().nodename and key["username"] == "root"
+            assert key["N"] >= 4096 and key["hostname"] == os.uname().nodename and key["username"] == "root"
         assert said["recoup"].json().keys() == said["restic"].json().keys()
         assert said["recoup"].json()["message_type"] == "initialized"
     text = recoup.run("init", "--repository-version=latest", repo=Repository(place(tmp_path / "text"))).text

@@ -49,7 +49,7 @@ class Named:
         return self.start([sys.executable, "-c", script, *words], code, cwd, env)
 
     def start(self, command, code, cwd, env):
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=cwd, env=self.environment(**(env or {})), stdin=subprocess.DEVNULL, timeout=120)
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=cwd, env=self.environment(**(env or {})), stdin=subprocess.DEVNULL, timeout=600)
         assert code is None or done.returncode == code, f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -71,9 +71,9 @@ CHANGING = {"id", "short_id", "snapshot_id", "time", "created", "backup_start", 
 
 
 def told(value):
-    """The answer with "*" for what is not the same twice."""
+    """The answer with "*" for what is not the same twice, and without whole seconds: none are told if there are none."""
     if isinstance(value, dict):
-        return {key: "*" if key in CHANGING else told(part) for key, part in value.items()}
+        return {key: "*" if key in CHANGING else told(part) for key, part in value.items() if key != "seconds_elapsed"}
     if isinstance(value, list):
         return [told(part) for part in value]
     return re.sub(r"\b[0-9a-f]{8,64}\b|/as-\w+/", "*", value) if isinstance(value, str) else value

@@ -24,7 +24,7 @@ def setting(name: str) -> str:
     return os.environ[f"RECOUP_TEST_INCUS_{name}"]
 
 
-def client(*arguments: str, code: int | None = 0, stdin: bytes | None = None, timeout: float = 180) -> str:
+def client(*arguments: str, code: int | None = 0, stdin: bytes | None = None, timeout: float = 600) -> str:
     directory = str(pathlib.Path(setting("SOCKET")).parent)
     env = {"PATH": os.environ["PATH"], "INCUS_DIR": directory, "INCUS_CONF": f"{directory}/client", "HOME": "/root"}
     done = subprocess.run(["incus", *arguments], env=env, input=stdin if stdin is not None else b"", capture_output=True, timeout=timeout)
@@ -40,7 +40,7 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(setting("SOCKET"))
 
 
-def request(method: str, path: str, body: dict | None = None, timeout: float = 180) -> bytes:
+def request(method: str, path: str, body: dict | None = None, timeout: float = 600) -> bytes:
     """What the server's own interface answers."""
     connection = _Connection("incus", timeout=timeout)
     try:
@@ -61,7 +61,7 @@ class Guest:
     def _client(self, command: str, *arguments: str, **more) -> str:
         return client("--project", self.project, *command.split(), *arguments, **more)
 
-    def run(self, *command: str, code: int | None = 0, env: dict[str, str] | None = None, timeout: float = 180) -> str:
+    def run(self, *command: str, code: int | None = 0, env: dict[str, str] | None = None, timeout: float = 600) -> str:
         """What the program wrote. code None: whatever it ends with, and standard error too.
 
         The server keeps the output in files: its client, which has it sent, loses the end of it now and then on a busy machine.
@@ -112,7 +112,7 @@ class Guest:
     def delete(self) -> None:
         self._client("delete", "--force", self.name)
 
-    def wait_running(self, seconds: float = 60) -> None:
+    def wait_running(self, seconds: float = 300) -> None:
         """Until systemd has started everything."""
         up = ("running", "degraded")
         wait_for(lambda: self.run("systemctl", "is-system-running", code=None).strip() in up, seconds,

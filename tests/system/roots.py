@@ -33,7 +33,7 @@ class Root:
     def run(self, *command: str, code: int | None = 0, **environment: str) -> str:
         """Standard output, and standard error too with code None."""
         env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/root", **environment}
-        done = subprocess.run([CHROOT, self.path, *command], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        done = subprocess.run([CHROOT, self.path, *command], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
         assert code is None or done.returncode == code, f"{' '.join(command)}: ended with {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + (done.stderr if code is None else "")
 

@@ -67,7 +67,7 @@ class Terraform:
         self.settings |= settings
         (self.directory / "terraform.tfvars.json").write_text(json.dumps(self.settings))
 
-    def run(self, *arguments: str, code: int = 0, timeout: float = 420) -> str:
+    def run(self, *arguments: str, code: int = 0, timeout: float = 1200) -> str:
         self._count += 1
         env = self.environment | {"TF_LOG_PATH": str(self.logs / f"{self._count:02}-{arguments[0]}.log")}
         done = subprocess.run([self.program, f"-chdir={self.directory}", *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True,

@@ -86,7 +86,7 @@ def test_the_process_list_calls_it_recoup(root, repository):
                                env={"PATH": "/usr/local/bin:/bin", **PASSWORD}, stdout=subprocess.DEVNULL)
     try:
         comm = pathlib.Path(f"/proc/{waiting.pid}/comm")
-        incus.wait_for(lambda: comm.read_text() == "recoup\n", 10, "the process's name to be recoup")
+        incus.wait_for(lambda: comm.read_text() == "recoup\n", 120, "the process's name to be recoup")
     finally:
         waiting.communicate(b"text")
     assert waiting.returncode == 0

@@ -84,7 +84,7 @@ class Machine:
     def run(self, command: str, *arguments: str, code: int = 0, program: str = f"cd {DIRECTORY} && program") -> str:
         """What it said, with its frames, colours and line breaks taken out."""
         script = f'{{ {program} "$@"; }} 2>&1; echo "ended with $?"'
-        said = self.guest.run("sh", "-c", script, "sh", command, *arguments, env=ENVIRONMENT | {"TF_VAR_password": self.password}, timeout=420)
+        said = self.guest.run("sh", "-c", script, "sh", command, *arguments, env=ENVIRONMENT | {"TF_VAR_password": self.password}, timeout=1200)
         said = re.sub(r"\s+", " ", re.sub(r"[│╷╵]|\x1b\[[0-9;]*m", " ", said))
         assert said.rstrip().endswith(f"ended with {code}"), said
         return said
@@ -124,7 +124,7 @@ def test_an_apply_makes_a_timer_and_the_second_plan_is_empty(machine, applied):
 
 
 def test_a_started_service_makes_a_snapshot_that_comes_back(machine, applied):
-    machine.guest.run("systemctl", "start", "restic-backup.service", timeout=300)
+    machine.guest.run("systemctl", "start", "restic-backup.service")
     assert [(each["tags"], each["paths"]) for each in json.loads(machine.restic("snapshots", "--json"))] == [(["local"], ["/srv/data"])]
     machine.restic("restore", "latest", "--target", "/root/back")
     pack = "cd {}/srv && tar --sort=name --numeric-owner --format=posix --pax-option=delete=atime,delete=ctime -cf - data | sha256sum"

@@ -36,7 +36,7 @@ def test_wrong_keys(recoup, filled, tmp_path, spoil):
     env = {"access key": env | {"AWS_ACCESS_KEY_ID": "nobody"}, "secret key": env | {"AWS_SECRET_ACCESS_KEY": "wrong" * 5},
            "none": dict.fromkeys(env)}[spoil]
     for command in (["snapshots"], ["backup", "small"], ["init"]):
-        result = recoup.run(*command, repo=filled, env=env | {"AWS_EC2_METADATA_DISABLED": "true"}, cwd=tmp_path, code=(1, 10), timeout=60)
+        result = recoup.run(*command, repo=filled, env=env | {"AWS_EC2_METADATA_DISABLED": "true"}, cwd=tmp_path, code=(1, 10), timeout=180)
         assert "key" in result.errors.lower() or "credential" in result.errors.lower(), result
         assert filled.path.server.root.secret_key not in result.everything
 
@@ -51,7 +51,7 @@ def test_read_only(recoup, filled, small_tree, tmp_path):
         recoup.run(*command, repo=filled, env=env)
     before = set(filled.files())
     begun = os.stat(small_tree / "d0/f0").st_atime_ns
-    result = recoup.run("backup", "small", repo=filled, env=env, cwd=tmp_path, code=1, timeout=60)
+    result = recoup.run("backup", "small", repo=filled, env=env, cwd=tmp_path, code=1, timeout=180)
     assert DENIED in result.errors.lower() and "PutObject" in result.errors, result
     assert os.stat(small_tree / "d0/f0").st_atime_ns == begun and set(filled.files()) == before
 
@@ -59,7 +59,7 @@ def test_read_only(recoup, filled, small_tree, tmp_path):
 @pytest.mark.recoup_only
 @pytest.mark.parametrize("policy, permission", [(s3.PUT_ONLY, "GetObject"), (s3.NO_LIST, "ListBucket")], ids=["put-only", "no-list"])
 def test_not_enough_for_a_backup(recoup, filled, tmp_path, policy, permission):
-    result = recoup.run("backup", "small", repo=filled, env=user_with(filled, policy), cwd=tmp_path, code=1, timeout=60)
+    result = recoup.run("backup", "small", repo=filled, env=user_with(filled, policy), cwd=tmp_path, code=1, timeout=180)
     assert DENIED in result.errors.lower() and (permission in result.errors or "ListBucket" in result.errors), result
 
 
@@ -79,7 +79,7 @@ def test_no_delete_at_all(recoup, restic, filled, small_tree, tmp_path):
     """The backup is made; that its lock stays is said."""
     env = user_with(filled, s3.NO_DELETE)
     (small_tree / "new").write_bytes(b"new")
-    result = recoup.run("backup", "small", repo=filled, env=env, cwd=tmp_path, code=(0, 1, 3), timeout=60)
+    result = recoup.run("backup", "small", repo=filled, env=env, cwd=tmp_path, code=(0, 1, 3), timeout=180)
     assert len(filled.ids("snapshots")) == 2 and "lock" in result.errors.lower(), result
 
 
@@ -94,7 +94,7 @@ def test_temporary_credentials(recoup, filled, tmp_path):
 @pytest.mark.recoup_only
 def test_no_such_bucket(recoup, minio, tmp_path):
     for command in (["snapshots"], ["backup", "."], ["check"]):
-        result = recoup.run(*command, repo=Repository(BucketPath(minio, minio.bucket("not-made-yet"), "repo")), cwd=tmp_path, code=(1, 10), timeout=60)
+        result = recoup.run(*command, repo=Repository(BucketPath(minio, minio.bucket("not-made-yet"), "repo")), cwd=tmp_path, code=(1, 10), timeout=180)
         assert "not-made-yet" in result.errors, result
 
 
@@ -194,7 +194,7 @@ def test_wrong_region(recoup, new_minio, tmp_path):
     """Given, and wrong: used the right one all the same, or said which is right."""
     server = new_minio(region="eu-central-7")
     repo = Repository(BucketPath(server, server.make_bucket("backups"), "repo"))
-    result = recoup.run("init", repo=repo, env={"AWS_DEFAULT_REGION": "us-east-1"}, code=(0, 1), timeout=60)
+    result = recoup.run("init", repo=repo, env={"AWS_DEFAULT_REGION": "us-east-1"}, code=(0, 1), timeout=180)
     assert result.code == 0 or "eu-central-7" in result.errors, result
 
 
@@ -216,7 +216,7 @@ def test_certificates(recoup, new_second_server, certificates, small_tree, tmp_p
         recoup.run("init", *flags, repo=repo, env=env)
         backup(recoup, repo, "small", *flags, cwd=tmp_path, env=env)
     elif not stand_in():  # restic tries for 15 minutes
-        result = recoup.run("init", *flags, repo=repo, env=env, code=1, timeout=60)
+        result = recoup.run("init", *flags, repo=repo, env=env, code=1, timeout=180)
         assert "certificate" in result.errors.lower() and words in result.errors, result
         assert server.bucket("backups").keys() == []
 
@@ -230,7 +230,7 @@ def test_client_certificate(recoup, minio, bucket_repo, certificates, small_tree
         backup(recoup, repo, "small", *flags, cwd=tmp_path)
         assert len(repo.ids("snapshots")) == 1
         if not stand_in():
-            result = recoup.run("snapshots", flags[0], repo=repo, code=1, timeout=60)
+            result = recoup.run("snapshots", flags[0], repo=repo, code=1, timeout=180)
             assert "certificate" in result.errors.lower(), result
 
 

@@ -37,7 +37,7 @@ def mc_lines(server, *args):
 
 def anonymous(method, url, body=None):
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=body, method=method), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, method=method), timeout=120) as answer:
             return answer.status
     except urllib.error.HTTPError as why:
         return why.code

@@ -195,7 +195,7 @@ def test_a_run_that_was_interrupted_goes_on(recoup, summary, minio, bucket, targ
     for number in range(40):
         bucket.write(f"k{number:02}", os.urandom(200_000))
     where = minio.location(bucket.name), minio.location(target.name)
-    with recoup.start("bucket", "sync", *where, "--limit-upload", "1500", env=minio.environment()) as running:
+    with recoup.start("bucket", "sync", *where, "--limit-upload", "500", env=minio.environment()) as running:
         wait_until(lambda: len(target.keys()) >= 3, what="some objects are there")
         running.kill(signal.SIGINT)
         running.finish(code=130)

@@ -8,9 +8,10 @@ import uuid
 
 import pytest
 
-from support import s3
+from support import faults, s3
 from support.commands import backup
 from support.engine import Engine, Refused
+from support.programs import wait_until
 
 pytestmark = pytest.mark.recoup_only
 
@@ -198,29 +199,28 @@ def test_a_server_that_is_not_there_is_given_up_soon(engine, what):
                                           ("repository.get", {"repository": {"location": f"s3:{endpoint}/abc/r", "password": "x"}}, "repository.location")):
             began = time.monotonic()
             why = refused(engine, method, "unreachable", attribute, s3={"endpoint": endpoint, "access_key": "a", "secret_key": "b"}, **params)
-            assert time.monotonic() - began < 15, why
+            assert time.monotonic() - began < 60, why
             assert endpoint.split("//")[1].split(":")[0] in why.message
 
 
 @pytest.mark.parametrize("gone", ["snapshots", "index", "data", "config"])
-def test_a_removal_that_is_killed_is_done_again(minio, bucket_repo, bucket, recoup, restic, link, tmp_path, small_tree, gone):
-    """Killed as soon as some part of the repository is gone: what goes later is still there, and the rest goes the next time."""
+def test_a_removal_that_is_killed_is_done_again(minio, bucket_repo, bucket, recoup, restic, proxy, tmp_path, small_tree, gone):
+    """Killed when some part of the repository is gone: what goes later is still there, and the rest goes the next time."""
     repo = bucket_repo("r")
     backup(restic, repo, small_tree)
     order = ["snapshots", "index", "data", "config", "keys"]
-    line = link(rtt=0.15)
+    later = order[order.index(gone) + 1:]
+    proxy.add(faults.stall(3600), method="DELETE", key=f"^r/{later[0]}", times=None)  # until it is killed
     about = {"s3": of(minio), "repository": {"location": str(repo.path), "password": repo.password, "no_cache": True}}
-    slow = about | {"repository": about["repository"] | {"location": str(repo.through(line.endpoint).path)}}
+    slow = about | {"repository": about["repository"] | {"location": str(repo.through(proxy.endpoint).path)}}
     with Engine(tmp_path) as engine:
         found = engine.call("repository.get", **about)
         engine.ask("repository.delete", confirm_id=found["id"], **slow)
-        until = time.monotonic() + 60
-        while bucket.keys(f"r/{gone}") and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_until(lambda: not bucket.keys(f"r/{gone}"), what=f"{gone} are gone")
         engine.process.kill()
         engine.process.wait()
     left = {key.split("/")[1] for key in bucket.keys("r/")}
-    assert left >= set(order[order.index(gone) + 2:]), left
+    assert left >= set(later), left
     if "config" in left:
         recoup.run("unlock", "--remove-all", repo=repo)
     with Engine(tmp_path) as engine:

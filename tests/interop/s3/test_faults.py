@@ -14,7 +14,7 @@ from support import faults, format, trees
 from support.commands import backup, check_clean, restore
 from support.compare import assert_same
 from support.programs import HOST, Repository, wait_until
-from support.storage import BucketPath
+from support.storage import BucketPath, files_below
 from support.trees import noise, write
 
 SEED = os.environ.get("RECOUP_SEED", "1")
@@ -197,8 +197,8 @@ def test_refused_for_good(recoup, bucket_repo, proxy, tree, tmp_path, kind, faul
     repo = bucket_repo()
     proxy.add(fault, times=None)
     begin = time.monotonic()
-    result = recoup.run(*command, "--no-cache", repo=repo.through(proxy.endpoint), cwd=tmp_path, code=(1, 10, 12), timeout=60)
-    assert time.monotonic() - begin < 20 and len(proxy.log) < 20, proxy
+    result = recoup.run(*command, "--no-cache", repo=repo.through(proxy.endpoint), cwd=tmp_path, code=(1, 10, 12), timeout=180)
+    assert time.monotonic() - begin < 120 and len(proxy.log) < 20, proxy
     for word in words:
         assert word in result.errors.lower(), result
     assert repo.path.bucket.name in result.errors and len(result.errors) < 3000
@@ -213,7 +213,7 @@ def test_refused_in_the_middle(recoup, restic, bucket_repo, proxy, tree, tmp_pat
     repo = bucket_repo()
     fault = {"expired": faults.expired_token(), "denied": faults.refuse(403, "AccessDenied")}[kind]
     proxy.add(fault, method="PUT", key="/data/", skip=1, times=None)
-    result = recoup.run("backup", "tree", "--pack-size=4", repo=repo.through(proxy.endpoint), cwd=tmp_path, code=1, timeout=60)
+    result = recoup.run("backup", "tree", "--pack-size=4", repo=repo.through(proxy.endpoint), cwd=tmp_path, code=1, timeout=180)
     assert kind in result.errors.lower() and "data/" in result.errors or "pack" in result.errors, result
     assert repo.ids("snapshots") == set() and repo.ids("locks") == set()
     proxy.clear()
@@ -226,7 +226,7 @@ def test_clock_that_is_wrong_is_corrected_or_told(recoup, bucket_repo, proxy, sm
     """The server says once what time it has: either that is used, or the message says that the clocks differ."""
     repo = bucket_repo()
     proxy.add(faults.clock_skew(0.001))
-    result = recoup.run("backup", "small", "--host", HOST, repo=repo.through(proxy.endpoint), cwd=tmp_path, code=(0, 1), timeout=60)
+    result = recoup.run("backup", "small", "--host", HOST, repo=repo.through(proxy.endpoint), cwd=tmp_path, code=(0, 1), timeout=180)
     assert result.code == 0 or "clock" in result.errors.lower(), result
 
 
@@ -235,12 +235,13 @@ def test_a_stalled_request_is_given_up_and_made_again(recoup, restic, bucket_rep
     repo = bucket_repo()
     through = repo.through(proxy.endpoint)
     for where, key in (("before", "/data/"), ("request", "/data/"), ("before", "/index/")):
-        proxy.add(faults.stall(40, where), method="PUT", key=key)
+        proxy.add(faults.stall(500, where), method="PUT", key=key)
     begin = time.monotonic()
     made = backup(recoup, through, "tree", "--pack-size=4", "--stuck-request-timeout=2s", cwd=tmp_path)
-    assert time.monotonic() - begin < 30 and sum(proxy.faults().values()) == 3
-    proxy.add(faults.stall(40, "answer"), method="GET", key="/data/")
+    assert time.monotonic() - begin < 300 and sum(proxy.faults().values()) == 3
+    proxy.add(faults.stall(500, "answer"), method="GET", key="/data/")
     restore(recoup, through, made.id, tmp_path / "out", "--no-cache", "--stuck-request-timeout=2s")
+    assert time.monotonic() - begin < 400
     assert_same(tree, tmp_path / "out/tree")
     judge(repo, restic)
 
@@ -266,7 +267,7 @@ def test_backup_while_the_server_is_away(recoup, restic, own_server, tree, tmp_p
             server.pause()
             time.sleep(3)
             server.resume()
-        result = running.finish(0, timeout=120)
+        result = running.finish(0)
     judge(repo, restic)
     restore(restic, repo, result.summary["snapshot_id"], tmp_path / "out")
     assert_same(tree, tmp_path / "out/tree")
@@ -277,14 +278,14 @@ def test_restore_while_the_server_is_away(recoup, restic, own_server, tree, tmp_
     server, repo = own_server
     made = backup(restic, repo, "tree", "--pack-size=4", cwd=tmp_path)
     with recoup.start("restore", made.id, "--target", tmp_path / "out", "--no-cache", "--limit-download=6000", repo=repo) as running:
-        wait_until(lambda: (tmp_path / "out").exists() and any(p.is_file() and p.stat().st_blocks for p in (tmp_path / "out").rglob("*")), what="it writes")
+        wait_until(lambda: (tmp_path / "out").exists() and sum(files_below(tmp_path / "out").values()) > 0, what="it writes")
         if how == "killed":
             server.restart(down=2)
         else:
             server.pause()
             time.sleep(3)
             server.resume()
-        running.finish(0, timeout=120)
+        running.finish(0)
     assert_same(tree, tmp_path / "out/tree")
 
 
@@ -294,8 +295,8 @@ def test_no_server_at_all(recoup, own_server, tmp_path, small_tree):
     server, repo = own_server
     server.kill()
     begin = time.monotonic()
-    result = recoup.run("backup", "small", repo=repo, cwd=tmp_path, code=1, timeout=60)
-    assert time.monotonic() - begin < 30
+    result = recoup.run("backup", "small", repo=repo, cwd=tmp_path, code=1, timeout=180)
+    assert time.monotonic() - begin < 120
     assert f"127.0.0.1:{server.port}" in result.errors and "connect" in result.errors, result
 
 
@@ -303,14 +304,14 @@ def test_no_server_at_all(recoup, own_server, tmp_path, small_tree):
 def test_interrupted_while_it_waits_to_try_again(recoup, own_server, tree, tmp_path):
     """Ctrl-C ends it soon; restic tries on until its 15 minutes are over."""
     server, repo = own_server
-    with recoup.start("backup", "tree", "--pack-size=4", "--limit-upload=4000", repo=repo, cwd=tmp_path) as running:
+    with recoup.start("backup", "tree", "--pack-size=4", "--limit-upload=2000", repo=repo, cwd=tmp_path) as running:
         wait_until(lambda: len(repo.ids("data")) >= 1, what="a pack is there")
         server.kill()
         time.sleep(1)
         begin = time.monotonic()
         running.kill(signal.SIGINT)
-        running.finish(130, timeout=60)
+        running.finish(130, timeout=180)
         # The lock cannot be removed; trying to must not take long either.
-        assert time.monotonic() - begin < 60
+        assert time.monotonic() - begin < 120
     server.start()
     assert repo.ids("snapshots") == set()

@@ -65,7 +65,7 @@ def ours():
 
     def run(cases: list[dict]) -> list[dict]:
         lines = "".join(json.dumps({key: value for key, value in each.items() if key != "body"}) + "\n" for each in cases)
-        said = subprocess.run([PROGRAM], input=lines, capture_output=True, text=True, encoding="utf-8", timeout=60)
+        said = subprocess.run([PROGRAM], input=lines, capture_output=True, text=True, encoding="utf-8", timeout=180)
         assert said.returncode == 0, said.stderr
         answers = [json.loads(line) for line in said.stdout.splitlines()]
         assert len(answers) == len(cases)

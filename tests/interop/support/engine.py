@@ -53,7 +53,7 @@ class Engine:
         self.process.stdin.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
         self.process.stdin.flush()
 
-    def read(self, seconds: float = 120) -> Any:
+    def read(self, seconds: float = programs.PATIENCE) -> Any:
         until = time.monotonic() + seconds
         while b"\n" not in self._unread:
             left = until - time.monotonic()
@@ -72,7 +72,7 @@ class Engine:
         self.send(json.dumps({"v": 1, "id": str(self._count), "method": method, "params": params}))
         return str(self._count)
 
-    def answer(self, request: str, seconds: float = 120) -> Any:
+    def answer(self, request: str, seconds: float = programs.PATIENCE) -> Any:
         while True:
             message = self.read(seconds)
             assert message["v"] == 1 and message["id"] == request
@@ -87,7 +87,7 @@ class Engine:
 
     def finish(self) -> int:
         self.process.stdin.close()
-        return self.process.wait(60)
+        return self.process.wait(programs.PATIENCE)
 
     def errors(self) -> str:
         self._stderr.flush()

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import select
 import signal
 import subprocess
 import time
@@ -21,6 +22,8 @@ from . import storage
 REPOSITORY_ROOT = pathlib.Path(__file__).resolve().parents[3]
 PASSWORD = "geheim"
 HOST = "interop"
+#: seconds until what has not happened is taken for something that never will: on a machine that ten others use, too
+PATIENCE = 600
 
 #: settings of sanitizers, of the loader and of recoup's own dispatch survive; all else is ours to choose
 _KEPT_PREFIXES = ("ASAN_", "UBSAN_", "LSAN_", "TSAN_", "LD_", "RECOUP_", "GCOV_", "LLVM_PROFILE_")
@@ -147,7 +150,7 @@ class Program:
 
     def run(self, *args: Any, repo: Repository | None = None, env: Mapping[str, str | None] | None = None,
             cwd: os.PathLike | str | None = None, stdin: bytes | None = None, code: int | Sequence[int] | None = 0,
-            timeout: float = 180, wrap: Sequence[str] = ()) -> Result:
+            timeout: float = PATIENCE, wrap: Sequence[str] = ()) -> Result:
         """Runs to the end. `code`: the exit code (or codes) that are right, None for any. `wrap`: a command in front."""
         command = list(wrap) + self.command(args)
         begin = time.monotonic()
@@ -176,6 +179,8 @@ class Running:
         self.command = command
         self.process = process
         self.begin = time.monotonic()
+        self._said = {pipe: b"" for pipe in (process.stdout, process.stderr) if pipe is not None}
+        self._open = list(self._said)
 
     def __enter__(self) -> Running:
         return self
@@ -198,8 +203,28 @@ class Running:
         except ProcessLookupError:
             pass
 
-    def finish(self, code: int | Sequence[int] | None = None, timeout: float = 180) -> Result:
+    def listen(self, seconds: float) -> bool:
+        """Takes what it says meanwhile, so long at most; False for nothing. A pipe that nobody empties would hold it up."""
+        if not self._open:
+            time.sleep(seconds)
+        ready = select.select(self._open, [], [], seconds)[0] if self._open else []
+        for pipe in ready:
+            more = os.read(pipe.fileno(), 1 << 16)
+            self._said[pipe] += more
+            if not more:
+                self._open.remove(pipe)
+        return bool(ready)
+
+    def wait_for(self, text: str) -> None:
+        """Until it has said that, on either output."""
+        end = time.monotonic() + PATIENCE
+        while not any(text.encode() in said for said in self._said.values()):
+            assert self._open and time.monotonic() < end, f"has not said {text!r}, but {list(self._said.values())}"
+            self.listen(1)
+
+    def finish(self, code: int | Sequence[int] | None = None, timeout: float = PATIENCE) -> Result:
         out, err = self.process.communicate(timeout=timeout)
+        out, err = (self._said.get(pipe, b"") + (more or b"") for pipe, more in ((self.process.stdout, out), (self.process.stderr, err)))
         result = Result(self.command, self.process.returncode, out, err, time.monotonic() - self.begin)
         if code is not None:
             allowed = [code] if isinstance(code, int) else list(code)
@@ -207,7 +232,7 @@ class Running:
         return result
 
 
-def wait_until(condition, timeout: float = 30, step: float = 0.01, what: str = "condition") -> None:
+def wait_until(condition, timeout: float = PATIENCE, step: float = 0.01, what: str = "condition") -> None:
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, f"{what}: not within {timeout} s"

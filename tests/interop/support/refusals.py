@@ -26,7 +26,7 @@ def read_everything(recoup, repo, tmp_path, codes=TOLERABLE, readers=READERS):
     said = {}
     for command in readers:
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
-        result = recoup.run(*command, "--no-cache", repo=repo, cwd=tmp_path, code=codes, timeout=60)
+        result = recoup.run(*command, "--no-cache", repo=repo, cwd=tmp_path, code=codes, timeout=180)
         assert result.code == 0 or result.errors.strip(), result
         said[" ".join(command)] = result
     return said

@@ -280,7 +280,7 @@ class Server(abc.ABC):
         if self.certificate:  # whether it is a good certificate is not the question here
             context = ssl._create_unverified_context()
         try:
-            with urllib.request.urlopen(self.endpoint + path, timeout=2, context=context) as answer:
+            with urllib.request.urlopen(self.endpoint + path, timeout=10, context=context) as answer:
                 return answer.status
         except urllib.error.HTTPError as why:
             return why.code
@@ -295,7 +295,7 @@ class Server(abc.ABC):
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen([executable, *map(str, self._arguments())], env=env, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, preexec_fn=_die_with_parent, start_new_session=True)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 self.process = None
@@ -361,7 +361,7 @@ class Server(abc.ABC):
             # What this asks must not be repeated behind the test's back, nor checked by sums that some servers lack.
             config = botocore.config.Config(retries={"total_max_attempts": 1, "mode": "standard"}, s3={"addressing_style": "path"},
                                             request_checksum_calculation="when_required", response_checksum_validation="when_required",
-                                            connect_timeout=10, read_timeout=60)
+                                            connect_timeout=60, read_timeout=180)
             self._clients[user, endpoint, service] = boto3.session.Session().client(
                 service, endpoint_url=endpoint or self.endpoint, aws_access_key_id=user.access_key, aws_secret_access_key=user.secret_key,
                 aws_session_token=user.session_token, region_name=self.region, config=config, verify=False)
@@ -413,7 +413,7 @@ class Minio(Server):
         env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(self.folder / "client"),
                "MC_HOST_x": f"{self.scheme}://{self.root.access_key}:{self.root.secret_key}@{self.address}:{self.port}"}
         done = subprocess.run([program("MC", "mc"), "--config-dir", self.folder / "client", "--insecure", "--json", *args], env=env,
-                              input=stdin, capture_output=True, text=True, timeout=120)
+                              input=stdin, capture_output=True, text=True, timeout=600)
         assert done.returncode == code, f"mc {' '.join(args)}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -466,7 +466,7 @@ class Versity(Server):
         env = {"PATH": "/usr/bin:/bin", "ADMIN_ACCESS_KEY": self.root.access_key, "ADMIN_SECRET_KEY": self.root.secret_key,
                "ADMIN_ENDPOINT_URL": self.endpoint}
         subprocess.run([program(self.variable, self.name), "admin", "--allow-insecure", "create-user", "--access", made.access_key,
-                        "--secret", made.secret_key, "--role", "user"], env=env, check=True, capture_output=True, timeout=60)
+                        "--secret", made.secret_key, "--role", "user"], env=env, check=True, capture_output=True, timeout=600)
         if policy is not None:
             self.set_policy(made, policy)
         return made
