@@ -69,6 +69,7 @@ void backup_progress::set_totals(const scan_totals& totals) {
 }
 
 void backup_progress::on_file_started(const std::string& path) {
+  started_ = true;
   const std::lock_guard lock(mutex_);
   current_files_.push_back(path);
 }
