@@ -151,7 +151,7 @@ func TestAccContainerOverloaded(t *testing.T) {
 	faults.Set(func(request *http.Request) guesttest.Fault {
 		key := request.Method + " " + request.URL.Path
 		switch asked[key]++; key {
-		case "POST /1.0/instances":
+		case "POST /1.0/instances", "GET /1.0/instances/" + f.name, "POST /1.0/instances/" + f.name + "/exec":
 			if asked[key] == 1 {
 				return guesttest.Overload
 			}
@@ -168,8 +168,8 @@ func TestAccContainerOverloaded(t *testing.T) {
 		Steps: []resource.TestStep{{
 			Config: provider(faults.Socket) + f.resource(""),
 			Check: resource.ComposeAggregateTestCheckFunc(f.inside("", "true"), func(*terraform.State) error {
-				if hits := faults.Hits(); hits != 3 {
-					return fmt.Errorf("%d requests were broken and not 3: %v", hits, asked)
+				if hits := faults.Hits(); hits != 5 {
+					return fmt.Errorf("%d requests were broken and not 5: %v", hits, asked)
 				}
 				return nil
 			}),
