@@ -66,16 +66,18 @@ func TestAccContainerFailedCreate(t *testing.T) {
 					return pushed && strings.HasSuffix(request.URL.Path, "/state")
 				}
 			}
-			timeouts := ""
-			if step.name == "wait for system" {
-				timeouts = `timeouts = { create = "90s" }`
-			}
-			config := provider(faults.Socket) + f.resource(fmt.Sprintf(`
+			config := func(timeouts string) string {
+				return provider(faults.Socket) + f.resource(fmt.Sprintf(`
   address = %q
   deletion_protection = true
   files = { "/etc/motd" = { content = "hello\n" } }
   engine_bundle = %q
   %s`, ip+"/24", f.bundle, timeouts))
+			}
+			timeouts := ""
+			if step.name == "wait for system" { // which ends in no other way; the create that is to come through has all the time it needs
+				timeouts = `timeouts = { create = "150s" }`
+			}
 			resource.Test(t, resource.TestCase{
 				ProtoV6ProviderFactories: acctest.Factories,
 				CheckDestroy:             f.gone,
@@ -89,7 +91,7 @@ func TestAccContainerFailedCreate(t *testing.T) {
 								return guesttest.Pass
 							})
 						},
-						Config: config, ExpectError: regexp.MustCompile(`Unable to Create Container`),
+						Config: config(timeouts), ExpectError: regexp.MustCompile(`Unable to Create Container`),
 					},
 					{
 						PreConfig: func() {
@@ -102,11 +104,11 @@ func TestAccContainerFailedCreate(t *testing.T) {
 							}
 							created.Store(true)
 						},
-						Config: config,
+						Config: config(""),
 						Check: resource.ComposeAggregateTestCheckFunc(f.inside("hello", "cat", "/etc/motd"), f.inside("recoup 1", "recoup", "version"),
 							resource.TestCheckResourceAttr(address, "ipv4_address", ip)),
 					},
-					{Config: strings.Replace(config, "deletion_protection = true", "deletion_protection = false", 1)},
+					{Config: strings.Replace(config(""), "deletion_protection = true", "deletion_protection = false", 1)},
 				},
 			})
 		})
