@@ -5,12 +5,15 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "canned_http_server.hpp"
 #include "unique_directory.hpp"
 
 namespace {
@@ -209,11 +212,21 @@ TEST(cli_engine, a_signal_answers_the_request_it_stops) {
   unique_directory place;
   process engine({"engine"}, clean_environment(place / "home"));
   (void)engine.read_line();
-  // 192.0.2.0/24 is for documentation: nothing answers there, or the network says so, and either way it is tried again.
-  engine.send(R"({"v":1,"id":"a","method":"bucket.get","params":{"bucket":"abc","s3":{"endpoint":"http://192.0.2.1:9",)"
-              R"("access_key":"a","secret_key":"b"}}})"
+  std::atomic<bool> is_asked{false}, is_over{false};
+  recoup_test::canned_http_server slow([&](const recoup_test::received_request&) {
+    is_asked = true;
+    while (!is_over) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return recoup_test::canned_answer{503, ""};
+  });
+  const struct releasing {
+    std::atomic<bool>& is_over;
+    ~releasing() { is_over = true; }
+  } when_all_is_over{is_over};  // before the server waits for its answer
+  engine.send(R"({"v":1,"id":"a","method":"bucket.get","params":{"bucket":"abc","s3":{"endpoint":")" + slow.url() +
+              R"(","access_key":"a","secret_key":"b"}}})"
               "\n");
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  for (int waited = 0; !is_asked && waited < 12'000; ++waited) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(is_asked);
   engine.signal(SIGTERM);
   const auto answer = engine.read_line();
   EXPECT_NE(answer.find(R"("code":"interrupted")"), std::string::npos) << answer;

@@ -77,17 +77,17 @@ public:
   }
   void signal(int number) const { ::kill(child_, number); }
 
-  /// Reads until `text` has come on stdout or stderr; false after 30 s.
+  /// Reads until `text` has come on stdout or stderr; false after two minutes.
   bool wait_for(const std::string& text) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
     while ((result_.out + result_.err).find(text) == std::string::npos)
       if (std::chrono::steady_clock::now() > deadline || !read_some()) return false;
     return true;
   }
 
-  /// The next line on stdout, without its line break; throws if the process has ended, or after 60 s.
+  /// The next line on stdout, without its line break; throws if the process has ended, or after two minutes.
   std::string read_line() {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
     for (;;) {
       if (const auto end = result_.out.find('\n', read_); end != std::string::npos) {
         auto line = result_.out.substr(read_, end - read_);

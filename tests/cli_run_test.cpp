@@ -221,7 +221,7 @@ TEST_F(cli_run, an_interrupt_ends_in_order) {
   make();
   process child({"backup", "--stdin"}, environment);
   child.send("some data");
-  for (int i = 0; i < 300 && repo->list(recoup::file_type::lock).empty(); ++i)
+  for (int i = 0; i < 2400 && repo->list(recoup::file_type::lock).empty(); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   child.signal(SIGINT);
   const auto done = child.finish();
@@ -235,11 +235,13 @@ TEST_F(cli_run, a_status_signal_prints_one_line) {
   make();
   process child({"backup", "--stdin"}, environment);
   child.send(std::string(20 << 20, 'x'));  // two chunks of the greatest length, and more to come
-  for (int i = 0; i < 300 && repo->list(recoup::file_type::lock).empty(); ++i)
+  for (int i = 0; i < 2400 && repo->list(recoup::file_type::lock).empty(); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  for (int i = 0; i < 50; ++i) {
-    child.signal(SIGUSR1);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  {
+    const std::jthread signalling([&](const std::stop_token& stop) {
+      for (; !stop.stop_requested(); std::this_thread::sleep_for(std::chrono::milliseconds(20))) child.signal(SIGUSR1);
+    });
+    EXPECT_TRUE(child.wait_for(" errors"));
   }
   const auto done = child.finish();
   EXPECT_EQ(done.code, 0) << done.err;

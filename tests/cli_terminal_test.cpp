@@ -5,6 +5,7 @@
 #include <pty.h>
 #include <termios.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <thread>
 
@@ -116,9 +117,9 @@ TEST(cli_progress, a_slow_start_is_not_forgotten) {
 
 TEST(cli_progress, the_last_report_comes_before_finish_returns) {
   interrupt signals;
-  int reports = 0, finals = 0;
+  std::atomic<int> reports = 0, finals = 0;
   updater regular(signals, 1ms, [&](std::chrono::nanoseconds, bool final) { final ? ++finals : ++reports; });
-  std::this_thread::sleep_for(100ms);
+  for (int waited = 0; reports <= 2 && waited < 60'000; ++waited) std::this_thread::sleep_for(1ms);
   regular.finish();
   regular.finish();
   EXPECT_GT(reports, 2);
@@ -178,6 +179,16 @@ public:
       if (!read_some()) return false;
     return true;
   }
+  /// Until the prompt is there and the terminal shows nothing of what is typed: whatever is typed before that is thrown away.
+  bool wait_for_prompt(const std::string& text, std::size_t times = 1) {
+    if (!wait_for(text, times)) return false;
+    for (int waited = 0; waited < 6000; ++waited) {
+      termios state{};
+      if (::tcgetattr(master_, &state) == 0 && (state.c_lflag & static_cast<tcflag_t>(ECHO)) == 0) return true;
+      std::this_thread::sleep_for(10ms);
+    }
+    return false;
+  }
   void type(const std::string& text) const { (void)!::write(master_, text.data(), text.size()); }
   int finish() {
     while (read_some()) {
@@ -215,8 +226,7 @@ struct cli_prompt : ::testing::Test {
 TEST_F(cli_prompt, asks_three_times_and_shows_nothing_of_it) {
   on_terminal session({"list", "keys"}, environment);
   for (std::size_t i = 1; i <= 3; ++i) {
-    ASSERT_TRUE(session.wait_for("enter password for repository: ", i)) << session.seen();
-    std::this_thread::sleep_for(50ms);
+    ASSERT_TRUE(session.wait_for_prompt("enter password for repository: ", i)) << session.seen();
     session.type("s3cret-attempt\n");
   }
   EXPECT_EQ(session.finish(), 12) << session.seen();
@@ -227,11 +237,9 @@ TEST_F(cli_prompt, asks_three_times_and_shows_nothing_of_it) {
 
 TEST_F(cli_prompt, a_second_try_may_be_right) {
   on_terminal session({"list", "keys"}, environment);
-  ASSERT_TRUE(session.wait_for("repository: "));
-  std::this_thread::sleep_for(50ms);
+  ASSERT_TRUE(session.wait_for_prompt("repository: "));
   session.type("wrong\n");
-  ASSERT_TRUE(session.wait_for("repository: ", 2));
-  std::this_thread::sleep_for(50ms);
+  ASSERT_TRUE(session.wait_for_prompt("repository: ", 2));
   session.type(std::string(recoup::test_password) + "\n");
   EXPECT_EQ(session.finish(), 0) << session.seen();
   EXPECT_NE(session.seen().find(" opened (version 2, compression level auto)"), std::string::npos);
@@ -239,8 +247,7 @@ TEST_F(cli_prompt, a_second_try_may_be_right) {
 
 TEST_F(cli_prompt, an_interrupt_at_the_prompt_gives_the_echo_back) {
   on_terminal session({"list", "keys"}, environment);
-  ASSERT_TRUE(session.wait_for("repository: "));
-  std::this_thread::sleep_for(50ms);
+  ASSERT_TRUE(session.wait_for_prompt("repository: "));
   session.type("\x03");
   EXPECT_EQ(session.finish(), 130) << session.seen();
 }
@@ -248,11 +255,9 @@ TEST_F(cli_prompt, an_interrupt_at_the_prompt_gives_the_echo_back) {
 TEST_F(cli_prompt, a_new_password_is_asked_for_twice) {
   environment["RESTIC_REPOSITORY"] = place / "other";
   on_terminal session({"init"}, environment);
-  ASSERT_TRUE(session.wait_for("enter password for new repository: "));
-  std::this_thread::sleep_for(50ms);
+  ASSERT_TRUE(session.wait_for_prompt("enter password for new repository: "));
   session.type("one\n");
-  ASSERT_TRUE(session.wait_for("enter password again: "));
-  std::this_thread::sleep_for(50ms);
+  ASSERT_TRUE(session.wait_for_prompt("enter password again: "));
   session.type("two\n");
   EXPECT_EQ(session.finish(), 1);
   EXPECT_NE(session.seen().find("Fatal: passwords do not match"), std::string::npos) << session.seen();

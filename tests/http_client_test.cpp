@@ -214,7 +214,7 @@ TEST(http_client, a_stalled_answer_is_given_up_and_the_message_names_the_flag) {
   std::string message;
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(failure_of(client, get(server.url()), &message), http_failure::stalled);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 60s);
   EXPECT_NE(message.find("--stuck-request-timeout"), std::string::npos) << message;
   done = true;
 }
@@ -224,13 +224,13 @@ TEST(http_client, a_slow_answer_is_not_a_stalled_one) {
     if (read_request(connection).empty()) return false;
     send_text(connection, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
     for (int i = 0; i < 10; ++i) {
-      std::this_thread::sleep_for(100ms);
+      std::this_thread::sleep_for(500ms);
       send_text(connection, "x");
     }
     return true;
   });
   http_options options;
-  options.stall_timeout = 500ms;
+  options.stall_timeout = 4s;  // less than all of it takes, and more than a busy machine may add to one pause
   http_client client(options);
   EXPECT_EQ(client.perform(get(server.url())).body, "xxxxxxxxxx");
 }
@@ -339,7 +339,7 @@ TEST(http_client, the_rate_holds_over_all_connections) {
   }
   const auto elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   EXPECT_GT(elapsed, 0.3);  // 0.6 MB at 1 MB/s, less what is in flight at the end
-  EXPECT_LT(elapsed, 3);
+  EXPECT_LT(elapsed, 30);  // ten times slower would be another limit, or none of the connections' turns
 }
 
 TEST(http_client, uploads_are_limited_as_well) {

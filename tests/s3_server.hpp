@@ -76,11 +76,11 @@ public:
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
-  /// The status of the answer to an unsigned GET, 0 when none comes within two seconds.
+  /// The status of the answer to an unsigned GET, 0 when none comes within 20 seconds.
   [[nodiscard]] int status_of(std::string_view path) const {
     const auto address = address_of(port_);
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const timeval limit{2, 0};
+    const timeval limit{20, 0};
     ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     const std::string_view expected = "HTTP/1.1 200";
     std::string line(expected.size(), ' ');
@@ -185,7 +185,7 @@ private:
     return settings;
   }
 
-  /// False when the server has ended or does not answer within 30 s.
+  /// False when the server has ended or does not answer within two minutes.
   bool try_start() {
     auto words = arguments(), settings = environment();
     const auto pointers = [](std::vector<std::string>& list) {
@@ -210,7 +210,7 @@ private:
       ::_exit(99);
     }
     if (child_ < 0) throw std::runtime_error("fork");
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
     while (std::chrono::steady_clock::now() < deadline) {
       if (::waitpid(child_, nullptr, WNOHANG) == child_) {
         child_ = -1;

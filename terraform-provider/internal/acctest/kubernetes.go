@@ -39,7 +39,7 @@ type Cluster struct {
 	CACertificate string // PEM
 	client        *http.Client
 	directory     string
-	programs      []*exec.Cmd
+	programs      []*process
 }
 
 var shared struct {
@@ -89,15 +89,25 @@ func StartBareKubernetes(t *testing.T) *Cluster {
 
 func (c *Cluster) stop() {
 	for at := len(c.programs) - 1; at >= 0; at-- {
-		_ = c.programs[at].Process.Kill()
-		_ = c.programs[at].Wait()
+		c.programs[at].kill()
 	}
 	c.programs = nil
 	_ = os.RemoveAll(c.directory)
 }
 
-// startCluster also gives a cluster where it fails half way: it has to be stopped.
+// startCluster also gives a cluster where it fails half way: it has to be stopped. Somebody else may take a port between our look
+// and the program's: then it is tried with others.
 func startCluster(etcd, server string) (*Cluster, error) {
+	for attempt := 1; ; attempt++ {
+		c, err := tryCluster(etcd, server)
+		if c == nil || err == nil || attempt == 3 || !errors.Is(err, errEnded) {
+			return c, err
+		}
+		c.stop()
+	}
+}
+
+func tryCluster(etcd, server string) (*Cluster, error) {
 	directory, err := os.MkdirTemp("", "recoup-kubernetes-")
 	if err != nil {
 		return nil, err
@@ -108,12 +118,12 @@ func startCluster(etcd, server string) (*Cluster, error) {
 		return c, err
 	}
 	store := "http://" + addresses[0]
-	err = c.start(etcd, "--data-dir", filepath.Join(directory, "etcd"), "--listen-client-urls", store, "--advertise-client-urls", store,
+	started, err := c.start(etcd, "--data-dir", filepath.Join(directory, "etcd"), "--listen-client-urls", store, "--advertise-client-urls", store,
 		"--listen-peer-urls", "http://"+addresses[1], "--unsafe-no-fsync", "--log-level", "error")
 	if err != nil {
 		return c, err
 	}
-	if err := waitForHealth(store + "/health"); err != nil {
+	if err := started.waitUntil(func() error { return isHealthy(store + "/health") }); err != nil {
 		return c, fmt.Errorf("etcd does not answer: %w\n%s", err, c.log("etcd"))
 	}
 	if err := c.writeCredentials(); err != nil {
@@ -122,7 +132,7 @@ func startCluster(etcd, server string) (*Cluster, error) {
 	_, port, _ := net.SplitHostPort(addresses[2])
 	c.Host = "https://127.0.0.1:" + port
 	in := func(name string) string { return filepath.Join(directory, name) }
-	err = c.start(server, "--etcd-servers", store, "--secure-port", port, "--bind-address", "127.0.0.1", "--cert-dir", directory,
+	started, err = c.start(server, "--etcd-servers", store, "--secure-port", port, "--bind-address", "127.0.0.1", "--cert-dir", directory,
 		"--tls-cert-file", in("server.crt"), "--tls-private-key-file", in("server.key"), "--authorization-mode", "RBAC",
 		"--token-auth-file", in("tokens.csv"), "--service-account-issuer", "https://kubernetes.default.svc",
 		"--service-account-key-file", in("server.key"), "--service-account-signing-key-file", in("server.key"),
@@ -131,42 +141,36 @@ func startCluster(etcd, server string) (*Cluster, error) {
 	if err != nil {
 		return c, err
 	}
-	return c, c.waitUntilReady()
+	err = started.waitUntil(func() error {
+		_, err := c.do(http.MethodGet, "/readyz", "", nil)
+		return err
+	})
+	if err != nil {
+		return c, fmt.Errorf("the API server is not ready: %w\n%s", err, c.log("kube"))
+	}
+	return c, nil
 }
 
-func (c *Cluster) start(program string, arguments ...string) error {
+func (c *Cluster) start(program string, arguments ...string) (*process, error) {
 	log, err := os.Create(filepath.Join(c.directory, strings.SplitN(filepath.Base(program), "-", 2)[0]+".log"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer log.Close()
 	command := exec.Command(program, arguments...)
 	command.Stdout, command.Stderr = log, log
 	// A test that is killed leaves no server behind.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
-		return err
+	started, err := startProcess(command)
+	if err == nil {
+		c.programs = append(c.programs, started)
 	}
-	c.programs = append(c.programs, command)
-	return nil
+	return started, err
 }
 
 func (c *Cluster) log(name string) string {
 	said, _ := os.ReadFile(filepath.Join(c.directory, name+".log"))
 	return string(said[max(0, len(said)-4000):])
-}
-
-func (c *Cluster) waitUntilReady() error {
-	deadline := time.Now().Add(4 * time.Minute)
-	var last error
-	for time.Now().Before(deadline) {
-		_, last = c.do(http.MethodGet, "/readyz", "", nil)
-		if last == nil {
-			return nil
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-	return fmt.Errorf("the API server is not ready: %w\n%s", last, c.log("kube"))
 }
 
 func text(bytes int) string {
@@ -241,7 +245,7 @@ func (c *Cluster) applyDefinitions(directory string) error {
 		}
 	}
 	var last error
-	for range 300 {
+	for deadline := time.Now().Add(longestStart); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		_, last = c.do(http.MethodGet, "/apis/velero.io/v1/schedules", "", nil)
 		if last == nil {
 			_, last = c.do(http.MethodGet, "/apis/velero.io/v2alpha1/datauploads", "", nil)
@@ -249,7 +253,6 @@ func (c *Cluster) applyDefinitions(directory string) error {
 		if last == nil {
 			return nil
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	return last
 }

@@ -2,7 +2,7 @@
 package acctest
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // S3Server is a MinIO of the test's own. Its credentials are unlike any other text, so that a search for them means something.
@@ -27,30 +26,41 @@ func StartMinIO(t *testing.T) S3Server {
 	t.Helper()
 	PreCheck(t)
 	program := Program(t, "MINIO")
-	server := S3Server{Endpoint: "http://" + freeAddress(t), Directory: t.TempDir(),
-		AccessKey: "AKACCTEST" + Random(t, 6), SecretKey: "sk-acctest-" + Random(t, 12)}
+	server := S3Server{Directory: t.TempDir(), AccessKey: "AKACCTEST" + Random(t, 6), SecretKey: "sk-acctest-" + Random(t, 12)}
 	log, err := os.Create(filepath.Join(t.TempDir(), "minio.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(program, "server", server.Directory, "--address", server.Endpoint[len("http://"):],
+	t.Cleanup(func() { _ = log.Close() })
+	// Somebody else may take the port between our look and the server's: then the next one.
+	for attempt := 1; ; attempt++ {
+		server.Endpoint = "http://" + freeAddress(t)
+		err := server.start(t, program, log)
+		if err == nil {
+			return server
+		}
+		if attempt == 5 || !errors.Is(err, errEnded) {
+			said, _ := os.ReadFile(log.Name())
+			t.Fatalf("MinIO does not answer: %v\n%s", err, said)
+		}
+	}
+}
+
+func (s S3Server) start(t *testing.T, program string, log *os.File) error {
+	t.Helper()
+	command := exec.Command(program, "server", s.Directory, "--address", s.Endpoint[len("http://"):],
 		"--console-address", freeAddress(t), "--quiet")
-	command.Env = append(os.Environ(), "MINIO_ROOT_USER="+server.AccessKey, "MINIO_ROOT_PASSWORD="+server.SecretKey,
+	command.Env = append(os.Environ(), "MINIO_ROOT_USER="+s.AccessKey, "MINIO_ROOT_PASSWORD="+s.SecretKey,
 		"MINIO_UPDATE=off", "MINIO_BROWSER=off")
 	command.Stdout, command.Stderr = log, log
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
+	started, err := startProcess(command)
+	if err != nil {
+		return err
 	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-		_ = log.Close()
-	})
-	if err := waitForHealth(server.Endpoint + "/minio/health/ready"); err != nil {
-		said, _ := os.ReadFile(log.Name())
-		t.Fatalf("MinIO does not answer: %v\n%s", err, said)
-	}
-	return server
+	t.Cleanup(started.kill)
+	// It refuses an unsigned request only once it knows its users; /minio/health/ready says yes before that, when requests are still
+	// answered with 503.
+	return started.waitUntil(func() error { return answersWith(s.Endpoint+"/recoup-is-it-ready/", http.StatusForbidden) })
 }
 
 // ProviderConfig is a provider block for this server.
@@ -58,29 +68,6 @@ func (s S3Server) ProviderConfig() string {
 	return fmt.Sprintf("provider \"recoup\" {\n  s3 = {\n    endpoint   = %q\n    access_key = %q\n    secret_key = %q\n    "+
 		"region     = \"us-east-1\"\n  }\n}\n",
 		s.Endpoint, s.AccessKey, s.SecretKey)
-}
-
-func waitForHealth(url string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	var last error
-	for ctx.Err() == nil {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		answer, err := http.DefaultClient.Do(request)
-		if err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
-			}
-			err = fmt.Errorf("status %s", answer.Status)
-		}
-		last = err
-		time.Sleep(50 * time.Millisecond)
-	}
-	return last
 }
 
 // freeAddress gives a loopback address that nobody listened on a moment ago.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/recoup/terraform-provider-recoup/internal/guest"
@@ -30,6 +31,13 @@ func options() Options {
 	return Options{Schedule: "restic-backup", Wait: true, Timeout: 5 * time.Second, poll: time.Millisecond}
 }
 
+// inBubble runs a test by a clock of its own, which goes on when everybody waits: what it takes is what the code waits for, and
+// nothing of what else the machine does.
+func inBubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+}
+
 func TestWhatARunComesTo(t *testing.T) {
 	t.Parallel()
 	for name, each := range map[string]struct {
@@ -49,7 +57,7 @@ func TestWhatARunComesTo(t *testing.T) {
 		"out of memory":           {run: guestfake.ServiceRun{ExitCode: 9, Result: "oom-kill"}, result: Failed, failed: "limits.memory_max"},
 		"not started":             {run: guestfake.ServiceRun{Refused: true}, result: Failed, failed: "was not started by systemd"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			outcome, err := Run(context.Background(), machineWith(each.run).Open(), options())
 			var failure *Failure
 			switch {
@@ -66,6 +74,10 @@ func TestWhatARunComesTo(t *testing.T) {
 }
 
 func TestFailureShowsTheEndOfTheJournalWithoutSecrets(t *testing.T) {
+	synctest.Test(t, failureShowsTheEnd)
+}
+
+func failureShowsTheEnd(t *testing.T) {
 	journal := strings.Repeat("an early line\n", 100) + "opening s3:http://user:" + secret + "@h/b with " + secret + "\nFatal: no\n"
 	_, err := Run(context.Background(), machineWith(guestfake.ServiceRun{ExitCode: 1, Journal: journal}).Open(), options())
 	if err == nil {
@@ -83,7 +95,9 @@ func TestFailureShowsTheEndOfTheJournalWithoutSecrets(t *testing.T) {
 	}
 }
 
-func TestRunThatIsGoingOnIsWaitedForAndAnotherMade(t *testing.T) {
+func TestRunThatIsGoingOnIsWaitedForAndAnotherMade(t *testing.T) { synctest.Test(t, anotherIsMade) }
+
+func anotherIsMade(t *testing.T) {
 	runs := 0
 	machine := machineWith(guestfake.ServiceRun{})
 	machine.Service = func(string) guestfake.ServiceRun {
@@ -115,7 +129,9 @@ func TestWithoutWaitingNothingIsJudged(t *testing.T) {
 	}
 }
 
-func TestWaitingEnds(t *testing.T) {
+func TestWaitingEnds(t *testing.T) { synctest.Test(t, waitingEnds) }
+
+func waitingEnds(t *testing.T) {
 	chosen := options()
 	chosen.Timeout = 50 * time.Millisecond
 	outcome, err := Run(context.Background(), machineWith(guestfake.ServiceRun{Polls: 1 << 30}).Open(), chosen)

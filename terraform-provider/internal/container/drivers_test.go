@@ -196,6 +196,35 @@ func TestAccContainerProxmoxFailures(t *testing.T) {
 	}
 }
 
+// TestAccContainerProxmoxRemovedMeanwhile: a container that a task still holds, and that then starts after it was looked at, is
+// removed all the same.
+func TestAccContainerProxmoxRemovedMeanwhile(t *testing.T) {
+	acctest.PreCheck(t)
+	pve := guesttest.StartProxmox(t)
+	config := pveProvider(pve) + fmt.Sprintf("resource \"recoup_container\" \"this\" {\n  driver = \"proxmox\"\n  name = \"x\"\n  vmid = 105\n  image = %q\n"+
+		"  engine_bundle = \"none\"\n  running = false\n}\n", guesttest.Template)
+	behind := fixture{incus: pve.Incus, name: pve.Instance(105)}
+	asked := 0
+	pve.Before = func(request *http.Request) string {
+		if request.Method != http.MethodDelete {
+			return ""
+		}
+		switch asked++; asked {
+		case 1:
+			return "unable to remove CT 105 - CT is locked (create)"
+		case 2:
+			if output, err := pve.Incus.TryCommand("start", behind.name); err != nil {
+				return output
+			}
+		}
+		return ""
+	}
+	resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: acctest.Factories, CheckDestroy: behind.gone, Steps: []resource.TestStep{{Config: config}}})
+	if asked != 3 {
+		t.Errorf("it was to be deleted %d times instead of 3", asked)
+	}
+}
+
 func TestAccContainerTLS(t *testing.T) {
 	f := start(t)
 	url, certificate, key := os.Getenv("RECOUP_TEST_INCUS_URL"), os.Getenv("RECOUP_TEST_INCUS_CERTIFICATE"), os.Getenv("RECOUP_TEST_INCUS_KEY")

@@ -66,16 +66,18 @@ func TestAccContainerFailedCreate(t *testing.T) {
 					return pushed && strings.HasSuffix(request.URL.Path, "/state")
 				}
 			}
-			timeouts := ""
-			if step.name == "wait for system" {
-				timeouts = `timeouts = { create = "90s" }`
-			}
-			config := provider(faults.Socket) + f.resource(fmt.Sprintf(`
+			config := func(timeouts string) string {
+				return provider(faults.Socket) + f.resource(fmt.Sprintf(`
   address = %q
   deletion_protection = true
   files = { "/etc/motd" = { content = "hello\n" } }
   engine_bundle = %q
   %s`, ip+"/24", f.bundle, timeouts))
+			}
+			timeouts := ""
+			if step.name == "wait for system" { // which ends in no other way; the create that is to come through has all the time it needs
+				timeouts = `timeouts = { create = "150s" }`
+			}
 			resource.Test(t, resource.TestCase{
 				ProtoV6ProviderFactories: acctest.Factories,
 				CheckDestroy:             f.gone,
@@ -89,7 +91,7 @@ func TestAccContainerFailedCreate(t *testing.T) {
 								return guesttest.Pass
 							})
 						},
-						Config: config, ExpectError: regexp.MustCompile(`Unable to Create Container`),
+						Config: config(timeouts), ExpectError: regexp.MustCompile(`Unable to Create Container`),
 					},
 					{
 						PreConfig: func() {
@@ -102,11 +104,11 @@ func TestAccContainerFailedCreate(t *testing.T) {
 							}
 							created.Store(true)
 						},
-						Config: config,
+						Config: config(""),
 						Check: resource.ComposeAggregateTestCheckFunc(f.inside("hello", "cat", "/etc/motd"), f.inside("recoup 1", "recoup", "version"),
 							resource.TestCheckResourceAttr(address, "ipv4_address", ip)),
 					},
-					{Config: strings.Replace(config, "deletion_protection = true", "deletion_protection = false", 1)},
+					{Config: strings.Replace(config(""), "deletion_protection = true", "deletion_protection = false", 1)},
 				},
 			})
 		})
@@ -151,7 +153,7 @@ func TestAccContainerOverloaded(t *testing.T) {
 	faults.Set(func(request *http.Request) guesttest.Fault {
 		key := request.Method + " " + request.URL.Path
 		switch asked[key]++; key {
-		case "POST /1.0/instances":
+		case "POST /1.0/instances", "GET /1.0/instances/" + f.name, "POST /1.0/instances/" + f.name + "/exec":
 			if asked[key] == 1 {
 				return guesttest.Overload
 			}
@@ -168,8 +170,8 @@ func TestAccContainerOverloaded(t *testing.T) {
 		Steps: []resource.TestStep{{
 			Config: provider(faults.Socket) + f.resource(""),
 			Check: resource.ComposeAggregateTestCheckFunc(f.inside("", "true"), func(*terraform.State) error {
-				if hits := faults.Hits(); hits != 3 {
-					return fmt.Errorf("%d requests were broken and not 3: %v", hits, asked)
+				if hits := faults.Hits(); hits != 5 {
+					return fmt.Errorf("%d requests were broken and not 5: %v", hits, asked)
 				}
 				return nil
 			}),

@@ -45,6 +45,8 @@ func waitReady(ctx context.Context, in guest.Guest) error {
 				tflog.Warn(ctx, "a unit of the container has failed: `systemctl --failed` in it shows which")
 			}
 			return nil
+		case err == nil && state == "offline" && isSystemd(ctx, in):
+			last = state // systemd is the init, and has not come as far as to be seen: the first thing that it makes is not there yet
 		case err == nil && (result.ExitCode == 127 || state == "offline"), err != nil && strings.Contains(err.Error(), "ommand not found"):
 			if alive, err := in.Run(ctx, []string{"/bin/true"}, nil); err == nil && alive.ExitCode == 0 {
 				return nil
@@ -64,6 +66,12 @@ func waitReady(ctx context.Context, in guest.Guest) error {
 		case <-time.After(300 * time.Millisecond):
 		}
 	}
+}
+
+// isSystemd asks the kernel: systemctl goes by a directory that systemd makes after its start.
+func isSystemd(ctx context.Context, in guest.Guest) bool {
+	result, err := in.Run(ctx, []string{"readlink", "/proc/1/exe"}, nil)
+	return err == nil && strings.HasSuffix(strings.TrimSpace(string(result.Stdout)), "/systemd")
 }
 
 // waitAddress returns when eth0 has the static address.

@@ -28,7 +28,7 @@ func TestProxmox(t *testing.T) {
 	behaves(t, open(t, "proxmox:pve/105", pve.Settings()), "/srv/test")
 	// The node is this machine, on which another test may have files that are still needed.
 	for _, name := range temporaries(t) {
-		for deadline := time.Now().Add(30 * time.Second); !slices.Contains(before, name); time.Sleep(200 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); !slices.Contains(before, name); time.Sleep(200 * time.Millisecond) {
 			if _, err := os.Stat(name); err != nil {
 				break
 			}

@@ -189,7 +189,7 @@ func (h *sshHost) execute(ctx context.Context, argv []string, stdin []byte) (Res
 	session.Stdin, session.Stdout, session.Stderr = bytes.NewReader(stdin), &stdout, &stderr
 	ended := make(chan error, 1)
 	if err := session.Start(quote(argv)); err != nil {
-		return Result{}, fmt.Errorf("starting %s on %s: %w", argv[0], h.label, err)
+		return Result{}, fmt.Errorf("starting %s on %s: %w. Whether it was begun is unknown; apply again", argv[0], h.label, err)
 	}
 	go func() { ended <- session.Wait() }()
 	select {

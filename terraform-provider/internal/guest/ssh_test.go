@@ -85,8 +85,16 @@ func TestSSHBroken(t *testing.T) {
 	from := server.Settings()
 	from.KnownHostsFile, from.HostKeys = "", map[string]string{"127.0.0.1": server.HostKey}
 	in := open(t, "ssh://root@"+proxy, settings.Settings{SSH: from})
-	time.AfterFunc(300*time.Millisecond, cut)
-	if _, err := in.Run(t.Context(), []string{"sleep", "20"}, nil); err == nil || !strings.Contains(err.Error(), "apply again") {
+	begun := filepath.Join(t.TempDir(), "begun")
+	go func() {
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if _, err := os.Stat(begun); err == nil {
+				break
+			}
+		}
+		cut()
+	}()
+	if _, err := in.Run(t.Context(), []string{"sh", "-c", `: > "$1"; exec sleep 120`, "sh", begun}, nil); err == nil || !strings.Contains(err.Error(), "apply again") {
 		t.Errorf("a cut connection: %v", err)
 	}
 	if _, err := in.Run(t.Context(), []string{"true"}, nil); err == nil || !strings.Contains(err.Error(), "is lost") {

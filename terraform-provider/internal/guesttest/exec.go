@@ -10,13 +10,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TryRun runs a program in an instance and gives what it wrote, standard output before standard error. The server keeps the output
 // in files: its client, which has it sent, loses the end of it now and then on a busy machine.
 func (i Incus) TryRun(name string, argv ...string) (string, error) {
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), longest)
 	defer stop()
 	var begun, ended struct {
 		Operation, Error string

@@ -15,6 +15,9 @@ import (
 	"github.com/recoup/terraform-provider-recoup/internal/settings"
 )
 
+// longest is how long anything may take that the tests ask of a server: a guard against hanging, and no measure of speed.
+const longest = 5 * time.Minute
+
 // Incus is the server that the variables of tools/incus.sh name.
 type Incus struct {
 	Driver  string // "incus", or "lxd" for an LXD, which is the same to the tests
@@ -74,7 +77,7 @@ func (i Incus) Command(t *testing.T, arguments ...string) string {
 
 // TryCommand is Command for where a failure is fine.
 func (i Incus) TryCommand(arguments ...string) (string, error) {
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), longest)
 	defer stop()
 	program := map[string]string{"incus": "incus", "lxd": "lxc"}[i.Driver]
 	command := exec.CommandContext(ctx, program, arguments...)
@@ -105,7 +108,7 @@ func (i Incus) Launch(t *testing.T) string {
 	t.Helper()
 	name := i.Name(t)
 	i.Command(t, "launch", i.Image, name, "--config", "security.nesting=true")
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(longest)
 	for {
 		state, _ := i.TryRun(name, "systemctl", "is-system-running")
 		if strings.Contains(state, "running") || strings.Contains(state, "degraded") {

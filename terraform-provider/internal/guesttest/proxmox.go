@@ -31,6 +31,9 @@ type Proxmox struct {
 	// Fail, if set, is asked for each request: a text that is not "" becomes the answer of a task or a request that fails.
 	Fail func(request *http.Request) string
 
+	// Before, if set, is told of each request before anything is done: a text that is not "" becomes the refusal of it.
+	Before func(request *http.Request) string
+
 	t         *testing.T
 	directory string // VMID.conf, as /etc/pve/lxc has them
 	prefix    string // of the names of the instances behind
@@ -130,7 +133,7 @@ func (p *Proxmox) answer(handler func(*http.Request) (any, error)) http.HandlerF
 		defer p.lock.Unlock()
 		data, err := any(nil), error(refusal{401, "authentication failure", nil})
 		if request.Header.Get("Authorization") == "PVEAPIToken="+p.Token {
-			data, err = handler(request)
+			data, err = p.refuseOr(handler, request)
 		}
 		status, body := "200 OK", map[string]any{"data": data}
 		if err != nil {
@@ -151,6 +154,15 @@ func (p *Proxmox) answer(handler func(*http.Request) (any, error)) http.HandlerF
 		defer connection.Close()
 		fmt.Fprintf(connection, "HTTP/1.1 %s\r\nContent-Type: application/json;charset=UTF-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, len(text), text)
 	}
+}
+
+func (p *Proxmox) refuseOr(handler func(*http.Request) (any, error), request *http.Request) (any, error) {
+	if p.Before != nil {
+		if words := p.Before(request); words != "" {
+			return nil, refusal{500, words, nil}
+		}
+	}
+	return handler(request)
 }
 
 func (p *Proxmox) instance(id string) string { return p.prefix + id }

@@ -3,9 +3,11 @@
 package guesttest
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -27,6 +29,7 @@ type SSHD struct {
 	HostKey    string // "ssh-ed25519 AAAA…"
 	KnownHosts string // a file with that
 	command    *exec.Cmd
+	ended      chan struct{}
 }
 
 // StartSSHD needs root, because it lets root in. path is what sessions have as PATH; "" for the usual one.
@@ -40,46 +43,77 @@ func StartSSHD(t *testing.T, path string) *SSHD {
 		t.Skip("the test logs in as root, which takes an sshd that root started")
 	}
 	directory := t.TempDir()
-	server := &SSHD{Port: freePort(t), KeyFile: filepath.Join(directory, "key"), KnownHosts: filepath.Join(directory, "known_hosts")}
+	server := &SSHD{KeyFile: filepath.Join(directory, "key"), KnownHosts: filepath.Join(directory, "known_hosts")}
 	server.HostKey = WriteKey(t, filepath.Join(directory, "host_key"))
 	writeFile(t, filepath.Join(directory, "authorized_keys"), WriteKey(t, server.KeyFile), 0o600)
-	writeFile(t, server.KnownHosts, fmt.Sprintf("[127.0.0.1]:%d %s\n", server.Port, server.HostKey), 0o600)
+	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	// Somebody else may take the port between our look and sshd's: then the next one.
+	for attempt := 1; ; attempt++ {
+		server.Port = freePort(t)
+		said, err := server.start(t, program, directory, path)
+		if err == nil {
+			return server
+		}
+		if attempt == 5 {
+			t.Fatalf("sshd does not start: %v\n%s", err, said)
+		}
+	}
+}
+
+// start gives what sshd said where it ended or did not come to listen.
+func (s *SSHD) start(t *testing.T, program, directory, path string) (said []byte, err error) {
+	t.Helper()
+	writeFile(t, s.KnownHosts, fmt.Sprintf("[127.0.0.1]:%d %s\n", s.Port, s.HostKey), 0o600)
 	configuration := fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host_key\nAuthorizedKeysFile %s/authorized_keys\nStrictModes no\nUsePAM no\n"+
-		"PasswordAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\nMaxStartups 100\n", server.Port, directory, directory)
+		"PasswordAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\nMaxStartups 100\n", s.Port, directory, directory)
 	if path != "" {
 		configuration += "SetEnv PATH=" + path + "\n"
 	}
 	writeFile(t, filepath.Join(directory, "sshd_config"), configuration, 0o600)
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-		t.Fatal(err)
-	}
 	log, err := os.Create(filepath.Join(directory, "log"))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	server.command = exec.Command(program, "-D", "-e", "-f", filepath.Join(directory, "sshd_config"))
-	server.command.Stderr = log
-	if err := server.command.Start(); err != nil {
-		t.Fatal(err)
+	defer log.Close()
+	s.command = exec.Command(program, "-D", "-e", "-f", filepath.Join(directory, "sshd_config"))
+	s.command.Stderr = log
+	if err := s.command.Start(); err != nil {
+		return nil, err
 	}
-	t.Cleanup(func() { server.Stop(); log.Close() })
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", server.Port))
-		if err == nil {
-			connection.Close()
-			return server
-		}
-		if time.Now().After(deadline) {
+	s.ended = make(chan struct{})
+	go func(command *exec.Cmd, ended chan struct{}) {
+		_ = command.Wait()
+		close(ended)
+	}(s.command, s.ended)
+	deadline := time.After(longest)
+	for {
+		select {
+		case <-s.ended:
 			said, _ := os.ReadFile(log.Name())
-			t.Fatalf("sshd does not start: %v\n%s", err, said)
+			return said, errors.New("it ended")
+		case <-deadline:
+			s.Stop()
+			said, _ := os.ReadFile(log.Name())
+			return said, errors.New("nothing listens")
+		case <-time.After(20 * time.Millisecond):
+		}
+		// It says so once the port is its own: somebody else may be who answers there.
+		if said, _ := os.ReadFile(log.Name()); bytes.Contains(said, []byte("Server listening on")) {
+			return nil, nil
 		}
 	}
 }
 
 // Stop ends the listening server; sessions that are open go on.
 func (s *SSHD) Stop() {
+	if s.command == nil || s.command.Process == nil {
+		return
+	}
 	_ = s.command.Process.Kill()
-	_ = s.command.Wait()
+	<-s.ended
 }
 
 // Address is the server's as a guest.

@@ -52,7 +52,7 @@ func StartSSHHost(t *testing.T) *SSHHost {
 	host.Name = incus.Launch(t)
 	host.Run(t, makeUsers, public)
 	host.HostKey = strings.Join(strings.Fields(host.Run(t, "cat /etc/ssh/ssh_host_ed25519_key.pub"))[:2], " ")
-	for deadline := time.Now().Add(time.Minute); !strings.HasPrefix(host.Host, incus.Prefix); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(longest); !strings.HasPrefix(host.Host, incus.Prefix); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s gets no address: %q", host.Name, host.Host)
 		}

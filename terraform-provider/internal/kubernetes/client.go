@@ -171,7 +171,7 @@ func (c *Client) Delete(ctx context.Context, kind Kind, namespace, name string, 
 		}
 		return nil
 	}
-	var last *Object
+	last := found
 	err = Poll(ctx, func() (bool, error) {
 		seen, err := c.Get(ctx, kind, namespace, name)
 		if err != nil && ctx.Err() != nil {
@@ -185,7 +185,7 @@ func (c *Client) Delete(ctx context.Context, kind Kind, namespace, name string, 
 		}
 		return err == nil && seen.GetUID() != uid, err
 	})
-	if err != nil && ctx.Err() != nil && last != nil {
+	if err != nil && ctx.Err() != nil {
 		return &Error{Reason: Stuck, Message: stuckMessage(kind, last)}
 	}
 	return err

@@ -187,8 +187,18 @@ func (c *Client) address(path string, query url.Values) string {
 	return c.base + path + "?" + query.Encode()
 }
 
-// send makes one request; the caller closes the body. An answer of 400 and above has become an error.
+// send makes a request; the caller closes the body. An answer of 400 and above has become an error. What only reads is asked for
+// again where the daemon was overloaded: nothing is done twice by that.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, header http.Header, body io.Reader) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		response, err := c.sendOnce(ctx, method, path, query, header, body)
+		if method != http.MethodGet || !isOverloaded(err) || attempt == tries || pause(ctx, 2*time.Second) != nil {
+			return response, err
+		}
+	}
+}
+
+func (c *Client) sendOnce(ctx context.Context, method, path string, query url.Values, header http.Header, body io.Reader) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.address(path, query), body)
 	if err != nil {
 		return nil, err

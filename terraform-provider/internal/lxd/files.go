@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"path"
@@ -146,10 +147,10 @@ type Output struct {
 // Exec runs a program as root and waits for it. It has no input: what it must read has to be in a file. When ctx ends first,
 // the program goes on: the API has no call to end it.
 func (c *Client) Exec(ctx context.Context, instance string, command []string, environment map[string]string) (Output, error) {
-	running, _, err := c.call(ctx, http.MethodPost, instancePath(instance)+"/exec", nil, "", map[string]any{
+	running, err := c.order(ctx, instancePath(instance)+"/exec", map[string]any{
 		"command": command, "environment": environment, "user": 0, "group": 0, "cwd": "/root",
 		"wait-for-websocket": false, "interactive": false, "record-output": true,
-	}, nil)
+	})
 	var output Output
 	if err != nil {
 		return output, err
@@ -177,6 +178,30 @@ func (c *Client) Exec(ctx context.Context, instance string, command []string, en
 	return output, nil
 }
 
+// lingering is how much longer than ctx the answer to an order is waited for.
+const lingering = 5 * time.Second
+
+// order has a program begun, and gives the operation that it is. The daemon carries an order out whether anybody waits for its
+// answer or not, and only the answer says what there will be to clean up: hence it is waited for a little longer than ctx lasts.
+// One that the daemon was too busy for has begun nothing, and is given again.
+func (c *Client) order(ctx context.Context, path string, body any) (string, error) {
+	longer, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lingering, stop) })()
+	for attempt := 1; ; attempt++ {
+		if ctx.Err() != nil {
+			return "", c.explainTransport(ctx.Err())
+		}
+		running, _, err := c.call(longer, http.MethodPost, path, nil, "", body, nil)
+		if longer.Err() != nil {
+			return "", c.explainTransport(ctx.Err())
+		}
+		if !isOverloaded(err) || attempt == tries || pause(ctx, 2*time.Second) != nil {
+			return running, err
+		}
+	}
+}
+
 // takeLog reads a recorded output and removes it: outputs would pile up on the host otherwise.
 func (c *Client) takeLog(ctx context.Context, log string) ([]byte, error) {
 	response, err := c.send(ctx, http.MethodGet, log, nil, nil, nil)
@@ -194,13 +219,21 @@ func (c *Client) takeLog(ctx context.Context, log string) ([]byte, error) {
 	return text, nil
 }
 
-// dropLogs removes the outputs of a program that did not come to an end or to a start: they are named after the operation.
+// dropLogs removes the outputs of a program that did not come to an end or to a start: they are named after the operation. Where
+// ctx ended, the daemon may only be about to make them.
 func (c *Client) dropLogs(ctx context.Context, instance, operation string) {
 	cleaning, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
 	for _, stream := range []string{"stdout", "stderr"} {
-		if deletion, err := c.send(cleaning, http.MethodDelete, instancePath(instance)+"/logs/exec-output/exec_"+operation+"."+stream, nil, nil, nil); err == nil {
-			deletion.Body.Close()
+		for attempt := 1; ; attempt++ {
+			deletion, err := c.send(cleaning, http.MethodDelete, instancePath(instance)+"/logs/exec-output/exec_"+operation+"."+stream, nil, nil, nil)
+			if err == nil {
+				deletion.Body.Close()
+				break
+			}
+			if ctx.Err() == nil || !errors.Is(err, fs.ErrNotExist) || attempt == 10 || pause(cleaning, 100*time.Millisecond) != nil {
+				break
+			}
 		}
 	}
 }

@@ -105,11 +105,11 @@ func TestAccLocationIsWaitedFor(t *testing.T) {
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,
 		Steps: []resource.TestStep{
-			{Config: config("first", "1m"), ConfigPlanChecks: quiet, ConfigStateChecks: statechecks(words(locationAddress, "last_validation", "2026-11-27T02:01:00Z"))},
-			{Config: config("second", "1m"), ConfigPlanChecks: quiet, ConfigStateChecks: statechecks(words(locationAddress, "last_validation", "2026-11-27T02:02:00Z"))},
-			{Config: config("missing", "5s"), ExpectError: says(`was not available before the end of its timeout.*NoSuchBucket`)},
-			{Config: config("third", "1m"), ConfigPlanChecks: quiet},
-			{Config: config("late", "3s"), ExpectError: says(`was not available`)},
+			{Config: config("first", "5m"), ConfigPlanChecks: quiet, ConfigStateChecks: statechecks(words(locationAddress, "last_validation", "2026-11-27T02:01:00Z"))},
+			{Config: config("second", "5m"), ConfigPlanChecks: quiet, ConfigStateChecks: statechecks(words(locationAddress, "last_validation", "2026-11-27T02:02:00Z"))},
+			{Config: config("missing", "20s"), ExpectError: says(`was not available before the end of its timeout.*NoSuchBucket`)},
+			{Config: config("third", "5m"), ConfigPlanChecks: quiet},
+			{Config: config("late", "10s"), ExpectError: says(`was not available`)},
 		},
 	})
 }

@@ -151,7 +151,7 @@ func TestAccRunThatFails(t *testing.T) {
 		"partially": {"bad", "", `bad-\d+ ended as PartiallyFailed.*volume db/data-postgres-0: restic: exit status 3.*counted 3 errors.*backup logs bad-`},
 		"failed":    {"worse", "", `ended as Failed.*found a backup with status InProgress`},
 		"invalid":   {"invalid", "", `ended as FailedValidation.*location was not specified`},
-		"too slow":  {"slow", "timeouts = { create = \"3s\" }", `is in phase InProgress after .*goes on.*timeouts\.create`},
+		"too slow":  {"slow", "timeouts = { create = \"20s\" }", `is in phase InProgress after .*goes on.*timeouts\.create`},
 		"missing":   {"missing", "", `There is no Schedule velero-\w+/missing.*recoup_velero_schedule\.NAME\.id`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -188,7 +188,7 @@ func TestAccScheduleVanishedAndStuck(t *testing.T) {
 	config := func(limit string) string {
 		return s.config(scheduleBlock("name = \"daily\"\nschedule = \"@daily\"\ntimeouts = { delete = \"" + limit + "\" }"))
 	}
-	w := acctest.NewWorkspace(t, config("3s"))
+	w := acctest.NewWorkspace(t, config("15s"))
 	w.Apply()
 	s.Delete(t, "schedules", s.namespace, "daily")
 	acctest.MustContain(t, w.Must("plan", "-no-color"), "Velero Schedule Vanished", "1 to add")
