@@ -187,7 +187,7 @@ def test_stale_locks(spoilt):
         os.utime(locks / name, (time, time))
     (found,) = audit(spoilt.bucket, now=NOW).of("stale-locks")
     assert found.where == "restic/media" and [each["id"] for each in found.details["locks"]] == ["a" * 64]
-    assert "1.5 hours" in found.what and "/restic/media" in found.remedy
+    assert "90 minutes" in found.what and "/restic/media" in found.remedy
 
 
 def test_foreign_directories(spoilt):
