@@ -20,6 +20,7 @@ from samples import MIB, PASSWORD, noise
 import recoup
 from recoup import _engine
 from recoup.repository import _settings
+from support import s3
 
 
 @pytest.fixture(scope="session")
@@ -123,8 +124,6 @@ def interrupts_when():
 @pytest.fixture(scope="session")
 def minio(tmp_path_factory):
     """A real MinIO of the session's own; tools/s3-servers.sh builds it."""
-    from objects_places import s3
-
     with s3.Minio(tmp_path_factory.mktemp("minio")) as server:
         yield server
 
@@ -132,8 +131,6 @@ def minio(tmp_path_factory):
 @pytest.fixture(scope="session")
 def versitygw(tmp_path_factory):
     """A second server, which shares no code with the first."""
-    from objects_places import s3
-
     with s3.Versity(tmp_path_factory.mktemp("versitygw")) as server:
         yield server
 

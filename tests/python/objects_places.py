@@ -8,14 +8,10 @@ from __future__ import annotations
 import abc
 import os
 import pathlib
-import sys
 import uuid
 from typing import Any
 
 import recoup
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "interop"))
-
 from support import s3
 
 

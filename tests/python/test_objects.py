@@ -11,10 +11,11 @@ import tarfile
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from objects_places import BucketPlace, DirectoryPlace, Place, s3
+from objects_places import BucketPlace, DirectoryPlace, Place
 from samples import MIB, PASSWORD, noise
 
 import recoup
+from support import s3
 
 #: Names that every kind of place can have. None of them is a directory of another.
 ODD = [

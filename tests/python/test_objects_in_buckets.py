@@ -8,11 +8,11 @@ import re
 import time
 
 import pytest
-from objects_places import BucketPlace, s3
+from objects_places import BucketPlace
 from samples import MIB, noise
 
 import recoup
-from support import faults
+from support import faults, s3
 from support.link import Link
 from support.proxy import Proxy
 

@@ -75,8 +75,10 @@ def free_port() -> int:
     raise RuntimeError("no free port between 20000 and 32000")
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: not even a killed test run leaves servers behind
+def die_with_parent() -> None:
+    """For `preexec_fn`: not even a killed test run leaves servers behind. It is the thread that counts, not the process."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 # ---- who may do what ------------------------------------------------------------------------------------------------
@@ -294,7 +296,7 @@ class Server(abc.ABC):
         env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(self.folder / "home"), **self._environment(), **self.more}
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen([executable, *map(str, self._arguments())], env=env, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, preexec_fn=_die_with_parent, start_new_session=True)
+                                            stderr=log, preexec_fn=die_with_parent, start_new_session=True)
         end = time.monotonic() + 180
         while time.monotonic() < end:
             if self.process.poll() is not None:

@@ -17,6 +17,7 @@ import pytest
 
 import recoup
 from recoup.velero import VeleroBucket
+from support import s3
 
 pytest.register_assert_rewrite("kubelet", "kubernetes_server", "command_fixture")
 
@@ -114,8 +115,6 @@ def quick_after_crash(quickly_opened) -> Genuine:
 def readable_bucket(minio):
     """readable_bucket(directory, prefix): a bucket of MinIO's with what is in the directory, until the test's end, and somebody who
     may do nothing but read it."""
-    from velero_volumes import s3
-
     made = []
 
     def upload(directory: pathlib.Path, prefix: str = ""):

@@ -21,7 +21,10 @@ import time
 from typing import Any
 
 import pytest
-from kubernetes_server import KubernetesServer, _die_with_parent, needs_server, shared_server, wait_for
+from kubernetes_server import KubernetesServer, needs_server, shared_server
+
+from support import s3
+from support.programs import wait_until
 
 NODE = "node-1"
 GNU, BUSYBOX, NO_TAR = "debian:12-slim", "busybox:1.35", "no-tar:1"
@@ -62,7 +65,7 @@ class Kubelet:
         keys = self.server.directory
         self._program = subprocess.Popen(
             [os.environ["KUBELET"], "-certificate", keys / "kubelet.crt", "-key", keys / "kubelet.key", "-containers", self.directory / "containers"],
-            stdout=subprocess.PIPE, stderr=log, preexec_fn=_die_with_parent,
+            stdout=subprocess.PIPE, stderr=log, preexec_fn=s3.die_with_parent,
         )  # fmt: skip
         log.close()
         assert self._program.stdout
@@ -296,7 +299,7 @@ def pod_in(server: KubernetesServer, namespace: str, name: str, claims: dict[str
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace},
         "spec": {"containers": [{"name": "main", "image": image, "volumeMounts": mounts}], "volumes": volumes, **spec},
     })  # fmt: skip
-    wait_for(lambda: server.get(pod)["status"].get("phase") == "Running")
+    wait_until(lambda: server.get(pod)["status"].get("phase") == "Running", step=0.05, what=f"pod {name} runs")
     return pod
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import datetime
 import functools
 import http.client
@@ -18,49 +17,23 @@ import ipaddress
 import json
 import os
 import pathlib
-import random
 import shutil
-import signal
-import socket
 import ssl
 import subprocess
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 
+from support import s3
+from support.programs import wait_until
+
 PROGRAMS = ("KUBE_APISERVER", "ETCD", "VELERO_CRDS")
 _MERGE = "application/merge-patch+json"
-
-
-def _free_port() -> int:
-    """Below those that Linux gives to outgoing connections: one of these could be in the way of a server that starts later, or again."""
-    for _ in range(200):
-        port = random.SystemRandom().randrange(20000, 32000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("no free port between 20000 and 32000")
-
-
-def _die_with_parent() -> None:
-    """Also where the tests are killed, so that no server stays. It is the thread that counts, not the process."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 300, pause: float = 0.05) -> None:
-    """Until it is true. The seconds are for what never comes."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"did not come within {seconds:.0f} s")
-        time.sleep(pause)
 
 
 class Authority:
@@ -130,7 +103,7 @@ class KubernetesServer:
     def _start_all(self) -> None:
         attempts = 5
         for attempt in range(1, attempts + 1):
-            self.port, self._etcd_port = _free_port(), _free_port()
+            self.port, self._etcd_port = s3.free_port(), s3.free_port()
             try:
                 self._start_etcd()
                 self.start()
@@ -150,13 +123,13 @@ class KubernetesServer:
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:
         log = open(self.directory / f"{pathlib.Path(command[0]).name}.log", "ab")
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=s3.die_with_parent)
         log.close()
         self._running.append(process)
         return process
 
     def _start_etcd(self) -> None:
-        client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{_free_port()}"
+        client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{s3.free_port()}"
         self._start(
             self._programs["ETCD"], f"--data-dir={self.directory / 'etcd'}", "--unsafe-no-fsync", f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
@@ -249,7 +222,7 @@ class KubernetesServer:
                 "spec": {"user": user, "resourceAttributes": {**attributes, "namespace": namespace}},
             }  # fmt: skip
             path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-            wait_for(lambda path=path, review=review: self.request("POST", path, review)["status"].get("allowed"))
+            wait_until(lambda path=path, review=review: self.request("POST", path, review)["status"].get("allowed"), what=f"{user} is allowed {rule}")
 
     # ---- as the administrator, without anything of recoup's ----------------------------------------------------------------
 
@@ -310,7 +283,7 @@ class KubernetesServer:
                 return served >= set(names)
             return False
 
-        wait_for(are_served)
+        wait_until(are_served, step=0.05, what="Velero's definitions are served")
         self._has_velero = True
 
 

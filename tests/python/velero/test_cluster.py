@@ -11,10 +11,10 @@ import sys
 
 import pytest
 import yaml
-from velero_volumes import s3
 
 import recoup
 from recoup.velero.cluster import Cluster
+from support import s3
 
 pytest_plugins = ["kubernetes_server"]
 

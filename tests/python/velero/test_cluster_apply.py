@@ -7,11 +7,11 @@ import copy
 import time
 
 import pytest
-from kubernetes_server import wait_for
 
 import recoup
 from recoup.velero.cluster import Cluster, Outcome
 from recoup.velero.cluster.differences import changes
+from support.programs import wait_until
 
 pytest_plugins = ["kubernetes_server"]
 
@@ -227,7 +227,8 @@ class TestRefused:
         server.create(quota)
         # A controller would say that the quota is in force.
         server.request("PATCH", server.path_of(quota) + "/status", {"status": {"hard": {"count/secrets": "0"}, "used": {"count/secrets": "0"}}}, "application/merge-patch+json")
-        wait_for(lambda: cannot_be_created(server, secret(namespace, "tried", key="x")))  # the server heeds it a moment after it has stored it
+        # The server heeds it a moment after it has stored it.
+        wait_until(lambda: cannot_be_created(server, secret(namespace, "tried", key="x")), step=0.05, what="the quota is in force")
         (refused,) = cluster.apply([secret(namespace, key="x")])
         assert refused.outcome is REFUSED and "exceeded quota" in refused.message
 

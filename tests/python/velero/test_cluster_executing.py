@@ -8,11 +8,11 @@ import time
 
 import pytest
 from kubelet import NO_TAR, pod_in, pod_is_gone
-from kubernetes_server import wait_for
 
 import recoup
 from recoup.velero.cluster import Cluster
 from recoup.velero.cluster.executing import Container, NoSuchProgram
+from support.programs import wait_until
 
 pytest_plugins = ["kubernetes_server", "kubelet"]
 V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"
@@ -137,7 +137,7 @@ def test_a_pod_that_is_deleted_in_the_middle(server, namespace, kubelet, cluster
     def source():
         yield from noise(8)
         server.delete(pod)
-        wait_for(lambda: pod_is_gone(server, pod))
+        wait_until(lambda: pod_is_gone(server, pod), step=0.05, what="the pod is gone")
         yield from noise(100)
 
     with pytest.raises(recoup.NotFoundError, match="The pod is gone"):

@@ -8,7 +8,6 @@ import types
 
 import pytest
 from kubelet import BUSYBOX, NO_TAR, NODE, claim_in, pod_in, pod_is_gone
-from kubernetes_server import wait_for
 from velero_volumes import MadeBucket, expected_entries, noise, on_disk
 
 import recoup
@@ -16,6 +15,7 @@ from recoup.velero import Repositories, find_volume, open_volume, volumes_of
 from recoup.velero.cluster import Cluster, HelperSettings
 from recoup.velero.cluster.filling import FILLED, FILLING
 from recoup.velero.cluster.helper_pod import helper_name
+from support.programs import wait_until
 
 pytest_plugins = ["kubernetes_server", "kubelet"]
 DATA = "db/data-postgres-0"
@@ -104,7 +104,7 @@ def enforce(server, namespace, level):
             return True
         return False
 
-    wait_for(lambda: is_refused() == (level == "restricted"))
+    wait_until(lambda: is_refused() == (level == "restricted"), step=0.05, what=f"{level} is in force")
 
 
 def test_pod_security_baseline_takes_it_and_restricted_says_why_not(server, namespace, kubelet, cluster, opened):
@@ -176,7 +176,7 @@ def test_an_interrupted_run_is_done_again_over_what_it_left(server, namespace, k
     def stop(sent, size):
         if sent > size // 2:
             # What was sent may still be on its way.
-            wait_for(lambda: os.listdir(kubelet.volume(namespace, "data")))
+            wait_until(lambda: os.listdir(kubelet.volume(namespace, "data")), what="files in the volume")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -422,7 +422,7 @@ def test_a_pod_that_is_deleted_while_it_is_filled(server, namespace, kubelet, cl
         if not is_deleted:
             is_deleted = True
             server.delete(pod)
-            wait_for(lambda: pod_is_gone(server, pod))
+            wait_until(lambda: pod_is_gone(server, pod), step=0.05, what="the pod is gone")
 
     with pytest.raises(recoup.NotFoundError, match="The pod is gone"):
         cluster.fill_pod(volume, namespace, "box", path="/data", patience=10, progress=delete)

@@ -16,13 +16,13 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import yaml
 from click.testing import CliRunner
-from kubernetes_server import wait_for
 
 import recoup
 from recoup.velero.cluster import KINDS, Cluster, Event, Watch
 from recoup.velero.cluster.states import state_of
 from recoup.velero.cluster.watching import due_of
 from recoup.velero.command import main
+from support.programs import wait_until
 
 pytest_plugins = ["kubernetes_server"]
 
@@ -88,7 +88,7 @@ class Watching:
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self.problem: recoup.Error | None = None
         self._thread.start()
-        wait_for(lambda: watch.is_listed or self.problem is not None, pause=0.02)
+        wait_until(lambda: watch.is_listed or self.problem is not None, what="the first lists")
 
     def _collect(self) -> None:
         try:
@@ -470,11 +470,11 @@ class Followed:
         monkeypatch.setattr(Follower, "_put", noted)
 
     def wait_for_lists(self, count: int) -> None:
-        wait_for(lambda: self.lists >= count)
+        wait_until(lambda: self.lists >= count, what=f"{count} lists")
 
     def wait_for_names(self, *names: str) -> None:
         """They will be told before whatever happens from now on."""
-        wait_for(lambda: self.names >= set(names))
+        wait_until(lambda: self.names >= set(names), what=f"{names} are seen")
 
 
 @pytest.fixture

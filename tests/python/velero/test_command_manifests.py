@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
-from kubernetes_server import wait_for
 from velero_archives import backup_document, manifest, packed, pair
 from velero_volumes import file_of, truncate
+
+from support.programs import wait_until
 
 pytest_plugins = ["command_fixture", "kubernetes_server"]
 
@@ -350,7 +351,8 @@ class TestApply:
 
     def test_a_second_run_changes_nothing(self, fresh, first_genuine, command):
         objects = documents(command("-b", first_genuine.path, "manifests", GOOD, "--secrets").output)
-        wait_for(lambda: all(is_established(fresh.get(each)) for each in objects if each["kind"] == "CustomResourceDefinition"))
+        definitions = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
+        wait_until(lambda: all(is_established(fresh.get(each)) for each in definitions), step=0.05, what="all definitions are established")
         before = versions(fresh, objects)
         said = command("-b", first_genuine.path, "--json", "manifests", GOOD, "--secrets", "--apply", "--kubeconfig", fresh.kubeconfig)
         assert said.code == 0 and set(applied(said)) == {"unchanged"} and len(before) == len(objects)

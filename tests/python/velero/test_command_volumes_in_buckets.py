@@ -12,6 +12,7 @@ from velero_commands import good, restore_all, run, start
 from velero_volumes import MadeBucket, noise, on_disk
 
 from support import faults
+from support.programs import wait_until
 from support.proxy import Proxy
 
 DB = "db/data-postgres-0"
@@ -87,7 +88,7 @@ def test_restore_that_is_stopped_says_so_and_goes_on(minio, uploaded, tmp_path, 
         proxy.add(faults.stall(STALL, where="answer", after=1_000_000), method="GET", key=large.name, times=None)
         target = tmp_path / "target"
         process = start("restore-pvc", DB, "-t", target, **there)
-        wait_for(lambda: (target / "a2").exists() and any(each.fault for each in proxy.requests(key=large.name)))
+        wait_until(lambda: (target / "a2").exists() and any(each.fault for each in proxy.requests(key=large.name)), what="the stall")
         begun = time.monotonic()
         process.send_signal(how)
         try:
@@ -107,13 +108,6 @@ def test_restore_that_is_stopped_says_so_and_goes_on(minio, uploaded, tmp_path, 
     assert contents == {**{f"a{number}": noise(10_000, number) for number in range(3)}, "b": noise(3_000_000)}
 
 
-def wait_for(condition, seconds=600):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not come"
-        time.sleep(0.05)
-
-
 def test_dump_that_is_stopped_leaves_no_file(minio, uploaded, tmp_path):
     made = MadeBucket(tmp_path / "made")
     made.volume("b", tree=lambda writer: [writer.file(b"b", noise(3_000_000))])
@@ -124,7 +118,7 @@ def test_dump_that_is_stopped_leaves_no_file(minio, uploaded, tmp_path):
         _, there = uploaded(made.path, endpoint=proxy.endpoint)
         proxy.add(faults.stall(STALL, where="answer", after=1_000_000), method="GET", key=large.name, times=None)
         process = start("dump", DB, "/b", "-O", tmp_path / "out/b", **there)
-        wait_for(lambda: os.listdir(tmp_path / "out") and any(each.fault for each in proxy.requests(key=large.name)))
+        wait_until(lambda: os.listdir(tmp_path / "out") and any(each.fault for each in proxy.requests(key=large.name)), what="the stall")
         assert [name.startswith(".recoup-") for name in os.listdir(tmp_path / "out")] == [True]
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=600)

@@ -15,9 +15,10 @@ import pytest
 from kubelet import Kubelet, needs_kubelet
 from kubernetes_server import KubernetesServer
 from velero_commands import PROGRAM
-from velero_volumes import expected_entries, on_disk, s3
+from velero_volumes import expected_entries, on_disk
 
 import recoup
+from support import s3
 
 PAGE = pathlib.Path(__file__).parents[3] / "docs/recovery.md"
 FAILED = "media/plex-config"  # in the newest backup

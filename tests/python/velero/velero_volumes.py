@@ -12,17 +12,13 @@ import os
 import pathlib
 import random
 import stat
-import sys
 import tarfile
 from collections.abc import Callable
 from typing import Any
 
 import recoup
 from recoup.velero import VeleroBucket
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "interop"))
-
-from support import format, s3  # noqa: F401 (s3 for test_volumes_in_buckets.py: only here it is found)
+from support import format
 
 DEFAULT = "static-passw0rd"
 UID = "11111111-2222-3333-4444-555555555555"
