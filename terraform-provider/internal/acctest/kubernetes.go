@@ -28,6 +28,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/recoup/terraform-provider-recoup/internal/testserver"
 )
 
 // Cluster is an API server of the tests' own, with Velero's resource definitions and no controllers: what Velero would do with
@@ -39,7 +41,7 @@ type Cluster struct {
 	CACertificate string // PEM
 	client        *http.Client
 	directory     string
-	programs      []*process
+	programs      []*testserver.Process
 }
 
 var shared struct {
@@ -89,41 +91,38 @@ func StartBareKubernetes(t *testing.T) *Cluster {
 
 func (c *Cluster) stop() {
 	for at := len(c.programs) - 1; at >= 0; at-- {
-		c.programs[at].kill()
+		c.programs[at].Kill()
 	}
 	c.programs = nil
 	_ = os.RemoveAll(c.directory)
 }
 
-// startCluster also gives a cluster where it fails half way: it has to be stopped. Somebody else may take a port between our look
-// and the program's: then it is tried with others.
-func startCluster(etcd, server string) (*Cluster, error) {
-	for attempt := 1; ; attempt++ {
-		c, err := tryCluster(etcd, server)
-		if c == nil || err == nil || attempt == 3 || !errors.Is(err, errEnded) {
-			return c, err
+// startCluster also gives a cluster where it fails half way: it has to be stopped.
+func startCluster(etcd, server string) (c *Cluster, err error) {
+	err = testserver.OnFreeAddresses(3, func(addresses []string) error {
+		if c != nil {
+			c.stop()
 		}
-		c.stop()
-	}
+		var problem error
+		c, problem = tryCluster(etcd, server, addresses)
+		return problem
+	})
+	return c, err
 }
 
-func tryCluster(etcd, server string) (*Cluster, error) {
+func tryCluster(etcd, server string, addresses []string) (*Cluster, error) {
 	directory, err := os.MkdirTemp("", "recoup-kubernetes-")
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{directory: directory, Token: "tk-acctest-admin-" + text(24), NobodysToken: "tk-acctest-nobody-" + text(24)}
-	addresses, err := freeAddresses(3)
-	if err != nil {
-		return c, err
-	}
 	store := "http://" + addresses[0]
 	started, err := c.start(etcd, "--data-dir", filepath.Join(directory, "etcd"), "--listen-client-urls", store, "--advertise-client-urls", store,
 		"--listen-peer-urls", "http://"+addresses[1], "--unsafe-no-fsync", "--log-level", "error")
 	if err != nil {
 		return c, err
 	}
-	if err := started.waitUntil(func() error { return isHealthy(store + "/health") }); err != nil {
+	if err := started.WaitUntil(func() error { return testserver.AnswersWith(store+"/health", http.StatusOK) }); err != nil {
 		return c, fmt.Errorf("etcd does not answer: %w\n%s", err, c.log("etcd"))
 	}
 	if err := c.writeCredentials(); err != nil {
@@ -141,7 +140,7 @@ func tryCluster(etcd, server string) (*Cluster, error) {
 	if err != nil {
 		return c, err
 	}
-	err = started.waitUntil(func() error {
+	err = started.WaitUntil(func() error {
 		_, err := c.do(http.MethodGet, "/readyz", "", nil)
 		return err
 	})
@@ -151,7 +150,7 @@ func tryCluster(etcd, server string) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) start(program string, arguments ...string) (*process, error) {
+func (c *Cluster) start(program string, arguments ...string) (*testserver.Process, error) {
 	log, err := os.Create(filepath.Join(c.directory, strings.SplitN(filepath.Base(program), "-", 2)[0]+".log"))
 	if err != nil {
 		return nil, err
@@ -161,7 +160,7 @@ func (c *Cluster) start(program string, arguments ...string) (*process, error) {
 	command.Stdout, command.Stderr = log, log
 	// A test that is killed leaves no server behind.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started, err := startProcess(command)
+	started, err := testserver.Start(command)
 	if err == nil {
 		c.programs = append(c.programs, started)
 	}
@@ -177,20 +176,6 @@ func text(bytes int) string {
 	buffer := make([]byte, bytes)
 	_, _ = rand.Read(buffer) // it never fails
 	return fmt.Sprintf("%x", buffer)
-}
-
-// freeAddresses gives loopback addresses that nobody listened on a moment ago.
-func freeAddresses(count int) ([]string, error) {
-	var addresses []string
-	for range count {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer listener.Close()
-		addresses = append(addresses, listener.Addr().String())
-	}
-	return addresses, nil
 }
 
 func (c *Cluster) writeCredentials() error {
@@ -245,7 +230,7 @@ func (c *Cluster) applyDefinitions(directory string) error {
 		}
 	}
 	var last error
-	for deadline := time.Now().Add(longestStart); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(testserver.LongestStart); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		_, last = c.do(http.MethodGet, "/apis/velero.io/v1/schedules", "", nil)
 		if last == nil {
 			_, last = c.do(http.MethodGet, "/apis/velero.io/v2alpha1/datauploads", "", nil)

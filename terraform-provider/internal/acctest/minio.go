@@ -2,15 +2,15 @@
 package acctest
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/recoup/terraform-provider-recoup/internal/testserver"
 )
 
 // S3Server is a MinIO of the test's own. Its credentials are unlike any other text, so that a search for them means something.
@@ -32,35 +32,31 @@ func StartMinIO(t *testing.T) S3Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = log.Close() })
-	// Somebody else may take the port between our look and the server's: then the next one.
-	for attempt := 1; ; attempt++ {
-		server.Endpoint = "http://" + freeAddress(t)
-		err := server.start(t, program, log)
-		if err == nil {
-			return server
-		}
-		if attempt == 5 || !errors.Is(err, errEnded) {
-			said, _ := os.ReadFile(log.Name())
-			t.Fatalf("MinIO does not answer: %v\n%s", err, said)
-		}
+	err = testserver.OnFreeAddresses(2, func(addresses []string) error {
+		server.Endpoint = "http://" + addresses[0]
+		return server.start(t, program, log, addresses[1])
+	})
+	if err != nil {
+		said, _ := os.ReadFile(log.Name())
+		t.Fatalf("MinIO does not answer: %v\n%s", err, said)
 	}
+	return server
 }
 
-func (s S3Server) start(t *testing.T, program string, log *os.File) error {
+func (s S3Server) start(t *testing.T, program string, log *os.File, console string) error {
 	t.Helper()
-	command := exec.Command(program, "server", s.Directory, "--address", s.Endpoint[len("http://"):],
-		"--console-address", freeAddress(t), "--quiet")
+	command := exec.Command(program, "server", s.Directory, "--address", s.Endpoint[len("http://"):], "--console-address", console, "--quiet")
 	command.Env = append(os.Environ(), "MINIO_ROOT_USER="+s.AccessKey, "MINIO_ROOT_PASSWORD="+s.SecretKey,
 		"MINIO_UPDATE=off", "MINIO_BROWSER=off")
 	command.Stdout, command.Stderr = log, log
-	started, err := startProcess(command)
+	started, err := testserver.Start(command)
 	if err != nil {
 		return err
 	}
-	t.Cleanup(started.kill)
+	t.Cleanup(started.Kill)
 	// It refuses an unsigned request only once it knows its users; /minio/health/ready says yes before that, when requests are still
 	// answered with 503.
-	return started.waitUntil(func() error { return answersWith(s.Endpoint+"/recoup-is-it-ready/", http.StatusForbidden) })
+	return started.WaitUntil(func() error { return testserver.AnswersWith(s.Endpoint+"/recoup-is-it-ready/", http.StatusForbidden) })
 }
 
 // ProviderConfig is a provider block for this server.
@@ -68,17 +64,6 @@ func (s S3Server) ProviderConfig() string {
 	return fmt.Sprintf("provider \"recoup\" {\n  s3 = {\n    endpoint   = %q\n    access_key = %q\n    secret_key = %q\n    "+
 		"region     = \"us-east-1\"\n  }\n}\n",
 		s.Endpoint, s.AccessKey, s.SecretKey)
-}
-
-// freeAddress gives a loopback address that nobody listened on a moment ago.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // MC runs MinIO's client (the variable MC) on this server, which it knows as "test". It is no code of this project's, so that

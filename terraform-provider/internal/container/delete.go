@@ -6,6 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -56,6 +59,42 @@ func (r *containerResource) remove(ctx context.Context, d driver, state *model) 
 		return nil
 	}
 	return d.remove(ctx)
+}
+
+// removal is how a driver's server removes a container.
+type removal struct {
+	rounds       int
+	isStopped    func(context.Context) (bool, error)
+	stop, delete func(context.Context) error
+	isHeld       func(error) bool // says whether something else is at work on the container, whose end is to be waited for; or nil
+}
+
+// stopAndDelete removes a container. What changes in between is met as it is: one that started, by a start whose connection broke
+// and that is carried out all the same, by somebody else, or by its own autostart, is stopped again.
+func stopAndDelete(ctx context.Context, from removal) error {
+	for round := 1; ; round++ {
+		isStopped, err := from.isStopped(ctx)
+		if err == nil && !isStopped {
+			err = from.stop(ctx)
+		}
+		if err == nil {
+			err = from.delete(ctx)
+		}
+		switch {
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+			return nil
+		case round == from.rounds:
+			return err
+		case from.isHeld != nil && from.isHeld(err):
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(2 * time.Second):
+			}
+		case !strings.Contains(err.Error(), "is running"):
+			return err
+		}
+	}
 }
 
 // leaveHost takes away what was put onto a host.

@@ -323,25 +323,16 @@ func (i *instance) stop(ctx context.Context) error {
 	return nil
 }
 
-// remove stops and deletes. An instance may start in between: by a start whose connection broke, which the daemon carries out
-// all the same, by somebody else, or by its own autostart. Then it is stopped again.
 func (i *instance) remove(ctx context.Context) error {
-	const rounds = 5
-	for round := 1; ; round++ {
-		found, err := i.client.Instance(ctx, i.at.Name)
-		if err == nil && found.Status != "Stopped" {
-			err = i.stop(ctx)
-		}
-		if err == nil {
-			err = i.client.DeleteInstance(ctx, i.at.Name)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil || round == rounds || !strings.Contains(err.Error(), "is running") {
-			return err
-		}
-	}
+	return stopAndDelete(ctx, removal{
+		rounds: 5,
+		isStopped: func(ctx context.Context) (bool, error) {
+			found, err := i.client.Instance(ctx, i.at.Name)
+			return found.Status == "Stopped", err
+		},
+		stop:   i.stop,
+		delete: func(ctx context.Context) error { return i.client.DeleteInstance(ctx, i.at.Name) },
+	})
 }
 
 func (i *instance) open(context.Context) (guest.Guest, error) {

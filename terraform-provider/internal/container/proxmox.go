@@ -340,37 +340,19 @@ func (p *proxmoxContainer) stop(ctx context.Context) error {
 	return nil
 }
 
-// remove stops and deletes. What changes in between is met as it is: a container that started, by a task that nobody waits for
-// any more or by somebody else, is stopped again, and the end of a task that holds the container is waited for.
 func (p *proxmoxContainer) remove(ctx context.Context) error {
-	const rounds = 60
-	for round := 1; ; round++ {
-		status, err := p.client.Status(ctx, p.at.Node, p.at.VMID)
-		if err == nil && status != "stopped" {
-			err = p.stop(ctx)
-		}
-		if err == nil {
-			err = p.client.Delete(ctx, p.at.Node, p.at.VMID)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		var refusal *proxmox.Error
-		if round == rounds || !errors.As(err, &refusal) {
-			return err
-		}
-		switch {
-		case strings.Contains(refusal.Message, "is running"):
-		case strings.Contains(refusal.Message, "is locked"), strings.Contains(refusal.Message, "can't lock file"):
-			select {
-			case <-ctx.Done():
-				return err
-			case <-time.After(2 * time.Second):
-			}
-		default:
-			return err
-		}
-	}
+	return stopAndDelete(ctx, removal{
+		rounds: 60,
+		isStopped: func(ctx context.Context) (bool, error) {
+			status, err := p.client.Status(ctx, p.at.Node, p.at.VMID)
+			return status == "stopped", err
+		},
+		stop:   p.stop,
+		delete: func(ctx context.Context) error { return p.client.Delete(ctx, p.at.Node, p.at.VMID) },
+		isHeld: func(err error) bool {
+			return strings.Contains(err.Error(), "is locked") || strings.Contains(err.Error(), "can't lock file")
+		},
+	})
 }
 
 func (p *proxmoxContainer) open(ctx context.Context) (guest.Guest, error) {

@@ -13,13 +13,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/recoup/terraform-provider-recoup/internal/settings"
+	"github.com/recoup/terraform-provider-recoup/internal/testserver"
 )
 
 // SSHD is a running OpenSSH server on loopback, into which Key logs in.
@@ -28,8 +29,7 @@ type SSHD struct {
 	KeyFile    string
 	HostKey    string // "ssh-ed25519 AAAA…"
 	KnownHosts string // a file with that
-	command    *exec.Cmd
-	ended      chan struct{}
+	process    *testserver.Process
 }
 
 // StartSSHD needs root, because it lets root in. path is what sessions have as PATH; "" for the usual one.
@@ -50,21 +50,18 @@ func StartSSHD(t *testing.T, path string) *SSHD {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	// Somebody else may take the port between our look and sshd's: then the next one.
-	for attempt := 1; ; attempt++ {
-		server.Port = freePort(t)
-		said, err := server.start(t, program, directory, path)
-		if err == nil {
-			return server
-		}
-		if attempt == 5 {
-			t.Fatalf("sshd does not start: %v\n%s", err, said)
-		}
+	err := testserver.OnFreeAddresses(1, func(addresses []string) error {
+		_, port, _ := net.SplitHostPort(addresses[0])
+		server.Port, _ = strconv.Atoi(port)
+		return server.start(t, program, directory, path)
+	})
+	if err != nil {
+		t.Fatalf("sshd does not start: %v", err)
 	}
+	return server
 }
 
-// start gives what sshd said where it ended or did not come to listen.
-func (s *SSHD) start(t *testing.T, program, directory, path string) (said []byte, err error) {
+func (s *SSHD) start(t *testing.T, program, directory, path string) error {
 	t.Helper()
 	writeFile(t, s.KnownHosts, fmt.Sprintf("[127.0.0.1]:%d %s\n", s.Port, s.HostKey), 0o600)
 	configuration := fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host_key\nAuthorizedKeysFile %s/authorized_keys\nStrictModes no\nUsePAM no\n"+
@@ -75,45 +72,33 @@ func (s *SSHD) start(t *testing.T, program, directory, path string) (said []byte
 	writeFile(t, filepath.Join(directory, "sshd_config"), configuration, 0o600)
 	log, err := os.Create(filepath.Join(directory, "log"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer log.Close()
-	s.command = exec.Command(program, "-D", "-e", "-f", filepath.Join(directory, "sshd_config"))
-	s.command.Stderr = log
-	if err := s.command.Start(); err != nil {
-		return nil, err
+	command := exec.Command(program, "-D", "-e", "-f", filepath.Join(directory, "sshd_config"))
+	command.Stderr = log
+	if s.process, err = testserver.Start(command); err != nil {
+		return err
 	}
-	s.ended = make(chan struct{})
-	go func(command *exec.Cmd, ended chan struct{}) {
-		_ = command.Wait()
-		close(ended)
-	}(s.command, s.ended)
-	deadline := time.After(longest)
-	for {
-		select {
-		case <-s.ended:
-			said, _ := os.ReadFile(log.Name())
-			return said, errors.New("it ended")
-		case <-deadline:
-			s.Stop()
-			said, _ := os.ReadFile(log.Name())
-			return said, errors.New("nothing listens")
-		case <-time.After(20 * time.Millisecond):
-		}
+	err = s.process.WaitUntil(func() error {
 		// It says so once the port is its own: somebody else may be who answers there.
-		if said, _ := os.ReadFile(log.Name()); bytes.Contains(said, []byte("Server listening on")) {
-			return nil, nil
+		if said, _ := os.ReadFile(log.Name()); !bytes.Contains(said, []byte("Server listening on")) {
+			return errors.New("nothing listens")
 		}
+		return nil
+	})
+	if err != nil {
+		said, _ := os.ReadFile(log.Name())
+		return fmt.Errorf("%w\n%s", err, said)
 	}
+	return nil
 }
 
 // Stop ends the listening server; sessions that are open go on.
 func (s *SSHD) Stop() {
-	if s.command == nil || s.command.Process == nil {
-		return
+	if s.process != nil {
+		s.process.Kill()
 	}
-	_ = s.command.Process.Kill()
-	<-s.ended
 }
 
 // Address is the server's as a guest.
@@ -148,14 +133,4 @@ func writeFile(t *testing.T, name, content string, mode os.FileMode) {
 	if err := os.WriteFile(name, []byte(content), mode); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }

@@ -192,7 +192,7 @@ func (c *Client) address(path string, query url.Values) string {
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, header http.Header, body io.Reader) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		response, err := c.sendOnce(ctx, method, path, query, header, body)
-		if method != http.MethodGet || !isOverloaded(err) || attempt == tries || pause(ctx, 2*time.Second) != nil {
+		if method != http.MethodGet || !isToBeAskedAgain(ctx, attempt, err) {
 			return response, err
 		}
 	}

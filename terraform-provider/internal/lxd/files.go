@@ -196,7 +196,7 @@ func (c *Client) order(ctx context.Context, path string, body any) (string, erro
 		if longer.Err() != nil {
 			return "", c.explainTransport(ctx.Err())
 		}
-		if !isOverloaded(err) || attempt == tries || pause(ctx, 2*time.Second) != nil {
+		if !isToBeAskedAgain(ctx, attempt, err) {
 			return running, err
 		}
 	}
@@ -213,9 +213,7 @@ func (c *Client) takeLog(ctx context.Context, log string) ([]byte, error) {
 	if err != nil {
 		return nil, c.explainTransport(err)
 	}
-	if deletion, err := c.send(ctx, http.MethodDelete, log, nil, nil, nil); err == nil {
-		deletion.Body.Close()
-	}
+	_ = c.removeLog(ctx, log)
 	return text, nil
 }
 
@@ -225,15 +223,19 @@ func (c *Client) dropLogs(ctx context.Context, instance, operation string) {
 	cleaning, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
 	for _, stream := range []string{"stdout", "stderr"} {
-		for attempt := 1; ; attempt++ {
-			deletion, err := c.send(cleaning, http.MethodDelete, instancePath(instance)+"/logs/exec-output/exec_"+operation+"."+stream, nil, nil, nil)
-			if err == nil {
-				deletion.Body.Close()
-				break
-			}
-			if ctx.Err() == nil || !errors.Is(err, fs.ErrNotExist) || attempt == 10 || pause(cleaning, 100*time.Millisecond) != nil {
-				break
+		log := instancePath(instance) + "/logs/exec-output/exec_" + operation + "." + stream
+		for attempt := 1; errors.Is(c.removeLog(cleaning, log), fs.ErrNotExist) && ctx.Err() != nil && attempt < 10; attempt++ {
+			if pause(cleaning, 100*time.Millisecond) != nil {
+				return
 			}
 		}
 	}
+}
+
+func (c *Client) removeLog(ctx context.Context, log string) error {
+	deletion, err := c.send(ctx, http.MethodDelete, log, nil, nil, nil)
+	if err == nil {
+		deletion.Body.Close()
+	}
+	return err
 }

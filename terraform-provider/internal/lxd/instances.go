@@ -124,6 +124,11 @@ func isOverloaded(err error) bool {
 		strings.Contains(refusal.Message, context.DeadlineExceeded.Error())
 }
 
+// isToBeAskedAgain is true, after a while, where the daemon was overloaded and this attempt is not the last one.
+func isToBeAskedAgain(ctx context.Context, attempt int, err error) bool {
+	return isOverloaded(err) && attempt < tries && pause(ctx, 2*time.Second) == nil
+}
+
 // CreateInstance makes an instance and does not start it. A daemon that was overloaded is asked again when nothing is left of the
 // attempt.
 func (c *Client) CreateInstance(ctx context.Context, instance NewInstance) error {
@@ -163,7 +168,7 @@ func (c *Client) SetState(ctx context.Context, name, action string, timeout int,
 	wanted := map[string]string{"start": "Running", "stop": "Stopped"}[action]
 	for attempt := 1; ; attempt++ {
 		_, err := c.change(ctx, http.MethodPut, instancePath(name)+"/state", nil, "", map[string]any{"action": action, "timeout": timeout, "force": force})
-		if !isOverloaded(err) || attempt == tries || pause(ctx, 2*time.Second) != nil {
+		if !isToBeAskedAgain(ctx, attempt, err) {
 			return err
 		}
 		if instance, reading := c.Instance(ctx, name); reading == nil && instance.Status == wanted {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,33 +95,27 @@ func (s *site) isOffAt(due time.Time) bool {
 	s.incus.Command(s.T, "stop", "--force", s.name)
 	if !time.Now().Before(due) {
 		s.incus.Command(s.T, "start", s.name)
-		s.awaitTimer()
+		s.awaitUnit("restic-backup.timer", "active")
 		return false
 	}
 	time.Sleep(time.Until(due) + 5*time.Second)
 	return true
 }
 
-func (s *site) awaitTimer() {
-	s.Helper()
-	for deadline := time.Now().Add(longest); ; time.Sleep(time.Second) {
-		if said, _ := s.try("systemctl is-active restic-backup.timer"); said == "active" {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.Fatal("the timer does not come back after the boot")
-		}
-	}
-}
-
 func (s *site) awaitIdle() {
 	s.Helper()
+	s.awaitUnit("restic-backup.service", "inactive", "failed")
+}
+
+func (s *site) awaitUnit(unit string, states ...string) {
+	s.Helper()
 	for deadline := time.Now().Add(longest); ; time.Sleep(time.Second) {
-		if said, _ := s.try("systemctl is-active restic-backup.service"); said == "inactive" || said == "failed" {
+		said, _ := s.try("systemctl is-active " + unit)
+		if slices.Contains(states, said) {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.Fatal("the service does not come to an end")
+			s.Fatalf("%s is %s, and does not become %s", unit, said, strings.Join(states, " or "))
 		}
 	}
 }
