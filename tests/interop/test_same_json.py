@@ -104,7 +104,6 @@ def same(recoup, restic, new_repo):
 def in_any_order(messages):
     """Files are read by several threads: what is told of each comes in any order. What is told of all keeps its place."""
     loose = {"verbose_status", "error", "excluded_item"}
-    messages = list(messages)
     strict = [message for message in messages if kind(message) not in loose]
     return strict + sorted((message for message in messages if kind(message) in loose), key=lambda m: json.dumps(masked(m), sort_keys=True))
 
@@ -113,7 +112,7 @@ def told(messages):
     """What does not depend on when it was asked: no status, and not the end of the scan, which a short backup overtakes in either program
     (test_messages.py compares it); 0.19.1 does not tell yet what it excluded. How many whole seconds a restore took is told if there are any."""
     kept = [message for message in without(messages, "status", "excluded_item") if not is_end_of_scan(message)]
-    return in_any_order({k: v for k, v in message.items() if k != "seconds_elapsed"} if isinstance(message, dict) else message for message in kept)
+    return in_any_order([{k: v for k, v in message.items() if k != "seconds_elapsed"} if isinstance(message, dict) else message for message in kept])
 
 
 def is_end_of_scan(message) -> bool:

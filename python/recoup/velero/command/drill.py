@@ -15,9 +15,9 @@ from ..drill import drill as drill_backup
 from ..drill_report import Check, DrillReport, Outcome
 from ..fields import printable
 from .cluster import duration
-from .context import Context, as_json_text
+from .context import Context
 from .progress import ByteProgress
-from .report_files import check_writable, write_file
+from .report_files import check_writable, json_text, write_file
 
 _MOST = 4000
 _REPORT = click.Path(dir_okay=False, writable=True)
@@ -69,7 +69,7 @@ def drill(
     )
     reports: list[tuple[str, Callable[[DrillReport], str]]] = [
         (path, make)
-        for path, make in ((json_file, _json), (junit, DrillReport.to_junit_xml), (html, DrillReport.to_html))
+        for path, make in ((json_file, json_text), (junit, DrillReport.to_junit_xml), (html, DrillReport.to_html))
         if path is not None
     ]
     check_writable(path for path, _ in reports)
@@ -82,10 +82,6 @@ def drill(
         _print(context, report)
     if not report.is_restorable:
         sys.exit(1)
-
-
-def _json(report: DrillReport) -> str:
-    return as_json_text(report.to_json(), indent=2) + "\n"
 
 
 def _drill(context: Context, plan: DrillPlan, reports: list[tuple[str, Callable[[DrillReport], str]]]) -> DrillReport:

@@ -27,10 +27,10 @@ from ..restore import (
     wanted,
 )
 from ..volumes import what_velero_missed
-from .context import Context, as_bytes, as_json_text, as_time
+from .context import Context, as_bytes, as_time
 from .helper_options import helper_options
 from .progress import ByteProgress
-from .report_files import check_writable, write_file
+from .report_files import check_writable, json_text, write_file
 from .selecting import chosen_backup, make_selection, selection_options
 from .times import when
 
@@ -94,7 +94,7 @@ def restore(
                 start_without_data=start_without_data, observer=teller,
             )  # fmt: skip
     if report is not None:
-        write_file(report, as_json_text(done.to_json(), indent=2) + "\n")
+        write_file(report, json_text(done))
     if context.as_json:
         context.print_json(done.to_json())
     else:
