@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "at_last.hpp"
 #include "canned_http_server.hpp"
 #include "unique_directory.hpp"
 
@@ -225,8 +226,7 @@ TEST(cli_engine, a_signal_answers_the_request_it_stops) {
   engine.send(R"({"v":1,"id":"a","method":"bucket.get","params":{"bucket":"abc","s3":{"endpoint":")" + slow.url() +
               R"(","access_key":"a","secret_key":"b"}}})"
               "\n");
-  for (int waited = 0; !is_asked && waited < 12'000; ++waited) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_TRUE(is_asked);
+  EXPECT_TRUE(at_last([&] { return is_asked.load(); }));
   engine.signal(SIGTERM);
   const auto answer = engine.read_line();
   EXPECT_NE(answer.find(R"("code":"interrupted")"), std::string::npos) << answer;

@@ -12,6 +12,7 @@
 #include <recoup/repo/lock.hpp>
 #include <recoup/storage/local.hpp>
 
+#include "at_last.hpp"
 #include "test_repository.hpp"
 #include "unique_directory.hpp"
 
@@ -221,8 +222,7 @@ TEST_F(cli_run, an_interrupt_ends_in_order) {
   make();
   process child({"backup", "--stdin"}, environment);
   child.send("some data");
-  for (int i = 0; i < 2400 && repo->list(recoup::file_type::lock).empty(); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_TRUE(at_last([&] { return !repo->list(recoup::file_type::lock).empty(); }));
   child.signal(SIGINT);
   const auto done = child.finish();
   EXPECT_EQ(done.code, 130) << done.err;
@@ -235,8 +235,7 @@ TEST_F(cli_run, a_status_signal_prints_one_line) {
   make();
   process child({"backup", "--stdin"}, environment);
   child.send(std::string(20 << 20, 'x'));  // two chunks of the greatest length, and more to come
-  for (int i = 0; i < 2400 && repo->list(recoup::file_type::lock).empty(); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_TRUE(at_last([&] { return !repo->list(recoup::file_type::lock).empty(); }));
   {
     const std::jthread signalling([&](const std::stop_token& stop) {
       for (; !stop.stop_requested(); std::this_thread::sleep_for(std::chrono::milliseconds(20))) child.signal(SIGUSR1);

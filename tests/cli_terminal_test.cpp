@@ -11,6 +11,7 @@
 
 #include <recoup/storage/local.hpp>
 
+#include "at_last.hpp"
 #include "cli_process.hpp"
 #include "format.hpp"
 #include "password.hpp"
@@ -119,10 +120,9 @@ TEST(cli_progress, the_last_report_comes_before_finish_returns) {
   interrupt signals;
   std::atomic<int> reports = 0, finals = 0;
   updater regular(signals, 1ms, [&](std::chrono::nanoseconds, bool final) { final ? ++finals : ++reports; });
-  for (int waited = 0; reports <= 2 && waited < 60'000; ++waited) std::this_thread::sleep_for(1ms);
+  EXPECT_TRUE(at_last([&] { return reports > 2; }));
   regular.finish();
   regular.finish();
-  EXPECT_GT(reports, 2);
   EXPECT_EQ(finals, 1);
 }
 
@@ -179,15 +179,12 @@ public:
       if (!read_some()) return false;
     return true;
   }
-  /// Until the prompt is there and the terminal shows nothing of what is typed: whatever is typed before that is thrown away.
+  /// Until the prompt is there and the terminal shows nothing of what is typed: what is typed before that is thrown away.
   bool wait_for_prompt(const std::string& text, std::size_t times = 1) {
-    if (!wait_for(text, times)) return false;
-    for (int waited = 0; waited < 6000; ++waited) {
-      termios state{};
-      if (::tcgetattr(master_, &state) == 0 && (state.c_lflag & static_cast<tcflag_t>(ECHO)) == 0) return true;
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
+    return wait_for(text, times) && at_last([&] {
+             termios state{};
+             return ::tcgetattr(master_, &state) == 0 && (state.c_lflag & static_cast<tcflag_t>(ECHO)) == 0;
+           });
   }
   void type(const std::string& text) const { (void)!::write(master_, text.data(), text.size()); }
   int finish() {

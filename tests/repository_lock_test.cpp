@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "at_last.hpp"
 #include "test_data.hpp"
 #include "test_repository.hpp"
 
@@ -56,22 +57,12 @@ protected:
     return names;
   }
 
-  /// Until `attempt()` says yes; no after 20 times. For what a lock does within 200 ms: whether it has them depends on what
-  /// else the machine does, but not each time.
+  /// Until `attempt()` says yes; no after 20 times. For what a lock does within 200 ms: whether it has them depends on
+  /// what else the machine does, but not each time.
   template <class Attempt>
   [[nodiscard]] static bool once_of_many(Attempt attempt) {
     for (int i = 0; i < 20; ++i)
       if (attempt()) return true;
-    return false;
-  }
-
-  /// Until `condition()` holds; no after a minute.
-  template <class Condition>
-  [[nodiscard]] static bool at_last(Condition condition) {
-    for (int i = 0; i < 6000; ++i) {
-      if (condition()) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
     return false;
   }
 
@@ -84,6 +75,12 @@ protected:
       return problem;
     }
     return std::nullopt;
+  }
+
+  static void expect_failure(const std::optional<error>& problem, error_code code, std::string_view part) {
+    expect_error(code, part, [&] {
+      if (problem) throw error(*problem);
+    });
   }
 
   void expect_locked(bool is_exclusive, std::string_view part) {
@@ -184,9 +181,7 @@ TEST_F(repository_lock_test, what_was_read_while_somebody_else_came_is_not_read_
     problem = failure_of([&] { const repository_lock lock(*repo_, options); });
     return reads > 0;
   }));
-  ASSERT_TRUE(problem);
-  EXPECT_EQ(problem->code(), error_code::locked);
-  EXPECT_NE(std::string(problem->what()).find("elsewhere"), std::string::npos) << problem->what();
+  expect_failure(problem, error_code::locked, "elsewhere");
   EXPECT_EQ(reads, 1);
 }
 
@@ -281,15 +276,13 @@ TEST_F(repository_lock_test, reads_while_others_have_time_to_see_it) {
   };
   options.read_meanwhile = [&] { (void)save_lock(false, "far-away", 1); };
   ASSERT_TRUE(once_of_many(lock_and_fail));
-  EXPECT_EQ(problem->code(), error_code::locked);
-  EXPECT_NE(std::string(problem->what()).find("far-away"), std::string::npos) << problem->what();
+  expect_failure(problem, error_code::locked, "far-away");
   EXPECT_EQ(locks().size(), 1u);
   (void)remove_locks(*repo_, true);
 
   options.read_meanwhile = [] { throw error(error_code::not_found, "no such snapshot"); };
   ASSERT_TRUE(once_of_many(lock_and_fail));
-  EXPECT_EQ(problem->code(), error_code::not_found);
-  EXPECT_NE(std::string(problem->what()).find("no such snapshot"), std::string::npos) << problem->what();
+  expect_failure(problem, error_code::not_found, "no such snapshot");
   EXPECT_TRUE(locks().empty());
 }
 
@@ -302,7 +295,8 @@ TEST_F(repository_lock_test, reads_only_once_it_has_the_lock_where_meanwhile_is_
   // So slow that another program may have looked for the last time before ours was written.
   options.retry_for = {};
   fault_plan plan;
-  plan.faults.push_back({.kind = fault_kind::delay, .operation = storage_operation::save, .pause = std::chrono::milliseconds(250)});
+  plan.faults.push_back(
+      {.kind = fault_kind::delay, .operation = storage_operation::save, .pause = std::chrono::milliseconds(250)});
   storage_->set_plan(plan);
   EXPECT_FALSE(repository_lock(*repo_, options).was_read_meanwhile());
 }
@@ -340,8 +334,7 @@ TEST_F(repository_lock_test, whoever_worked_meanwhile_is_told_that_somebody_else
       repo_->remove(file_type::lock, other);
       return false;
     }
-    EXPECT_EQ(problem->code(), error_code::locked);
-    EXPECT_NE(std::string(problem->what()).find("already locked exclusively"), std::string::npos) << problem->what();
+    expect_failure(problem, error_code::locked, "already locked exclusively");
     EXPECT_TRUE(lock.has_conflict());
     EXPECT_TRUE(lock.lost().stop_requested());
     EXPECT_EQ(locks(), std::vector{other});
@@ -372,10 +365,7 @@ TEST_F(repository_lock_test, what_changes_the_repository_waits_until_it_is_confi
     (void)gated->save_blob(blob_type::data, as_bytes("blob " + std::to_string(++stored)));
     const auto problem = failure_of([&] { gated->flush(); });
     EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds{200});
-    if (problem) {
-      EXPECT_EQ(problem->code(), error_code::locked);
-      EXPECT_NE(std::string(problem->what()).find("already locked"), std::string::npos) << problem->what();
-    }
+    if (problem) expect_failure(problem, error_code::locked, "already locked");
     EXPECT_EQ(gated->list(file_type::pack).size(), packs + (problem ? 0 : 1));
     if (other) repo_->remove(file_type::lock, *other);
     return problem.has_value();
